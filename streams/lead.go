@@ -1,0 +1,71 @@
+// Package streams moves leads: a journal on disk, then queues on Redis Streams in which an entry waits, is retried,
+// is handed on, or dies. It knows nothing of what is done with a lead; processors judge leads, sinks deliver them.
+package streams
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/json"
+	"strings"
+	"time"
+)
+
+// Lead is one customer enquiry, as it travels from the shim to the sinks. Its JSON is the wire format of the streams,
+// of `POST /v1/leads`, and of programs that XADD to the intake stream themselves (IN-06).
+type Lead struct {
+	ID         string    `json:"id,omitempty"`         // 26 letters and digits, see NewID; made by leadstream (IN-07)
+	Source     string    `json:"source,omitempty"`     // configured name of the source, say "site" (IN-09)
+	Key        string    `json:"key,omitempty"`        // the sender's own idempotency key or event id
+	Home       string    `json:"home,omitempty"`       // instance whose journal has custody of the lead
+	ReceivedAt time.Time `json:"received_at,omitzero"` // when the shim took it; event time may be days earlier
+	EventAt    time.Time `json:"event_at,omitzero"`    // when the customer wrote, if the sender says so
+
+	Name    string `json:"name,omitempty"`
+	Phone   string `json:"phone,omitempty"` // E.164, or as written when it is not a valid number (D-01)
+	Email   string `json:"email,omitempty"` // lower case
+	Service string `json:"service,omitempty"`
+	Time    string `json:"time,omitempty"` // the wished time, as written
+	Message string `json:"message,omitempty"`
+	Channel string `json:"channel,omitempty"` // whatsapp, telegram, site, call …
+	UserID  string `json:"user_id,omitempty"` // the customer's id in Channel
+
+	UTM    map[string]string          `json:"utm,omitempty"`    // source, medium, campaign, content, term
+	Fields map[string]json.RawMessage `json:"fields,omitempty"` // whatever else came, verbatim
+
+	// Problems are mapping errors found at intake, one sentence each: the lead is kept, a person is told.
+	Problems []string `json:"problems,omitempty"`
+
+	// RepeatOf is the lead that this one is attached to: same body within 48 h, or same phone or e-mail within the
+	// dedupe window (Q-05). A repeat reaches the sinks too, and they say so instead of creating a second card.
+	RepeatOf string `json:"repeat_of,omitempty"`
+
+	// Set by triage and tagging.
+	Intent   string   `json:"intent,omitempty"` // booking, cancel, reschedule, price, address, consultation or other (A-01)
+	Hot      bool     `json:"hot,omitempty"`    // takes the hot queue of each destination (A-03)
+	Language string   `json:"language,omitempty"`
+	Level    string   `json:"level,omitempty"` // customer level, never empty after tagging (G-18)
+	Priority int      `json:"priority,omitempty"`
+	Tags     []string `json:"tags,omitempty"`
+}
+
+// OrderKey says whose lead it is: the first of channel user id, phone, e-mail and lead id. Leads with one order key
+// reach a destination in the order in which they came.
+func (l *Lead) OrderKey() string {
+	switch {
+	case l.UserID != "":
+		return "u:" + l.Channel + ":" + l.UserID
+	case l.Phone != "":
+		return "p:" + l.Phone
+	case l.Email != "":
+		return "e:" + l.Email
+	}
+	return "l:" + l.ID
+}
+
+var idCoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+
+// NewID derives a lead id, 26 letters and digits, from what makes a lead the same lead: source, key and canonical body.
+func NewID(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return idCoding.EncodeToString(sum[:16])
+}
