@@ -1,0 +1,152 @@
+package processors
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"leadstream/streams"
+)
+
+// DedupeWindow is how long a contact's next lead counts as a repeat, unless the configuration says otherwise (Q-05).
+const DedupeWindow = 30 * time.Minute
+
+// Dedupe finds repeats: leads with the phone or the e-mail of one that came within the window before. It remembers a
+// contact in a plain key that holds the id of its first lead and goes by itself when the window has passed.
+//
+// A customer who writes from two user ids may fall in two partitions; Dedupe sees them as two.
+type Dedupe struct {
+	Redis      redis.Cmdable
+	Prefix     string        // of every key; "" is "ls"
+	Partitions int           // 0 is 1
+	Window     time.Duration // 0 is DedupeWindow
+	Salt       string        // mixed into the hashes of contacts, the same for all instances
+
+	// Alive says whether a lead can still take repeats: it is neither dead, dropped nor erased. Nil: every lead can.
+	Alive func(ctx context.Context, leadID string) bool
+}
+
+// claimScript makes the lead ARGV[1] the first of its contacts KEYS, unless one of them has a first already, and
+// answers the first. All keys then lead to it: a chain of repeats points to its beginning. A lead that is judged a
+// second time finds itself and is no repeat.
+const claimScript = `
+local first = ARGV[1]
+for _, key in ipairs(KEYS) do
+	local known = redis.call('GET', key)
+	if known and known ~= ARGV[2] then first = known break end
+end
+for _, key in ipairs(KEYS) do redis.call('SET', key, first, 'NX', 'PX', ARGV[3]) end
+return first`
+
+// forgetScript removes the keys that still hold the lead ARGV[1].
+const forgetScript = `
+local gone = 0
+for _, key in ipairs(KEYS) do
+	if redis.call('GET', key) == ARGV[1] then gone = gone + redis.call('DEL', key) end
+end
+return gone`
+
+// Firsts answers for each lead the id of the lead that it repeats, or "". Of two leads of one customer in a batch the
+// second repeats the first. It takes one round trip for the batch, and more only where a first is no longer alive.
+func (d *Dedupe) Firsts(ctx context.Context, leads []*streams.Lead) ([]string, error) {
+	firsts := make([]string, len(leads))
+	pipe := d.Redis.Pipeline()
+	claims := make([]*redis.Cmd, len(leads))
+	for i, l := range leads {
+		claims[i] = d.claim(ctx, pipe, l, l.RepeatOf)
+	}
+	if pipe.Len() > 0 {
+		if _, err := pipe.Exec(ctx); err != nil {
+			return nil, fmt.Errorf("dedupe: %w", err)
+		}
+	}
+	for i, l := range leads {
+		first, err := d.living(ctx, l, claims[i])
+		if err != nil {
+			return nil, fmt.Errorf("dedupe: %w", err)
+		}
+		if first != l.ID {
+			firsts[i] = first
+		}
+	}
+	return firsts, nil
+}
+
+// living is what a claim answered, once no dead lead stands in the way.
+func (d *Dedupe) living(ctx context.Context, l *streams.Lead, claim *redis.Cmd) (string, error) {
+	known := l.RepeatOf
+	// Two contacts can lead to two dead leads, and intake to a third.
+	for range 3 {
+		first := known
+		if claim != nil {
+			var err error
+			if first, err = claim.Text(); err != nil {
+				return "", err
+			}
+		}
+		if first == "" || first == l.ID || d.Alive == nil || d.Alive(ctx, first) {
+			return first, nil
+		}
+		if err := d.forget(ctx, l, first); err != nil {
+			return "", err
+		}
+		if known == first {
+			known = ""
+		}
+		claim = d.claim(ctx, d.Redis, l, known)
+	}
+	return "", nil
+}
+
+// claim runs claimScript for a lead; nil when it has no contact. known is the lead that it
+// repeats by what intake saw (the same body, within 48 h): those that follow are led to that one.
+func (d *Dedupe) claim(ctx context.Context, c redis.Cmdable, l *streams.Lead, known string) *redis.Cmd {
+	keys := d.keys(l)
+	if len(keys) == 0 {
+		return nil
+	}
+	first := l.ID
+	if known != "" {
+		first = known
+	}
+	window := d.Window
+	if window == 0 {
+		window = DedupeWindow
+	}
+	return c.Eval(ctx, claimScript, keys, first, l.ID, window.Milliseconds())
+}
+
+// Forget frees the contacts of a lead that died, was dropped or erased, so that the customer's next message is a lead
+// of its own. Contacts that lead elsewhere stay.
+func (d *Dedupe) Forget(ctx context.Context, l *streams.Lead) error {
+	if err := d.forget(ctx, l, l.ID); err != nil {
+		return fmt.Errorf("dedupe: forget lead %s: %w", l.ID, err)
+	}
+	return nil
+}
+
+func (d *Dedupe) forget(ctx context.Context, l *streams.Lead, leadID string) error {
+	keys := d.keys(l)
+	if len(keys) == 0 {
+		return nil
+	}
+	return d.Redis.Eval(ctx, forgetScript, keys, leadID).Err()
+}
+
+// keys name a lead's contacts by hashes: the names of keys show in logs, dumps and monitoring.
+func (d *Dedupe) keys(l *streams.Lead) []string {
+	k := streams.Keys{Prefix: d.Prefix, Partition: streams.PartitionOf(l.OrderKey(), d.Partitions)}
+	if k.Prefix == "" {
+		k.Prefix = "ls"
+	}
+	var keys []string
+	if l.Phone != "" {
+		keys = append(keys, k.Queue("dd:p:"+streams.NewID(d.Salt, "phone", l.Phone)))
+	}
+	if l.Email != "" {
+		keys = append(keys, k.Queue("dd:e:"+streams.NewID(d.Salt, "email", l.Email)))
+	}
+	return keys
+}

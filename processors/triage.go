@@ -1,0 +1,104 @@
+// Package processors judges leads: triage says what one is, tagging where it goes, and the teller sees to it that a
+// person hears of those that did not arrive. It moves nothing itself: its verdicts are the engine's orders, and what
+// reaches a person or a system goes through interfaces that the daemon fills with sinks.
+package processors
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"leadstream/streams"
+)
+
+// Triage is the handler of the intake queue: it normalises contacts, finds repeats, and says what a lead wants, how
+// urgently, and in which language.
+type Triage struct {
+	Intents  Classifier // nil: Rules
+	Dedupe   *Dedupe    // nil: no lead is a repeat
+	Region   string     // default country for phone numbers, "RU"
+	Language string     // of leads that hold no words: "ru" or "en"
+	Log      zerolog.Logger
+}
+
+// redisPause is how long a batch waits when something that it needs is away; it costs no attempt.
+const redisPause = time.Second
+
+// Handle judges a batch, one verdict an entry.
+func (t *Triage) Handle(ctx context.Context, batch []streams.Entry) []streams.Verdict {
+	verdicts := make([]streams.Verdict, len(batch))
+	var leads []*streams.Lead
+	var at []int // place of each of leads in batch
+	for i, e := range batch {
+		if e.Lead == nil {
+			verdicts[i] = streams.Verdict{Result: streams.Permanent, Err: errors.New("the entry holds no lead")}
+			continue
+		}
+		l := *e.Lead // the entry stays as it came: it may be handed out again
+		if l.ID == "" {
+			l.ID = streams.NewID(e.Queue, e.ID)
+		}
+		t.normalize(&l)
+		leads, at = append(leads, &l), append(at, i)
+	}
+	firsts := make([]string, len(leads))
+	if t.Dedupe != nil {
+		var err error
+		if firsts, err = t.Dedupe.Firsts(ctx, leads); err != nil {
+			for _, i := range at {
+				verdicts[i] = streams.Verdict{Result: streams.Wait, After: redisPause, Err: err}
+			}
+			return verdicts
+		}
+	}
+	for n, l := range leads {
+		if t.Dedupe != nil {
+			l.RepeatOf = firsts[n]
+		}
+		verdicts[at[n]] = t.judge(l)
+	}
+	return verdicts
+}
+
+// normalize does again what the shim did, for leads that came by XADD. It changes nothing that is normal already.
+func (t *Triage) normalize(l *streams.Lead) {
+	if p, ok := streams.NormalizePhone(l.Phone, t.Region); ok {
+		l.Phone = p
+	}
+	if e, ok := streams.NormalizeEmail(l.Email); ok {
+		l.Email = e
+	}
+}
+
+func (t *Triage) judge(l *streams.Lead) streams.Verdict {
+	l.Intent = t.intent(l)
+	score, reasons := Heat(l, l.Intent)
+	l.Hot = l.Hot || score >= HotAt
+	if l.Language == "" {
+		l.Language = language(l.Message+l.Service, t.Language)
+	}
+	t.Log.Debug().Str("lead", l.ID).Str("queue", streams.Intake).Str("intent", l.Intent).
+		Bool("hot", l.Hot).Int("score", score).Strs("reasons", reasons).Msg("triaged")
+	return streams.Verdict{Followers: []streams.Follower{{Queue: streams.Triaged, Lead: l}}}
+}
+
+// intent believes a sender that names one of ours. A form without words that names a service or a time asks for a
+// visit; else the message decides.
+func (t *Triage) intent(l *streams.Lead) string {
+	if slices.Contains(Intents, l.Intent) {
+		return l.Intent
+	}
+	if strings.TrimSpace(l.Message) == "" && (l.Service != "" || l.Time != "") {
+		return Booking
+	}
+	var c Classifier = Rules{}
+	if t.Intents != nil {
+		c = t.Intents
+	}
+	intent, _ := c.Classify(l.Message)
+	return intent
+}
