@@ -1,0 +1,122 @@
+package main
+
+import (
+	"time"
+
+	"leadstream/streams"
+)
+
+// Config is config.yaml. A new key is a field here, its default in Defaults, its entry in config.yaml, and, where not
+// every value works, a line in validate.go.
+type Config struct {
+	Language string `koanf:"language"`  // of every text a person reads: ru or en
+	Region   string `koanf:"region"`    // country of phone numbers written without one
+	TimeZone string `koanf:"time_zone"` // the business's own
+	Currency string `koanf:"currency"`
+	DataDir  string `koanf:"data_dir"` // journal, embedded Redis, CSV files; relative to config.yaml
+	Instance string `koanf:"instance"` // this daemon's identity; empty: made once, kept in data_dir
+
+	Log     Log     `koanf:"log"`
+	Listen  string  `koanf:"listen"` // host:port of the public HTTP shim, or unix:/path
+	Admin   Admin   `koanf:"admin"`
+	Metrics Metrics `koanf:"metrics"`
+
+	Redis      Redis         `koanf:"redis"`
+	Partitions int           `koanf:"partitions"`
+	Retention  time.Duration `koanf:"retention"` // journal segments whose leads all came to an end are kept this long
+
+	Sinks map[string]Sink `koanf:"sinks"`
+	Tell  Tell            `koanf:"tell"`
+}
+
+// Log says what is logged and how.
+type Log struct {
+	Level  string `koanf:"level"`  // debug, info, warn, error
+	Format string `koanf:"format"` // auto (console on a terminal, else json), json, console
+}
+
+// Admin is where the operator's commands reach the running daemon.
+type Admin struct {
+	Socket string `koanf:"socket"` // relative to data_dir
+}
+
+// Metrics says who may read /metrics.
+type Metrics struct {
+	Listen string `koanf:"listen"` // host:port of its own; empty: beside the shim, on `listen`
+}
+
+// Embedded is the value of redis.url that means a private redis-server child in the data folder.
+const Embedded = "embedded"
+
+// Redis says which server the queues live on. In config.yaml it is `embedded`, a URL, or a block of these keys.
+type Redis struct {
+	URL       string   `koanf:"url"`       // embedded, redis://, rediss:// or unix://
+	Addresses []string `koanf:"addresses"` // further nodes: of a Sentinel group when master is set, else of a cluster
+	Master    string   `koanf:"master"`    // Sentinel's name of the master
+	Username  string   `koanf:"username"`
+	Password  string   `koanf:"password"`
+	Server    string   `koanf:"server"`     // embedded: the redis-server binary
+	MaxMemory string   `koanf:"max_memory"` // embedded: as redis.conf writes it
+}
+
+// Sink is one destination: the engine's part of its block. Keys that are none of these belong to its kind.
+type Sink struct {
+	Kind string `koanf:"kind"`
+
+	Retry       streams.Policy `koanf:"retry"`       // default: its kind's
+	Rate        Rate           `koanf:"rate"`        // shared by all daemons on one Redis
+	Concurrency int            `koanf:"concurrency"` // calls at one time
+	Breaker     Breaker        `koanf:"breaker"`
+	LateAfter   time.Duration  `koanf:"late_after"`   // an entry that waits longer is told to a person
+	Failover    []string       `koanf:"failover"`     // sinks that take over what surely was not sent
+	OnAmbiguous string         `koanf:"on_ambiguous"` // hold, retry or drop: of a blind sink, when it may have worked
+	Hot         bool           `koanf:"hot"`          // hot leads have a queue of their own, drained first
+	Timeout     time.Duration  `koanf:"timeout"`      // of one call; 0: the kind's own
+
+	Rest     map[string]any `koanf:",remain"` // the kind's own keys, as written
+	Settings any            `koanf:"-"`       // Rest, decoded: what the kind's Open takes
+}
+
+// Rate is a token bucket.
+type Rate struct {
+	PerSecond float64 `koanf:"per_second"` // 0: no limit
+	Burst     int     `koanf:"burst"`
+}
+
+// Breaker says when a destination is given a rest.
+type Breaker struct {
+	Failures int           `koanf:"failures"` // faults in a row that open it
+	Open     time.Duration `koanf:"open"`     // rest before one probe is let through
+}
+
+// Tell says who hears of dead and late leads, and where they are written for manual handling (Q-06, Q-07).
+type Tell struct {
+	Sinks []string `koanf:"sinks"` // names of sinks that reach a person, tried in this order
+	CSV   string   `koanf:"csv"`   // relative to data_dir
+}
+
+// Defaults is the configuration of an empty config.yaml.
+func Defaults() *Config {
+	return &Config{
+		Language: "ru", Region: "RU", TimeZone: "Europe/Moscow", Currency: "RUB",
+		DataDir:    "data",
+		Log:        Log{Level: "info", Format: "auto"},
+		Listen:     "127.0.0.1:8080",
+		Admin:      Admin{Socket: "leadstream.sock"},
+		Redis:      Redis{URL: Embedded, Server: "redis-server", MaxMemory: "512mb"},
+		Partitions: 1,
+		Retention:  7 * 24 * time.Hour,
+		Tell:       Tell{CSV: "manual.csv"},
+	}
+}
+
+// sinkDefaults is what a sink's block starts from; its retry policy is its kind's.
+func sinkDefaults() Sink {
+	return Sink{
+		Concurrency: 4,
+		Breaker:     Breaker{Failures: 5, Open: 30 * time.Second},
+		LateAfter:   10 * time.Minute,
+		OnAmbiguous: "hold",
+		Hot:         true,
+	}
+}

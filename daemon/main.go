@@ -1,0 +1,10 @@
+// Command leadstream takes customer enquiries and gets every one of them to the people who will answer it. This package
+// is the command line, the configuration and the wiring; leads are moved by streams, judged by processors, delivered
+// by sinks.
+package main
+
+import "os"
+
+func main() {
+	os.Exit(0)
+}
