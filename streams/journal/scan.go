@@ -1,0 +1,295 @@
+package journal
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Damage is a stretch of a segment that was written whole and cannot be read now.
+type Damage struct {
+	Segment  uint64
+	File     string
+	From, To int64
+	Lost     uint64 // records missing by count of seq
+}
+
+func (d Damage) Error() string {
+	return fmt.Sprintf("journal: %s is damaged from byte %d to %d: %d records lost", d.File, d.From, d.To, d.Lost)
+}
+
+func (d Damage) Unwrap() error { return ErrDamaged }
+
+// Report is what reading a journal has found.
+type Report struct {
+	Segments  int
+	Records   int
+	Bytes     int64 // of payload
+	First     uint64
+	Last      uint64 // seq
+	Damages   []Damage
+	TornTails int // segments that end in the middle of a record, as a crash leaves them; nothing was lost
+	TornBytes int64
+	Strangers []string // files that end like a segment and are none
+}
+
+// Scan reads the journal in dir without changing anything, while a daemon writes it or not, and hands every whole
+// record to fn in order; the payload is fn's only until it returns. In a journal being written, the last record may
+// look torn.
+func Scan(dir string, fn func(Record) error) (Report, error) {
+	s := scanner{dir: dir, fn: fn}
+	err := s.run()
+	return s.report, err
+}
+
+// scanner reads all segments of a directory one after another.
+type scanner struct {
+	dir    string
+	fn     func(Record) error
+	settle func(path string) error // may be nil: called before a segment without a seal is read
+	report Report
+	found  []*segment
+	buf    []byte
+	last   uint64 // highest seq
+}
+
+func (s *scanner) run() error {
+	ids, strangers, err := list(s.dir)
+	if err != nil {
+		return err
+	}
+	s.report.Strangers = strangers
+	for _, id := range ids {
+		if err := s.segment(id); err != nil && !errors.Is(err, os.ErrNotExist) { // dropped since it was listed
+			return err
+		}
+	}
+	return nil
+}
+
+func list(dir string) (ids []identity, strangers []string, err error) {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, f := range files {
+		if id, ok := parseName(f.Name()); ok {
+			ids = append(ids, id)
+		} else if strings.HasSuffix(f.Name(), suffix) {
+			strangers = append(strangers, f.Name())
+		}
+	}
+	slices.SortFunc(ids, func(a, b identity) int { return strings.Compare(a.name(), b.name()) })
+	return ids, strangers, nil
+}
+
+func (s *scanner) segment(id identity) error {
+	path := filepath.Join(s.dir, id.name())
+	if s.settle != nil && !sealed(path, id) {
+		if err := s.settle(path); err != nil {
+			return err
+		}
+	}
+	b, unread, err := readAll(path, s.buf)
+	if err != nil {
+		return err
+	}
+	s.buf = b
+	seg := &segment{identity: id, seed: id.seed(), closed: true}
+	s.checkBefore(id)
+	s.last = max(s.last, id.after)
+	w := walker{b: b, seed: seg.seed, prev: id.after, emit: func(h header, off int64, payload []byte) error {
+		return s.record(seg, h, off, payload)
+	}}
+	if err := w.run(); err != nil {
+		return err
+	}
+	seg.size, seg.length, seg.torn = w.end, int64(len(b)), w.tail > w.end
+	seg.damaged = len(w.damages) > 0
+	for _, d := range w.damages {
+		d.Segment, d.File = id.number, id.name()
+		s.report.Damages = append(s.report.Damages, d)
+	}
+	s.tail(seg, w.tail, unread)
+	s.report.Segments++
+	s.found = append(s.found, seg)
+	return nil
+}
+
+func (s *scanner) record(seg *segment, h header, off int64, payload []byte) error {
+	if h.typ > MaxType {
+		return nil
+	}
+	seg.note(h.seq, h.time)
+	s.last = max(s.last, h.seq)
+	if s.report.Records == 0 {
+		s.report.First = h.seq
+	}
+	s.report.Records++
+	s.report.Bytes += int64(len(payload))
+	s.report.Last = h.seq
+	if s.fn == nil {
+		return nil
+	}
+	pos := Pos{Segment: seg.number, Offset: off + headerSize, Len: int32(len(payload))}
+	return s.fn(Record{Type: h.typ, Seq: h.seq, Payload: payload, Pos: pos, Time: time.Unix(0, h.time)})
+}
+
+// tail counts what lies behind the last whole record: a torn record, or damage where the disk itself said that it
+// could not be read.
+func (s *scanner) tail(seg *segment, tail int64, unread []int64) {
+	for _, at := range unread {
+		if at+page > seg.size {
+			seg.damaged = true
+			d := Damage{Segment: seg.number, File: seg.name(), From: max(at, seg.size), To: min(at+page, seg.length)}
+			s.report.Damages = append(s.report.Damages, d)
+		}
+	}
+	if seg.torn && !seg.damaged {
+		s.report.TornTails++
+		s.report.TornBytes += tail - seg.size
+	}
+}
+
+// checkBefore uses what the next segment's name knows: when that segment began, id.after was on the disk. If the one
+// before ends earlier now, its tail is not torn but lost.
+func (s *scanner) checkBefore(id identity) {
+	if len(s.found) == 0 || id.after <= s.last {
+		return
+	}
+	prev := s.found[len(s.found)-1]
+	if prev.number+1 != id.number {
+		return // one between them was dropped
+	}
+	if prev.torn && !prev.damaged {
+		s.report.TornTails--
+	}
+	prev.damaged = true
+	d := Damage{Segment: prev.number, File: prev.name(), From: prev.size, To: prev.length, Lost: id.after - s.last}
+	s.report.Damages = append(s.report.Damages, d)
+}
+
+// walker goes through the bytes of one segment.
+type walker struct {
+	b    []byte
+	seed uint32
+	prev uint64 // seq of the record before
+	emit func(h header, off int64, payload []byte) error
+
+	damages []Damage
+	end     int64 // behind the last whole record
+	tail    int64 // behind the last byte that is not zero, at least end
+}
+
+// run hands out every whole record. A stretch between two of them is damage. Behind the last one, zeros are space not
+// used yet, anything else is a torn record.
+func (w *walker) run() error {
+	bad := -1
+	for off := 0; off < len(w.b); {
+		h, ok := parseHeader(w.b[off:], w.seed, int64(off))
+		end := off + headerSize + int(h.size)
+		ok = ok && end <= len(w.b)
+		if !ok || !w.follows(h) || crc32.Checksum(w.b[off+headerSize:end], castagnoli) != h.sum {
+			if bad < 0 {
+				bad = off
+			}
+			if ok {
+				off = end
+			} else {
+				off = w.next(off)
+			}
+			continue
+		}
+		if bad >= 0 {
+			w.damages = append(w.damages, Damage{From: int64(bad), To: int64(off), Lost: w.missing(h)})
+			bad = -1
+		}
+		w.prev = h.seq
+		if err := w.emit(h, int64(off), w.b[off+headerSize:end]); err != nil {
+			return err
+		}
+		off = end
+		w.end = int64(end)
+	}
+	w.tail = max(w.end, int64(len(bytes.TrimRight(w.b[w.end:], "\x00")))+w.end)
+	return nil
+}
+
+// follows keeps a record from being taken twice, whatever the file holds.
+func (w *walker) follows(h header) bool {
+	return h.seq > w.prev || h.typ > MaxType && h.seq == w.prev
+}
+
+func (w *walker) missing(h header) uint64 {
+	if h.typ > MaxType {
+		return h.seq - w.prev
+	}
+	return h.seq - w.prev - 1
+}
+
+// next is where the next record could begin behind off.
+func (w *walker) next(off int) int {
+	if i := bytes.Index(w.b[off+1:], magic); i >= 0 {
+		return off + 1 + i
+	}
+	return len(w.b)
+}
+
+// sealed looks for the seal that ends a segment closed in order.
+func sealed(path string, id identity) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil || st.Size() < headerSize {
+		return false
+	}
+	var b [headerSize]byte
+	off := st.Size() - headerSize
+	if _, err := f.ReadAt(b[:], off); err != nil {
+		return false
+	}
+	h, ok := parseHeader(b[:], id.seed(), off)
+	return ok && h.typ == typeSeal
+}
+
+const page = 4096
+
+// readAll reads a file into buf, grown if need be. Pages that the disk cannot read are zeros, and named in unread.
+func readAll(path string, buf []byte) (b []byte, unread []int64, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
+	b = slices.Grow(buf[:0], int(st.Size()))[:st.Size()]
+	n, err := f.ReadAt(b, 0)
+	if err == nil || errors.Is(err, io.EOF) {
+		return b[:n], nil, nil
+	}
+	return b, readPages(f, b), nil
+}
+
+func readPages(f io.ReaderAt, b []byte) (unread []int64) {
+	for off := 0; off < len(b); off += page {
+		p := b[off:min(off+page, len(b))]
+		if _, err := f.ReadAt(p, int64(off)); err != nil && !errors.Is(err, io.EOF) {
+			clear(p)
+			unread = append(unread, int64(off))
+		}
+	}
+	return unread
+}

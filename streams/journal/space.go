@@ -1,0 +1,96 @@
+package journal
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// The spare is a segment's worth of zeros kept ready: starting a segment is a rename, which works on a full disk too,
+// so that the outcomes of what was accepted can still be written.
+const (
+	spareName = "spare" + suffix
+	newName   = "new.tmp"
+	makeName  = "spare.tmp"
+)
+
+type spareState int
+
+const (
+	spareMissing spareState = iota
+	spareMaking
+	spareReady
+)
+
+func (j *Journal) setSpare(s spareState) {
+	j.mu.Lock()
+	j.spare = s
+	j.mu.Unlock()
+}
+
+// findSpare takes over the spare of an earlier run.
+func (j *Journal) findSpare() {
+	st, err := os.Stat(filepath.Join(j.o.Dir, spareName))
+	if err == nil && st.Size() == j.o.SegmentSize {
+		j.setSpare(spareReady)
+	}
+}
+
+// makeSpare makes one beside the committer if there is none.
+func (j *Journal) makeSpare() {
+	j.mu.Lock()
+	missing := j.spare == spareMissing
+	if missing {
+		j.spare = spareMaking
+	}
+	j.mu.Unlock()
+	if !missing {
+		return
+	}
+	j.aside.Go(func() {
+		tmp := filepath.Join(j.o.Dir, makeName)
+		err := j.disk.create(tmp, j.o.SegmentSize)
+		if err == nil {
+			err = j.disk.rename(tmp, filepath.Join(j.o.Dir, spareName))
+		}
+		if err != nil {
+			j.o.Log.Warn().Err(err).Msg("journal: spare segment")
+			j.setSpare(spareMissing)
+			return
+		}
+		j.setSpare(spareReady)
+	})
+}
+
+// checkSpace says whether anything but essential records may be written: not when the disk has less free than the
+// reserve, nor while no spare could be made.
+func (j *Journal) checkSpace() {
+	free, total, err := j.disk.space(j.o.Dir)
+	if err != nil {
+		j.o.Log.Warn().Err(err).Msg("journal: free space")
+		return // unknown is not full: the segment is allocated already
+	}
+	reserve := j.o.Reserve
+	if reserve == 0 {
+		reserve = min(maxReserve, total/20)
+	}
+	j.mu.Lock()
+	was := j.full != nil
+	switch {
+	case free < reserve:
+		j.full = fmt.Errorf("%w: %d bytes are free, %d are reserved", ErrFull, free, reserve)
+	case j.spare == spareMissing:
+		j.full = fmt.Errorf("%w: no spare segment", ErrFull)
+	default:
+		j.full = nil
+	}
+	now := j.full
+	j.mu.Unlock()
+	switch {
+	case now != nil && !was:
+		j.o.Log.Error().Err(now).Msg("journal: only outcomes are taken")
+		j.o.OnFault(now)
+	case now == nil && was:
+		j.o.Log.Info().Msg("journal: space again")
+	}
+}
