@@ -1,0 +1,168 @@
+package processors
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/vm"
+
+	"leadstream/streams"
+)
+
+// maxNodes bounds an expression: a rule longer than this is a program, and belongs into several rules.
+const maxNodes = 300
+
+// line is what a rule's expression sees of a lead. Beside these it has the functions
+//
+//	has(message, "слишком дорог")       the words that begin so stand in a row
+//	count_word(message, "скидк") > 3    how many words begin so (G-02)
+//
+// and those of the expression language: `any(tags, # == "vip")`, `phone startsWith "+7"`, `fields.city ?? ""`.
+type line struct {
+	ID       string            `expr:"id"`
+	Source   string            `expr:"source"`
+	Name     string            `expr:"name"`
+	Phone    string            `expr:"phone"`
+	Email    string            `expr:"email"`
+	Service  string            `expr:"service"`
+	Time     string            `expr:"time"`
+	Message  string            `expr:"message"`
+	Channel  string            `expr:"channel"`
+	UserID   string            `expr:"user_id"`
+	Intent   string            `expr:"intent"`
+	Language string            `expr:"language"`
+	Level    string            `expr:"level"`
+	Hot      bool              `expr:"hot"`
+	Repeat   bool              `expr:"repeat"` // attached to an earlier lead
+	Priority int               `expr:"priority"`
+	Tags     []string          `expr:"tags"`
+	Words    []string          `expr:"words"`   // of the message: lower case, ё as е, doubled letters single
+	Hour     int               `expr:"hour"`    // 0 to 23, when it was received, business time
+	Weekday  int               `expr:"weekday"` // 1 is Monday, 7 is Sunday
+	UTM      map[string]string `expr:"utm"`
+	Fields   map[string]any    `expr:"fields"`
+}
+
+func lineOf(l *streams.Lead, zone *time.Location) line {
+	if zone == nil {
+		zone = time.UTC
+	}
+	at := l.ReceivedAt.In(zone)
+	fields := make(map[string]any, len(l.Fields))
+	for k, raw := range l.Fields {
+		var v any
+		if json.Unmarshal(raw, &v) == nil {
+			fields[k] = v
+		}
+	}
+	return line{
+		ID: l.ID, Source: l.Source, Name: l.Name, Phone: l.Phone, Email: l.Email, Service: l.Service, Time: l.Time,
+		Message: l.Message, Channel: l.Channel, UserID: l.UserID, Intent: l.Intent, Language: l.Language, Level: l.Level,
+		Hot: l.Hot, Repeat: l.RepeatOf != "", Priority: l.Priority, Tags: l.Tags, Words: words(l.Message),
+		Hour: at.Hour(), Weekday: (int(at.Weekday())+6)%7 + 1, UTM: l.UTM, Fields: fields,
+	}
+}
+
+var ruleOptions = []expr.Option{
+	expr.Env(line{}), expr.AsBool(), expr.MaxNodes(maxNodes),
+	expr.Function("count_word", func(p ...any) (any, error) { return countWord(p[0].(string), p[1].(string)), nil },
+		countWord),
+	expr.Function("has", func(p ...any) (any, error) { return countWord(p[0].(string), p[1].(string)) > 0, nil },
+		func(text, stem string) bool { return false }),
+}
+
+// countWord counts where the words of stem stand in a row in text, each as the beginning of a word.
+func countWord(text, stem string) (n int) {
+	in, want := words(text), words(stem)
+	if len(want) == 0 {
+		return 0
+	}
+	for ; len(in) >= len(want); in = in[1:] {
+		hit := 1
+		for i, w := range want {
+			if !strings.HasPrefix(in[i], w) {
+				hit = 0
+				break
+			}
+		}
+		n += hit
+	}
+	return n
+}
+
+var (
+	errMissing = errors.New("it fails for a lead that lacks a field")
+	errLong    = errors.New("its running time has no bound")
+)
+
+// compileRule checks an expression by its types, its running time, and by asking it of an empty lead.
+func compileRule(when string) (*vm.Program, error) {
+	p, err := expr.Compile(when, ruleOptions...)
+	if err != nil {
+		return nil, err
+	}
+	node := p.Node()
+	bound := bounded{}
+	ast.Walk(&node, &bound)
+	if bound.broken {
+		return nil, errLong
+	}
+	if _, err := matches(p, lineOf(&streams.Lead{}, nil)); err != nil {
+		return nil, fmt.Errorf("%w: %v", errMissing, firstLine(err))
+	}
+	return p, nil
+}
+
+func cureOf(err error) string {
+	switch {
+	case errors.Is(err, errMissing):
+		return `say what a missing field stands for, as in (fields.budget ?? 0) > 100`
+	case errors.Is(err, errLong):
+		return `leave out ranges (1..9) and loops within loops; has() and count_word() look through a text`
+	}
+	return `write an expression that is true or false, as in intent == "price" and count_word(message, "скидк") > 3`
+}
+
+func firstLine(err error) string {
+	s, _, _ := strings.Cut(err.Error(), "\n")
+	return s
+}
+
+// bounded refuses what could make an expression run for longer than the lead is long.
+type bounded struct{ broken bool }
+
+func (b *bounded) Visit(node *ast.Node) {
+	switch n := (*node).(type) {
+	case *ast.BinaryNode:
+		b.broken = b.broken || n.Operator == ".."
+	case *ast.PredicateNode:
+		inner := loops{}
+		ast.Walk(&n.Node, &inner)
+		b.broken = b.broken || inner.found
+	}
+}
+
+type loops struct{ found bool }
+
+func (l *loops) Visit(node *ast.Node) {
+	if _, ok := (*node).(*ast.PredicateNode); ok {
+		l.found = true
+	}
+}
+
+// matches asks a compiled expression; none is true of every lead.
+func matches(p *vm.Program, l line) (bool, error) {
+	if p == nil {
+		return true, nil
+	}
+	out, err := expr.Run(p, l)
+	if err != nil {
+		return false, err
+	}
+	return out.(bool), nil
+}

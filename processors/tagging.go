@@ -1,0 +1,183 @@
+package processors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/expr-lang/expr/vm"
+	"github.com/rs/zerolog"
+
+	"leadstream/streams"
+)
+
+// NewCustomer is the level of a lead that has none: an empty level must not stop a sync (G-18).
+const NewCustomer = "new customer"
+
+// Rule is one line of `rules` in config.yaml: what a lead is marked with, and where it goes, when an expression is
+// true of it (G-01). See lineOf for what an expression sees.
+type Rule struct {
+	When     string   `koanf:"when"`     // expression; empty is every lead
+	Tags     []string `koanf:"tags"`     // added to the lead's
+	Priority int      `koanf:"priority"` // of the lead: the highest of the rules that match
+	Hot      bool     `koanf:"hot"`      // into the hot queue of each destination
+	Sinks    []string `koanf:"sinks"`    // destinations, added to those of the other rules that match
+	Drop     string   `koanf:"drop"`     // not delivered at all, for this reason
+	Stop     bool     `koanf:"stop"`     // later rules are not asked
+}
+
+// Routing is what tagging decided for one lead.
+type Routing struct {
+	Lead         *streams.Lead
+	Destinations []string
+}
+
+// Tagging is the handler of the queue after triage: it marks leads by the rules of the business and chooses their
+// destinations.
+type Tagging struct {
+	Rules []Rule
+	Sinks []string       // destinations of a lead for which no rule chose one
+	Known []string       // every configured destination
+	Level string         // of a lead that has none; "" is NewCustomer
+	Zone  *time.Location // of the business: what `hour` and `weekday` mean
+	Log   zerolog.Logger
+
+	// Routed records a batch's routing before its verdicts are answered: what is not recorded is not sent. Nil: nothing.
+	Routed func(ctx context.Context, batch []Routing) error
+
+	programs []*vm.Program
+}
+
+// Compile checks the rules and makes them ready. Its error holds every Fault at once.
+func (t *Tagging) Compile() error {
+	var faults []error
+	if len(t.Sinks) == 0 {
+		faults = append(faults, Fault{"sinks", "no destination takes the leads that no rule routes", "name at least one sink as default"})
+	}
+	faults = append(faults, t.unknown("default sinks", t.Sinks)...)
+	t.programs = make([]*vm.Program, len(t.Rules))
+	for i, r := range t.Rules {
+		key := fmt.Sprintf("rules[%d]", i)
+		faults = append(faults, t.unknown(key+".sinks", r.Sinks)...)
+		if len(r.Tags) == 0 && len(r.Sinks) == 0 && r.Priority == 0 && !r.Hot && r.Drop == "" && !r.Stop {
+			faults = append(faults, Fault{key, "the rule does nothing", "give it tags, priority, hot, sinks, drop or stop"})
+		}
+		if r.Drop != "" && len(r.Sinks) > 0 {
+			faults = append(faults, Fault{key, "it drops the lead and routes it too", "keep either drop or sinks"})
+		}
+		if r.When == "" {
+			continue
+		}
+		var err error
+		if t.programs[i], err = compileRule(r.When); err != nil {
+			faults = append(faults, Fault{key + ".when", err.Error(), cureOf(err)})
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func (t *Tagging) unknown(key string, names []string) (faults []error) {
+	for _, n := range names {
+		if !slices.Contains(t.Known, n) {
+			faults = append(faults, Fault{key, fmt.Sprintf("there is no sink %q", n), fmt.Sprintf("write one of %q", t.Known)})
+		}
+	}
+	return faults
+}
+
+// Handle judges a batch, one verdict an entry.
+func (t *Tagging) Handle(ctx context.Context, batch []streams.Entry) []streams.Verdict {
+	verdicts := make([]streams.Verdict, len(batch))
+	var routed []Routing
+	for i, e := range batch {
+		var r Routing
+		if verdicts[i], r = t.judge(e); r.Lead != nil {
+			routed = append(routed, r)
+		}
+	}
+	if t.Routed == nil || len(routed) == 0 {
+		return verdicts
+	}
+	if err := t.Routed(ctx, routed); err != nil {
+		for i, v := range verdicts {
+			if len(v.Followers) > 0 {
+				verdicts[i] = streams.Verdict{Result: streams.Wait, After: redisPause, Err: fmt.Errorf("record the routing: %w", err)}
+			}
+		}
+	}
+	return verdicts
+}
+
+// judge gives one lead its marks and destinations. A panic ends this lead alone.
+func (t *Tagging) judge(e streams.Entry) (v streams.Verdict, r Routing) {
+	defer func() {
+		if p := recover(); p != nil {
+			// What was panicked with may quote the lead.
+			v, r = streams.Verdict{Result: streams.Permanent, Err: errors.New("tagging panicked on this lead")}, Routing{}
+		}
+	}()
+	if e.Lead == nil {
+		return streams.Verdict{Result: streams.Permanent, Err: errors.New("the entry holds no lead")}, r
+	}
+	l := *e.Lead
+	l.Tags, l.Problems = slices.Clone(l.Tags), slices.Clone(l.Problems)
+	if l.Level == "" {
+		if l.Level = t.Level; l.Level == "" {
+			l.Level = NewCustomer
+		}
+	}
+	sinks, drop := t.apply(&l)
+	if drop != "" {
+		return streams.Verdict{Result: streams.Drop, Reason: drop}, r
+	}
+	if len(sinks) == 0 {
+		sinks = t.Sinks
+	}
+	for _, s := range sinks {
+		queue := streams.Destined(s)
+		if l.Hot {
+			queue += ":hot"
+		}
+		v.Followers = append(v.Followers, streams.Follower{Queue: queue, Lead: &l})
+	}
+	return v, Routing{Lead: &l, Destinations: sinks}
+}
+
+// apply asks the rules in their order; each sees what those before it did. A rule that cannot be judged for this lead
+// (a field holds a word where it compares numbers) does not match: the lead is worth more than the rule.
+func (t *Tagging) apply(l *streams.Lead) (sinks []string, drop string) {
+	line := lineOf(l, t.Zone)
+	for i, r := range t.Rules {
+		ok, err := matches(t.programs[i], line)
+		if err != nil {
+			l.Problems = append(l.Problems, fmt.Sprintf("Rule %d could not be judged and was skipped.", i+1))
+			t.Log.Warn().Str("lead", l.ID).Str("queue", streams.Triaged).Int("rule", i+1).Msg("rule could not be judged")
+		}
+		if !ok {
+			continue
+		}
+		if r.Drop != "" {
+			return nil, r.Drop
+		}
+		l.Tags = union(l.Tags, r.Tags)
+		l.Priority = max(l.Priority, r.Priority)
+		l.Hot = l.Hot || r.Hot
+		sinks = union(sinks, r.Sinks)
+		line.Tags, line.Priority, line.Hot = l.Tags, l.Priority, l.Hot
+		if r.Stop {
+			break
+		}
+	}
+	return sinks, ""
+}
+
+func union(have, more []string) []string {
+	for _, m := range more {
+		if !slices.Contains(have, m) {
+			have = append(have, m)
+		}
+	}
+	return have
+}
