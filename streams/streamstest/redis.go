@@ -114,8 +114,14 @@ func (s *Server) start() {
 		"--port", "0", "--unixsocket", s.Addr, "--unixsocketperm", "700", "--dir", s.dir, "--logfile", "log",
 		"--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction", "--save", "",
 	}, s.args...)...)
-	cmd.SysProcAttr = dieWithParent()
+	s.proc, s.gone = run(s.t, cmd)
+	s.await()
+}
 
+// run starts cmd so that it ends with the test's process; the channel is closed once it has ended and was waited for.
+func run(t testing.TB, cmd *exec.Cmd) (*os.Process, chan struct{}) {
+	t.Helper()
+	cmd.SysProcAttr = dieWithParent()
 	started := make(chan error)
 	gone := make(chan struct{})
 	go func() {
@@ -130,10 +136,9 @@ func (s *Server) start() {
 		close(gone)
 	}()
 	if err := <-started; err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
-	s.proc, s.gone = cmd.Process, gone
-	s.await()
+	return cmd.Process, gone
 }
 
 // await returns once it answers PING, which it does not while it loads.
@@ -153,6 +158,16 @@ func (s *Server) await() {
 		}
 		if time.Now().After(deadline) {
 			s.t.Fatalf("redis-server does not answer: %v\n%s", err, s.log())
+		}
+	}
+}
+
+// Eventually fails the test unless ok becomes true within 20 s, far more than anything it waits for needs.
+func Eventually(t testing.TB, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("waited for 20 s in vain")
 		}
 	}
 }
