@@ -122,6 +122,12 @@ func (s *Set) conclude(w http.ResponseWriter, r *http.Request, f Fault, a Answer
 	}
 }
 
+// FrontPage is what a front server says when the service itself does not speak: a gateway's 502, a redirect.
+func FrontPage(status int) Answer {
+	text := fmt.Sprintf("<html><head><title>%d %s</title></head></html>\n", status, http.StatusText(status))
+	return Answer{Status: status, ContentType: "text/html", Body: []byte(text)}
+}
+
 // replace is the refusal that the fault asks for.
 func replace(f Fault, x Exchange) Answer {
 	var a Answer
@@ -132,10 +138,6 @@ func replace(f Fault, x Exchange) Answer {
 		a = Answer{Status: http.StatusOK}
 	case f.Body != "":
 		a = Answer{Status: http.StatusOK, ContentType: "application/json; charset=utf-8", Body: []byte(f.Body)}
-	case f.Code == "" && f.Status >= 300:
-		// A front server's page: the service itself has not spoken.
-		text := fmt.Sprintf("<html><head><title>%d %s</title></head></html>\n", f.Status, http.StatusText(f.Status))
-		a = Answer{ContentType: "text/html", Body: []byte(text)}
 	default:
 		a = x.Refuse(f)
 	}

@@ -80,7 +80,11 @@ func (p *Portal) serveREST(w http.ResponseWriter, r *http.Request) {
 		Refuse: func(f Fault) fault.Answer {
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			return p.refuse(rq, method, args, faulty(f))
+			a := p.refuse(rq, method, args, faulty(f))
+			if f.Code == "" && f.Description == "" {
+				return fault.FrontPage(f.Status)
+			}
+			return a
 		},
 		Fate: func(delivered bool) { p.fate(rq.events, delivered) },
 	})
@@ -91,9 +95,6 @@ func faulty(f Fault) *Error {
 	e := fail(f.Code, f.Description)
 	if f.Status != 0 {
 		e.Status = f.Status
-	}
-	if e.Description == "" && e.Code == "" {
-		e.Description = "Access denied."
 	}
 	return e
 }
