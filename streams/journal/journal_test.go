@@ -165,3 +165,145 @@ func TestRestartsLeaveNoEmptySegments(t *testing.T) {
 		t.Errorf("seq %d after everything was dropped, want 2", seq)
 	}
 }
+
+func TestBatchLiesTogether(t *testing.T) {
+	dir := t.TempDir()
+	j, _ := open(t, dir, nil)
+	var want []string
+	var recs []Record
+	for _, p := range numbered(600) { // more than a batch takes of single records
+		recs, want = append(recs, Record{Type: 1, Payload: []byte(p)}), append(want, p)
+	}
+	ps, err := j.AppendBatch(recs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range ps {
+		if r, err := j.Read(p); err != nil || string(r.Payload) != want[i] || p.Segment != ps[0].Segment {
+			t.Fatalf("%d: %v %v", i, p, err)
+		}
+	}
+	if ps, err := j.AppendBatch(nil); ps != nil || err != nil {
+		t.Errorf("nothing: %v, %v", ps, err)
+	}
+	if _, err := j.AppendBatch(make([]Record, 2000)); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("more than a segment: %v", err)
+	}
+	shut(t, j)
+	_, got := open(t, dir, nil)
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestGo(t *testing.T) {
+	j, _ := open(t, t.TempDir(), nil)
+	var wg sync.WaitGroup
+	var order []uint64 // done is called by one goroutine
+	for _, p := range numbered(1000) {
+		wg.Add(1)
+		j.Go(1, []byte(p), func(pos Pos, seq uint64, err error) {
+			defer wg.Done()
+			if order = append(order, seq); err != nil || pos == (Pos{}) {
+				t.Error(pos, err)
+			}
+		})
+	}
+	wg.Wait()
+	for i, seq := range order {
+		if seq != uint64(i+1) {
+			t.Fatalf("%d-th is seq %d", i, seq)
+		}
+	}
+}
+
+// What one commit takes is written and synced once, however many wait.
+func TestGroupCommit(t *testing.T) {
+	var syncs int
+	held := make(chan struct{})
+	d := &badDisk{sync: func(string) error {
+		if syncs++; syncs == 1 {
+			<-held
+		}
+		return nil
+	}}
+	j, _ := open(t, t.TempDir(), func(o *Options) { o.disk = d })
+	var wg sync.WaitGroup
+	wg.Add(1 + batchRecords + 1)
+	add := func(Pos, uint64, error) { wg.Done() }
+	j.Go(1, nil, add)
+	for j.since.Load() == 0 {
+	}
+	for range batchRecords + 1 {
+		j.Go(1, nil, add)
+	}
+	close(held)
+	wg.Wait()
+	shut(t, j)
+	if syncs != 1+1+1+1 {
+		t.Errorf("%d syncs, want one for the first, one for a full batch, one for the rest and one for the seal", syncs)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	j, _ := open(t, t.TempDir(), nil)
+	if _, _, err := j.Append(1, make([]byte, 8<<10+1)); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("too large: %v", err)
+	}
+	if _, _, err := j.Append(typeSeal, nil); err == nil {
+		t.Error("the journal's own type was taken")
+	}
+	for _, p := range []Pos{{}, {Segment: 9, Offset: 36}, {Segment: 1, Offset: 3}, {Segment: 1, Offset: 36, Len: -1}} {
+		if _, err := j.Read(p); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("read %v: %v", p, err)
+		}
+	}
+	shut(t, j)
+	if _, _, err := j.Append(1, nil); !errors.Is(err, ErrClosed) || !errors.Is(j.Healthy(), ErrClosed) {
+		t.Errorf("closed: %v, %v", err, j.Healthy())
+	}
+	j.Go(1, nil, func(_ Pos, _ uint64, err error) {
+		if !errors.Is(err, ErrClosed) {
+			t.Errorf("closed: %v", err)
+		}
+	})
+	if _, err := Open(Options{Dir: t.TempDir(), SegmentSize: 100}, nil); err == nil {
+		t.Error("a segment smaller than a record was taken")
+	}
+	broken := errors.New("replay stops")
+	dir, _ := write(t, "one")
+	if _, err := Open(Options{Dir: dir}, func(Record) error { return broken }); !errors.Is(err, broken) {
+		t.Errorf("replay: %v", err)
+	}
+	open(t, dir, nil) // the lock is free again
+}
+
+func TestDrop(t *testing.T) {
+	dir := t.TempDir()
+	j, _ := open(t, dir, nil)
+	var ps []Pos
+	for len(j.Segments()) < 5 {
+		ps = append(ps, add(t, j, string(make([]byte, 8<<10)))...)
+	}
+	if err := j.Drop(4, func(n uint64) bool { return n != 2 }); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Drop(99, func(n uint64) bool { return n == 5 }); err != nil { // being written
+		t.Fatal(err)
+	}
+	var left []uint64
+	for _, s := range j.Segments() {
+		left = append(left, s.Number)
+	}
+	if d := cmp.Diff([]uint64{2, 4, 5}, left); d != "" || len(segmentFiles(t, dir)) != 3 {
+		t.Error(d)
+	}
+	if _, err := j.Read(ps[0]); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("read of a dropped record: %v", err)
+	}
+	add(t, j, "last")
+	shut(t, j)
+	if got, rep := scan(t, dir); len(rep.Damages) != 0 || got[len(got)-1] != "last" {
+		t.Errorf("%+v", rep)
+	}
+}

@@ -27,9 +27,7 @@ func (j *Journal) load(replay func(Record) error) error {
 		j.o.OnFault(d)
 	}
 	for _, name := range s.report.Strangers {
-		if name != spareName {
-			j.o.OnFault(fmt.Errorf("journal: %s is not a segment and was not read", name))
-		}
+		j.o.OnFault(fmt.Errorf("journal: %s is not a segment and was not read", name))
 	}
 	if s.report.TornTails > 0 {
 		j.o.Log.Info().Int("tails", s.report.TornTails).Int64("bytes", s.report.TornBytes).Msg("journal: torn tails")

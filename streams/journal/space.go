@@ -9,7 +9,7 @@ import (
 // The spare is a segment's worth of zeros kept ready: starting a segment is a rename, which works on a full disk too,
 // so that the outcomes of what was accepted can still be written.
 const (
-	spareName = "spare" + suffix
+	spareName = "spare"
 	newName   = "new.tmp"
 	makeName  = "spare.tmp"
 )

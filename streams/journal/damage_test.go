@@ -1,0 +1,329 @@
+package journal
+
+import (
+	"bytes"
+	"errors"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// written is one segment file closed in order, with what it holds and where.
+type written struct {
+	path     string
+	id       identity
+	data     []byte
+	payloads []string
+	ends     []int64 // behind each record
+}
+
+func write(t testing.TB, payloads ...string) (dir string, w written) {
+	t.Helper()
+	dir = t.TempDir()
+	j, _ := open(t, dir, nil)
+	for _, p := range add(t, j, payloads...) {
+		w.ends = append(w.ends, p.Offset+int64(p.Len))
+	}
+	shut(t, j)
+	w.path, w.payloads = segmentFiles(t, dir)[0], payloads
+	w.id, _ = parseName(filepath.Base(w.path))
+	w.data = read(t, w.path)
+	return dir, w
+}
+
+func read(t testing.TB, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func put(t testing.TB, path string, b []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func scan(t testing.TB, dir string) (got []string, rep Report) {
+	t.Helper()
+	rep, err := Scan(dir, func(r Record) error {
+		got = append(got, string(r.Payload))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got, rep
+}
+
+// without is the payloads less those that overlap the bytes from..to or from2..to2.
+func (w written) without(from, to int64, more ...int64) (kept []string) {
+	start := int64(0)
+	for i, end := range w.ends {
+		hit := end > from && start < to || len(more) == 2 && end > more[0] && start < more[1]
+		if !hit {
+			kept = append(kept, w.payloads[i])
+		}
+		start = end
+	}
+	return kept
+}
+
+// lastEnd is where the seal begins.
+func (w written) lastEnd() int64 { return w.ends[len(w.ends)-1] }
+
+func TestEveryFlippedBitCostsItsRecordAndIsReported(t *testing.T) {
+	dir, w := write(t, "one", "", "three three", strings.Repeat("four", 30), "\xf5LSJ\x01", "six")
+	f, err := os.OpenFile(w.path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for at := range int64(len(w.data)) {
+		want := w.without(at, at+1)
+		for bit := range 8 {
+			f.WriteAt([]byte{w.data[at] ^ 1<<bit}, at)
+			got, rep := scan(t, dir)
+			if d := cmp.Diff(want, got); d != "" {
+				t.Fatalf("byte %d bit %d: %s", at, bit, d)
+			}
+			if at < w.lastEnd() && (len(rep.Damages) != 1 || rep.Damages[0].Lost != 1) {
+				t.Fatalf("byte %d bit %d: %+v", at, bit, rep)
+			}
+		}
+		f.WriteAt(w.data[at:at+1], at)
+	}
+}
+
+func TestEveryTornTailKeepsWhatIsWhole(t *testing.T) {
+	dir, w := write(t, "one", "two", strings.Repeat("three", 20), "four")
+	for _, zeros := range []int{0, 5000} {
+		for n := range len(w.data) {
+			put(t, w.path, append(slices.Clone(w.data[:n]), make([]byte, zeros)...))
+			got, rep := scan(t, dir)
+			whole := slices.DeleteFunc(slices.Clone(w.ends), func(end int64) bool { return end > int64(n) })
+			if d := cmp.Diff(w.payloads[:len(whole)], got, cmp.Transformer("", func(s []string) int { return len(s) })); d != "" {
+				t.Fatalf("cut at %d: %s", n, d)
+			}
+			if torn := !slices.Contains(append(w.ends, 0), int64(n)); len(rep.Damages) > 0 || (rep.TornTails == 1) != torn {
+				t.Fatalf("cut at %d: %+v", n, rep)
+			}
+		}
+	}
+}
+
+func TestDamage(t *testing.T) {
+	var many []string
+	for _, s := range numbered(200) {
+		many = append(many, s+strings.Repeat(".", 60))
+	}
+	dir, w := write(t, many...)
+	tests := map[string]struct {
+		change  func(b []byte) []byte
+		want    []string
+		damages int
+		torn    int
+	}{
+		"whole":         {func(b []byte) []byte { return b }, many, 0, 0},
+		"zeroed page":   {func(b []byte) []byte { clear(b[4096:8192]); return b }, w.without(4096, 8192), 1, 0},
+		"zeroed begin":  {func(b []byte) []byte { clear(b[:4096]); return b }, w.without(0, 4096), 1, 0},
+		"two stretches": {func(b []byte) []byte { clear(b[100:200]); clear(b[9000:9001]); b[9000] ^= 1; return b }, w.without(100, 200, 9000, 9001), 2, 0},
+		"junk page":     {func(b []byte) []byte { copy(b[4096:8192], bytes.Repeat([]byte("LSJ\xf5"), 1024)); return b }, w.without(4096, 8192), 1, 0},
+		"junk tail":     {func(b []byte) []byte { return append(b, strings.Repeat("junk", 999)...) }, many, 0, 1},
+		"zeros tail":    {func(b []byte) []byte { return append(b, make([]byte, 9999)...) }, many, 0, 0},
+		"doubled":       {func(b []byte) []byte { return append(b, b...) }, many, 0, 1},
+		"page moved":    {func(b []byte) []byte { copy(b[8192:12288], b[4096:8192]); return b }, w.without(8192, 12288), 1, 0},
+		"4 bytes in":    {func(b []byte) []byte { return slices.Insert(b, int(w.ends[99]), 1, 2, 3, 4) }, many[:100], 0, 1},
+		"all zeros":     {func(b []byte) []byte { clear(b); return b }, nil, 0, 0},
+		"empty":         {func(b []byte) []byte { return nil }, nil, 0, 0},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			put(t, w.path, tt.change(slices.Clone(w.data)))
+			got, rep := scan(t, dir)
+			if d := cmp.Diff(tt.want, got); d != "" {
+				t.Error(d)
+			}
+			if len(rep.Damages) != tt.damages || rep.TornTails != tt.torn {
+				t.Errorf("%+v", rep)
+			}
+		})
+	}
+}
+
+// A sender may send us our own files. Damage to the record that carries them must not set free what is inside.
+func TestRecordsInsidePayloadsAreNotRecords(t *testing.T) {
+	_, other := write(t, "fake one", "fake two")
+	dir, w := write(t, "first", "second")
+	seed := w.id.seed()
+	evil := func(off int64, seq uint64) []byte {
+		p := []byte("evil")
+		h := header{typ: 1, size: uint32(len(p)), sum: crc32.Checksum(p, castagnoli), seq: seq}
+		return append(h.appendTo(nil, seed, off), p...)
+	}
+	payloads := map[string][]byte{
+		"another segment":          other.data,
+		"this segment":             w.data,
+		"a header for offset 0":    evil(0, 50),
+		"next seq, offset of next": evil(w.lastEnd(), 4),
+		"many":                     bytes.Repeat(evil(7, 50), 100),
+	}
+	for name, p := range payloads {
+		t.Run(name, func(t *testing.T) {
+			j, _ := open(t, dir, nil)
+			number := add(t, j, string(p), "after")[0].Segment
+			shut(t, j)
+			id, _ := j.find(number)
+			path := filepath.Join(dir, id.name())
+			b := read(t, path)
+			for _, at := range []int{2, 9, 20, 33, headerSize} { // magic, length, seq, checksum, payload
+				bad := slices.Clone(b)
+				bad[at] ^= 0x10
+				put(t, path, bad)
+				got, rep := scan(t, dir)
+				if got[len(got)-1] != "after" || slices.Contains(got, "evil") || slices.Contains(got, "fake one") ||
+					len(rep.Damages) != 1 || slices.Index(got, "first") != 0 {
+					t.Errorf("byte %d: %q %+v", at, got, rep)
+				}
+			}
+			os.Remove(path)
+		})
+	}
+}
+
+func TestOpenKeepsDamagedBytesAside(t *testing.T) {
+	dir, w := write(t, "one", "two", "three")
+	w.data[w.ends[0]+headerSize] ^= 1
+	put(t, w.path, w.data)
+	for range 2 {
+		var faults []error
+		j, got := open(t, dir, func(o *Options) { o.OnFault = func(err error) { faults = append(faults, err) } })
+		if d := cmp.Diff([]string{"one", "three"}, got); d != "" {
+			t.Error(d)
+		}
+		var dmg Damage
+		if len(faults) != 1 || !errors.As(faults[0], &dmg) || !errors.Is(faults[0], ErrDamaged) || dmg.Lost != 1 {
+			t.Errorf("faults %v", faults)
+		}
+		if err := j.Drop(99, func(uint64) bool { return true }); err != nil {
+			t.Error(err)
+		}
+		_, err := j.Read(Pos{Segment: w.id.number, Offset: w.ends[0] + headerSize, Len: 3})
+		if !errors.Is(err, ErrDamaged) {
+			t.Errorf("read of a damaged record: %v", err)
+		}
+		shut(t, j)
+	}
+	if !bytes.Equal(read(t, w.path), w.data) {
+		t.Error("the damaged file was changed")
+	}
+	aside, err := os.ReadDir(filepath.Join(dir, quarantine))
+	if err != nil || len(aside) != 1 {
+		t.Fatalf("%v, %v", aside, err)
+	}
+	if got := read(t, filepath.Join(dir, quarantine, aside[0].Name())); !bytes.Equal(got, w.data[w.ends[0]:w.ends[1]]) {
+		t.Errorf("kept aside: %q", got)
+	}
+}
+
+func TestTornSegmentIsLeftAsItIs(t *testing.T) {
+	dir, w := write(t, "one", "two")
+	torn := append(slices.Clone(w.data[:w.lastEnd()-1]), make([]byte, 4096)...)
+	put(t, w.path, torn)
+	for _, f := range segmentFiles(t, dir)[1:] {
+		os.Remove(f)
+	}
+	j, got := open(t, dir, nil)
+	pos := add(t, j, "two again")[0]
+	shut(t, j)
+	if d := cmp.Diff([]string{"one"}, got); d != "" || pos.Segment == w.id.number {
+		t.Errorf("%v %s", pos, d)
+	}
+	if !bytes.Equal(read(t, w.path), torn) {
+		t.Error("the torn file was changed")
+	}
+	if got, rep := scan(t, dir); rep.TornTails != 1 || len(rep.Damages) != 0 || len(got) != 2 {
+		t.Errorf("%q %+v", got, rep)
+	}
+}
+
+// A segment without a seal whose tail goes bad later looks torn; the name of the next one tells that it was whole.
+func TestTailLostAfterTheNextSegmentBegan(t *testing.T) {
+	dir, w := write(t, "one", "two", "three")
+	unsealed := w.data[:w.lastEnd()]
+	put(t, w.path, unsealed)
+	j, _ := open(t, dir, nil)
+	add(t, j, "four")
+	shut(t, j)
+	for name, b := range map[string][]byte{
+		"torn":   unsealed[:w.lastEnd()-1],
+		"zeroed": append(slices.Clone(unsealed[:w.ends[1]]), make([]byte, 4096)...),
+		"cut":    unsealed[:w.ends[1]],
+	} {
+		put(t, w.path, b)
+		got, rep := scan(t, dir)
+		if d := cmp.Diff([]string{"one", "two", "four"}, got); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+		if len(rep.Damages) != 1 || rep.Damages[0].Lost != 1 || rep.Damages[0].Segment != 1 || rep.TornTails != 0 {
+			t.Errorf("%s: %+v", name, rep)
+		}
+	}
+}
+
+func TestRenamedCopyIsNotReadTwice(t *testing.T) {
+	dir, w := write(t, "one", "two")
+	other := w.id
+	other.number++
+	put(t, filepath.Join(dir, other.name()), w.data)
+	put(t, filepath.Join(dir, "copy.seg"), w.data)
+	got, rep := scan(t, dir)
+	if d := cmp.Diff([]string{"one", "two"}, got); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]string{"copy.seg"}, rep.Strangers); d != "" || rep.TornTails != 1 {
+		t.Errorf("%+v", rep)
+	}
+}
+
+// FuzzWalk: whatever is in a file, reading ends, and gives nothing but what was written there.
+func FuzzWalk(f *testing.F) {
+	_, w := write(f, "one", "", "three")
+	f.Add(w.data, uint16(0), []byte{})
+	f.Add(w.data, uint16(w.ends[0]), []byte{1})
+	f.Add(append(slices.Clone(w.data), w.data...), uint16(40), w.data[:36])
+	f.Add(make([]byte, 5000), uint16(0), w.data)
+	f.Fuzz(func(t *testing.T, b []byte, at uint16, patch []byte) {
+		for _, data := range [][]byte{b, w.data} {
+			data = slices.Clone(data)
+			if int(at) < len(data) {
+				copy(data[at:], patch)
+			}
+			var prev uint64
+			wk := walker{b: data, seed: w.id.seed(), emit: func(h header, off int64, payload []byte) error {
+				if int(off)+headerSize+len(payload) > len(w.data) || !bytes.Equal(w.data[off:][:headerSize+len(payload)], data[off:][:headerSize+len(payload)]) {
+					t.Errorf("invented at %d: %q", off, payload)
+				}
+				if h.typ <= MaxType && h.seq <= prev {
+					t.Errorf("seq %d after %d", h.seq, prev)
+				}
+				prev = max(prev, h.seq)
+				return nil
+			}}
+			if err := wk.run(); err != nil {
+				t.Error(err)
+			}
+			if wk.end > wk.tail || wk.tail > int64(len(data)) {
+				t.Errorf("end %d, tail %d of %d", wk.end, wk.tail, len(data))
+			}
+		}
+	})
+}
