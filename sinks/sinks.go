@@ -75,10 +75,11 @@ type Kind struct {
 	// key and the cure.
 	Open func(settings any, env Env) (Sink, error)
 
-	Class  Class
-	Batch  int            // most deliveries in one Deliver call; 0 is 1
-	Policy streams.Policy // default retry policy
-	Human  bool           // reaches a person: also a Messenger
+	Class       Class
+	OnAmbiguous string         // Blind: the default of on_ambiguous, "hold", "retry" or "drop"; empty is hold
+	Batch       int            // most deliveries in one Deliver call; 0 is 1
+	Policy      streams.Policy // default retry policy
+	Human       bool           // reaches a person: also a Messenger
 }
 
 // Env is what the daemon gives every sink.
