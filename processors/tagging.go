@@ -88,7 +88,7 @@ func (t *Tagging) unknown(key string, names []string) (faults []error) {
 }
 
 // Handle judges a batch, one verdict an entry.
-func (t *Tagging) Handle(ctx context.Context, batch []streams.Entry) []streams.Verdict {
+func (t *Tagging) Handle(ctx context.Context, batch []*streams.Entry) []streams.Verdict {
 	verdicts := make([]streams.Verdict, len(batch))
 	var routed []Routing
 	for i, e := range batch {
@@ -111,7 +111,7 @@ func (t *Tagging) Handle(ctx context.Context, batch []streams.Entry) []streams.V
 }
 
 // judge gives one lead its marks and destinations. A panic ends this lead alone.
-func (t *Tagging) judge(e streams.Entry) (v streams.Verdict, r Routing) {
+func (t *Tagging) judge(e *streams.Entry) (v streams.Verdict, r Routing) {
 	defer func() {
 		if p := recover(); p != nil {
 			// What was panicked with may quote the lead.

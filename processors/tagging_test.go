@@ -77,7 +77,7 @@ func TestTagging(t *testing.T) {
 			if tt.in.ReceivedAt.IsZero() {
 				tt.in.ReceivedAt = time.Date(2026, 3, 2, 3, 0, 0, 0, time.UTC) // Monday, 10:00
 			}
-			v := tg.Handle(context.Background(), []streams.Entry{{Lead: &tt.in}})[0]
+			v := tg.Handle(context.Background(), []*streams.Entry{{Lead: &tt.in}})[0]
 			if v.Result != tt.result || v.Reason != tt.reason {
 				t.Fatalf("verdict %+v, want result %v, reason %q", v, tt.result, tt.reason)
 			}
@@ -164,7 +164,7 @@ func TestTaggingSendsNothingThatIsNotRecorded(t *testing.T) {
 	if err := tg.Compile(); err != nil {
 		t.Fatal(err)
 	}
-	got := tg.Handle(context.Background(), []streams.Entry{{Lead: &streams.Lead{Name: "x"}}, {Lead: &streams.Lead{}}})
+	got := tg.Handle(context.Background(), []*streams.Entry{{Lead: &streams.Lead{Name: "x"}}, {Lead: &streams.Lead{}}})
 	if got[0].Result != streams.Drop {
 		t.Errorf("the dropped lead: %+v", got[0])
 	}
@@ -176,7 +176,7 @@ func TestTaggingSendsNothingThatIsNotRecorded(t *testing.T) {
 func TestTaggingSurvivesAPanic(t *testing.T) {
 	tg := &Tagging{Sinks: []string{"crm"}, Known: []string{"crm"}, Rules: []Rule{{When: `hot`, Tags: []string{"x"}}}}
 	// Not compiled: the rules have no programs, and judging panics.
-	got := tg.Handle(context.Background(), []streams.Entry{{Lead: &streams.Lead{}}, {}})
+	got := tg.Handle(context.Background(), []*streams.Entry{{Lead: &streams.Lead{}}, {}})
 	for i, v := range got {
 		if v.Result != streams.Permanent {
 			t.Errorf("verdict %d: %+v, want permanent", i, v)

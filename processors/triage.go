@@ -25,11 +25,16 @@ type Triage struct {
 	Log      zerolog.Logger
 }
 
+var (
+	_ streams.Handler = (*Triage)(nil)
+	_ streams.Handler = (*Tagging)(nil)
+)
+
 // redisPause is how long a batch waits when something that it needs is away; it costs no attempt.
 const redisPause = time.Second
 
 // Handle judges a batch, one verdict an entry.
-func (t *Triage) Handle(ctx context.Context, batch []streams.Entry) []streams.Verdict {
+func (t *Triage) Handle(ctx context.Context, batch []*streams.Entry) []streams.Verdict {
 	verdicts := make([]streams.Verdict, len(batch))
 	var leads []*streams.Lead
 	var at []int // place of each of leads in batch

@@ -48,7 +48,7 @@ func TestTriage(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			before := tt.in
-			v := (&Triage{Region: "RU", Language: "ru"}).Handle(context.Background(), []streams.Entry{{Lead: &tt.in}})[0]
+			v := (&Triage{Region: "RU", Language: "ru"}).Handle(context.Background(), []*streams.Entry{{Lead: &tt.in}})[0]
 			want := streams.Verdict{Followers: []streams.Follower{{Queue: "triaged", Lead: &tt.want}}}
 			if diff := cmp.Diff(want, v); diff != "" {
 				t.Errorf("verdict (-want +got):\n%s", diff)
@@ -63,7 +63,7 @@ func TestTriage(t *testing.T) {
 func TestTriageMarksRepeatsAndBadEntries(t *testing.T) {
 	s := streamstest.Redis(t)
 	tr := &Triage{Region: "RU", Language: "ru", Dedupe: &Dedupe{Redis: s.Client}}
-	got := tr.Handle(context.Background(), []streams.Entry{
+	got := tr.Handle(context.Background(), []*streams.Entry{
 		{ID: "1-0", Queue: "intake", Lead: &streams.Lead{ID: "a", Phone: phone1}},
 		{ID: "2-0", Queue: "intake"},
 		{ID: "3-0", Queue: "intake", Lead: &streams.Lead{Phone: "8 999 000 00 11"}},
@@ -81,7 +81,7 @@ func TestTriageWaitsForRedis(t *testing.T) {
 	s := streamstest.Redis(t)
 	s.Kill()
 	tr := &Triage{Region: "RU", Dedupe: &Dedupe{Redis: s.Client}}
-	v := tr.Handle(context.Background(), []streams.Entry{{Lead: &streams.Lead{ID: "a", Phone: phone1}}})[0]
+	v := tr.Handle(context.Background(), []*streams.Entry{{Lead: &streams.Lead{ID: "a", Phone: phone1}}})[0]
 	if v.Result != streams.Wait || v.After == 0 || v.Err == nil {
 		t.Errorf("with Redis away: %+v, want a wait that costs no attempt", v)
 	}
