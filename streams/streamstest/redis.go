@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -141,14 +142,15 @@ func run(t testing.TB, cmd *exec.Cmd) (*os.Process, chan struct{}) {
 	return cmd.Process, gone
 }
 
-// await returns once it answers PING, which it does not while it loads.
+// await returns once it answers PING; while it loads it says LOADING.
 func (s *Server) await() {
 	s.t.Helper()
 	c := Dial(s.Addr)
 	defer c.Close()
 	for deadline := time.Now().Add(20 * time.Second); ; {
 		err := c.Ping(context.Background()).Err()
-		if err == nil {
+		var answer redis.Error // NOAUTH is an answer too
+		if err == nil || errors.As(err, &answer) && !strings.HasPrefix(err.Error(), "LOADING") {
 			return
 		}
 		select {
