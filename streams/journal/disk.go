@@ -14,6 +14,7 @@ type disk interface {
 	open(path string) (file, error)
 	rename(from, to string) error // lasting when it returns
 	remove(path string) error
+	settle(path string) error // what is read from path afterwards is on the disk
 	space(dir string) (free, total int64, err error)
 }
 
@@ -79,6 +80,17 @@ func (realDisk) rename(from, to string) error {
 }
 
 func (realDisk) remove(path string) error { return os.Remove(path) }
+
+// settle drops the page cache, because pages that could not be written stay in it and look clean.
+func (realDisk) settle(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	err = f.Sync()
+	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
+	return errors.Join(err, f.Close())
+}
 
 func (realDisk) space(dir string) (free, total int64, err error) {
 	var st unix.Statfs_t

@@ -19,11 +19,12 @@ import (
 // badDisk is the real one, which fails where a test says so.
 type badDisk struct {
 	realDisk
-	sync   func(path string) error
-	write  func(path string, b []byte) (int, error) // how much of b to write, then the error
-	make   func(path string) error
-	free   atomic.Int64 // 0 is as much as there is
-	synced sync.Map     // path -> number of calls
+	sync    func(path string) error
+	write   func(path string, b []byte) (int, error) // how much of b to write, then the error
+	make    func(path string) error
+	free    atomic.Int64 // 0 is as much as there is
+	synced  sync.Map     // paths whose sync has failed
+	settled []string
 }
 
 type badFile struct {
@@ -51,6 +52,11 @@ func (d *badDisk) space(dir string) (free, total int64, err error) {
 		return n, 1 << 40, nil
 	}
 	return d.realDisk.space(dir)
+}
+
+func (d *badDisk) settle(path string) error {
+	d.settled = append(d.settled, filepath.Base(path))
+	return d.realDisk.settle(path)
 }
 
 func (f badFile) WriteAt(b []byte, off int64) (int, error) {
@@ -174,6 +180,47 @@ func TestDeadDisk(t *testing.T) {
 		}
 	}
 	shut(t, j)
+}
+
+// A disk that takes the probe but no record does not get a new segment for every append.
+func TestFlappingDisk(t *testing.T) {
+	dir := t.TempDir()
+	j, _ := open(t, dir, func(o *Options) {
+		o.disk = &badDisk{write: func(_ string, b []byte) (int, error) {
+			if len(b) > headerSize {
+				return 0, syscall.EIO
+			}
+			return len(b), nil
+		}}
+	})
+	for range 50 {
+		if _, _, err := j.Append(1, []byte("refused")); !errors.Is(err, ErrPoisoned) {
+			t.Fatalf("append: %v", err)
+		}
+	}
+	if n := len(segmentFiles(t, dir)); n > 3 {
+		t.Errorf("%d segments", n)
+	}
+}
+
+// What a killed process has written and not synced must be synced before it is replayed.
+func TestOpenSettlesWhatWasNotClosed(t *testing.T) {
+	dir, w := write(t, "one")
+	d := &badDisk{}
+	j, _ := open(t, dir, func(o *Options) { o.disk = d })
+	shut(t, j)
+	if len(d.settled) > 0 {
+		t.Errorf("a segment with a seal was settled: %q", d.settled)
+	}
+	put(t, w.path, append(w.data[:w.lastEnd()], make([]byte, 4096)...))
+	for _, f := range segmentFiles(t, dir)[1:] {
+		os.Remove(f)
+	}
+	j, _ = open(t, dir, func(o *Options) { o.disk = d })
+	shut(t, j)
+	if d := cmp.Diff([]string{filepath.Base(w.path)}, d.settled); d != "" {
+		t.Error(d)
+	}
 }
 
 func TestReserveIsForOutcomes(t *testing.T) {

@@ -199,22 +199,18 @@ func TestBatchLiesTogether(t *testing.T) {
 func TestGo(t *testing.T) {
 	j, _ := open(t, t.TempDir(), nil)
 	var wg sync.WaitGroup
-	var order []uint64 // done is called by one goroutine
-	for _, p := range numbered(1000) {
+	next := uint64(1) // done is called by one goroutine, in the order of Go
+	for i, p := range numbered(1000) {
 		wg.Add(1)
 		j.Go(1, []byte(p), func(pos Pos, seq uint64, err error) {
 			defer wg.Done()
-			if order = append(order, seq); err != nil || pos == (Pos{}) {
-				t.Error(pos, err)
+			if err != nil || pos == (Pos{}) || seq != next || seq != uint64(i+1) {
+				t.Errorf("record %d: seq %d at %v, %v", i, seq, pos, err)
 			}
+			next++
 		})
 	}
 	wg.Wait()
-	for i, seq := range order {
-		if seq != uint64(i+1) {
-			t.Fatalf("%d-th is seq %d", i, seq)
-		}
-	}
 }
 
 // What one commit takes is written and synced once, however many wait.

@@ -7,8 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 const quarantine = "quarantine"
@@ -87,18 +85,14 @@ func (j *Journal) trim(s *segment) {
 }
 
 // settle makes the tail of a segment that was not closed in order as lasting as what was acknowledged: records that
-// only the page cache holds would otherwise be replayed now and be gone after a power loss. The cache is dropped
-// because pages that could not be written stay in it and look clean.
+// only the page cache holds would otherwise be replayed now and be gone after a power loss.
 func (j *Journal) settle(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return err
+	if err := j.disk.settle(path); err != nil {
+		err = fmt.Errorf("journal: settle %s: %w", filepath.Base(path), err)
+		j.o.Log.Error().Err(err).Msg("journal: records may not be lasting")
+		j.o.OnFault(err)
 	}
-	if err := f.Sync(); err != nil {
-		j.o.OnFault(fmt.Errorf("journal: %w", err))
-	}
-	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
-	return f.Close()
+	return nil
 }
 
 // keepAside copies a damaged stretch below Dir, once.
