@@ -34,12 +34,17 @@ const (
 func (c *call) record(e Event) {
 	p := c.p
 	e.Seq, e.At, e.Method, e.Answer = len(p.ledger)+1, c.now, c.method, Pending
-	if e.Payload == nil {
-		e.Payload = plain(c.args)
-	}
+	e.Payload = payload(c.args)
 	p.ledger = append(p.ledger, e)
 	c.rq.events = append(c.rq.events, e.Seq)
 	p.write(e)
+}
+
+// payload is a call's arguments without its access token.
+func payload(args *object) any {
+	m, _ := plain(args).(map[string]any)
+	delete(m, "auth")
+	return m
 }
 
 // fate notes what became of the answer that tells of these events.
