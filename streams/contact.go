@@ -218,7 +218,7 @@ func parseEmail(s string) (string, bool) {
 		return "", false
 	}
 	ascii, err := idna.Lookup.ToASCII(domain)
-	if err != nil || len(ascii) > 253 || strings.HasSuffix(ascii, ".") {
+	if err != nil || len(ascii) > 253 || strings.Contains("."+ascii+".", "..") {
 		return "", false
 	}
 	top := ascii[strings.LastIndexByte(ascii, '.')+1:]

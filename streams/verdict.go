@@ -15,6 +15,11 @@ const (
 	Ambiguous               // sent, no answer: may have worked; look before the next try
 )
 
+var resultNames = [...]string{"done", "drop", "retry", "wait", "permanent", "pause", "ambiguous"}
+
+// String is the result as logs and metrics name it.
+func (r Result) String() string { return resultNames[r] }
+
 // Scope says how much a Pause stops.
 type Scope string
 

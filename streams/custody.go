@@ -1,0 +1,484 @@
+package streams
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"leadstream/streams/journal"
+)
+
+// Journal record types.
+const (
+	recAccept     uint8 = 1 // a lead and what it came as
+	recEvents     uint8 = 2 // facts about leads, as a JSON array
+	recQuarantine uint8 = 3 // a request that could not be read
+	recEpoch      uint8 = 4 // a partition's epoch, as this instance opened it
+)
+
+// Windows of the same body without a key (design: idempotency): a repeated request, then a repeated enquiry.
+const (
+	sameRequest = 10 * time.Minute
+	sameEnquiry = 48 * time.Hour
+)
+
+// ErrRefused says that the journal could not make a lead durable: it was not taken, and the sender must repeat it.
+var ErrRefused = errors.New("the journal cannot take leads now")
+
+// Taken is a lead as the shim hands it over.
+type Taken struct {
+	Lead      *Lead
+	Key       string // the sender's idempotency key or event id; empty: the body alone tells
+	Canonical []byte // the body in a form in which the same content is the same bytes
+	Raw       []byte // the body as it came, kept beside the lead
+}
+
+// Receipt is what the sender is told.
+type Receipt struct {
+	LeadID    string
+	Duplicate bool // the lead was there already
+	Conflict  bool // the key was there with another body: taken as a new lead, and alerted
+}
+
+// Custody is the local journal together with the ledger of every lead in it: what was accepted, where it is, how it
+// ended. It answers for a lead from the 2xx on, whatever happens to Redis.
+type Custody struct {
+	Instance   string
+	Partitions int
+	Retention  time.Duration // how long a finished lead is remembered; 48 h at least
+	Now        func() time.Time
+	Log        zerolog.Logger
+
+	journal *journal.Journal
+	forward []*backlog // a partition each: what Redis has not confirmed yet
+
+	mu      sync.Mutex
+	leads   map[string]*record
+	open    map[string]*record   // home leads that have not ended
+	bodies  map[[16]byte]*record // by source and body, leads without a key
+	keyed   map[[16]byte]*record // by source and key
+	epochs  map[int]epochNote    // by partition
+	ended   func([]string)       // told of leads that died, were dropped or erased: their repeats are leads of their own
+	counts  Counts
+	waiting []Quarantined // not told yet
+}
+
+// Counts are totals since the start, for metrics and alerts.
+type Counts struct {
+	Accepted, Duplicate, Conflict, Repeat, Quarantined uint64
+}
+
+// epochNote is what this instance knows of a partition's past.
+type epochNote struct {
+	Partition int       `json:"p"`
+	Epoch     int64     `json:"e"`
+	Run       string    `json:"run"`     // Redis's run id
+	Foreign   int64     `json:"foreign"` // entries of an epoch below this may have been delivered by an owner that is lost
+	At        time.Time `json:"at"`
+}
+
+// Quarantined is a request that came with a valid key and could not be read.
+type Quarantined struct {
+	Source, Reason, ContentType string
+	At                          time.Time
+	Raw                         []byte
+	seq                         uint64
+}
+
+// Open opens the journal and reads the ledger from it. It comes before everything else.
+func (c *Custody) Open(o journal.Options) error {
+	c.leads, c.open = map[string]*record{}, map[string]*record{}
+	c.bodies, c.keyed, c.epochs = map[[16]byte]*record{}, map[[16]byte]*record{}, map[int]epochNote{}
+	c.Partitions = max(c.Partitions, 1)
+	c.Retention = max(c.Retention, sameEnquiry)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	for range c.Partitions {
+		c.forward = append(c.forward, newBacklog())
+	}
+	o.Essential = func(typ uint8) bool { return typ != recAccept && typ != recQuarantine }
+	j, err := journal.Open(o, c.replay)
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	c.journal = j
+	c.redriveAll(false)
+	return nil
+}
+
+// Close closes the journal.
+func (c *Custody) Close() error { return c.journal.Close() }
+
+// Healthy is nil, or says why no lead can be taken now.
+func (c *Custody) Healthy() error { return c.journal.Healthy() }
+
+// TakeAll makes leads durable: it returns after one fsync for all, or takes none. Duplicates are told by the receipt.
+// It sets ID and Home of the leads that are new.
+func (c *Custody) TakeAll(ctx context.Context, taken []Taken) ([]Receipt, error) {
+	receipts := make([]Receipt, len(taken))
+	rows := make([]*record, len(taken))
+	fresh := make([]bool, len(taken))
+	c.mu.Lock()
+	for i, t := range taken {
+		rows[i], receipts[i], fresh[i] = c.reserve(t)
+	}
+	c.mu.Unlock()
+
+	var recs []journal.Record
+	var lines [][]byte
+	for i, t := range taken {
+		if !fresh[i] {
+			continue
+		}
+		line, err := json.Marshal(t.Lead)
+		if err != nil {
+			c.refuse(rows, fresh)
+			return nil, fmt.Errorf("lead: %w", err)
+		}
+		lines = append(lines, line)
+		recs = append(recs, journal.Record{Type: recAccept, Payload: acceptPayload(line, rows[i], t.Raw)})
+	}
+	if len(recs) > 0 {
+		at, err := c.journal.AppendBatch(recs)
+		if err != nil {
+			c.refuse(rows, fresh)
+			return nil, fmt.Errorf("%w: %w", ErrRefused, err)
+		}
+		c.accepted(rows, fresh, lines, at)
+	}
+	for i, r := range rows {
+		if fresh[i] {
+			continue
+		}
+		select { // a twin may still be on its way to the disk
+		case <-r.ready:
+			if r.refused {
+				return nil, ErrRefused
+			}
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: %w", ErrRefused, ctx.Err())
+		}
+	}
+	return receipts, nil
+}
+
+// reserve finds the lead that t is, or makes a place for a new one.
+func (c *Custody) reserve(t Taken) (*record, Receipt, bool) {
+	now := c.Now()
+	sum := sha256.Sum256(t.Canonical)
+	body := digest(t.Lead.Source, string(sum[:]))
+	var key [16]byte
+	conflict := false
+	if t.Key != "" {
+		key = digest(t.Lead.Source, "key", t.Key)
+		id := NewID("key", t.Lead.Source, t.Key, hex.EncodeToString(sum[:]))
+		if r := c.leads[id]; r != nil && r.ready != nil {
+			c.counts.Duplicate++
+			return r, Receipt{LeadID: r.id, Duplicate: true}, false
+		}
+		t.Lead.ID = id
+		conflict = c.keyed[key] != nil
+	} else {
+		if r := c.bodies[body]; r != nil && alive(r) {
+			switch age := now.Sub(r.accepted); {
+			case age <= sameRequest:
+				c.counts.Duplicate++
+				return r, Receipt{LeadID: r.id, Duplicate: true}, false
+			case age <= sameEnquiry:
+				t.Lead.RepeatOf = r.id
+				if r.repeatOf != "" {
+					t.Lead.RepeatOf = r.repeatOf
+				}
+				c.counts.Repeat++
+			}
+		}
+		t.Lead.ID = NewID("body", t.Lead.Source, hex.EncodeToString(sum[:]), now.UTC().Format(time.RFC3339Nano))
+	}
+	t.Lead.Home = c.Instance
+	if t.Lead.ReceivedAt.IsZero() {
+		t.Lead.ReceivedAt = now.UTC().Truncate(time.Millisecond)
+	}
+	r := &record{
+		id: t.Lead.ID, source: t.Lead.Source, home: true, accepted: now, repeatOf: t.Lead.RepeatOf,
+		partition: PartitionOf(t.Lead.OrderKey(), c.Partitions), body: body, key: key, ready: make(chan struct{}),
+	}
+	c.index(r)
+	if conflict {
+		c.counts.Conflict++
+	}
+	return r, Receipt{LeadID: r.id, Conflict: conflict}, true
+}
+
+// index makes the lead findable by id, and by key or body.
+func (c *Custody) index(r *record) {
+	c.leads[r.id] = r
+	if r.key != ([16]byte{}) {
+		c.keyed[r.key] = r
+	} else if r.body != ([16]byte{}) {
+		c.bodies[r.body] = r
+	}
+}
+
+func (c *Custody) unindex(r *record) {
+	delete(c.leads, r.id)
+	delete(c.open, r.id)
+	if c.keyed[r.key] == r {
+		delete(c.keyed, r.key)
+	}
+	if c.bodies[r.body] == r {
+		delete(c.bodies, r.body)
+	}
+}
+
+// alive is false for a lead whose repeats are leads of their own.
+func alive(r *record) bool {
+	switch r.state() {
+	case Dead, Dropped, Erased:
+		return false
+	}
+	return true
+}
+
+func (c *Custody) accepted(rows []*record, fresh []bool, lines [][]byte, at []journal.Pos) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for i, r := range rows {
+		if !fresh[i] {
+			continue
+		}
+		r.pos = at[n]
+		c.open[r.id] = r
+		c.counts.Accepted++
+		r.queued = true
+		c.forward[r.partition].push(pending{record: r, line: lines[n]})
+		n++
+		close(r.ready)
+	}
+}
+
+func (c *Custody) refuse(rows []*record, fresh []bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, r := range rows {
+		if fresh[i] {
+			r.refused = true
+			c.unindex(r)
+			close(r.ready)
+		}
+	}
+}
+
+// TakeExternal takes custody of leads that a program added to the intake stream itself: ids come from their entries.
+func (c *Custody) takeExternal(entries []*Entry) error {
+	var recs []journal.Record
+	var rows []*record
+	c.mu.Lock()
+	for _, e := range entries {
+		id := NewID("xadd", e.Queue, e.ID)
+		e.Lead.ID, e.Lead.Home = id, c.Instance
+		if e.Lead.ReceivedAt.IsZero() {
+			e.Lead.ReceivedAt = idTime(e.ID).UTC()
+		}
+		if e.Lead.Source == "" {
+			e.Lead.Source = "xadd"
+		}
+		if c.leads[id] != nil {
+			continue
+		}
+		rows = append(rows, &record{id: id, source: e.Lead.Source, home: true, accepted: c.Now(), repeatOf: e.Lead.RepeatOf,
+			partition: PartitionOf(e.Lead.OrderKey(), c.Partitions), ready: make(chan struct{})})
+		line, err := json.Marshal(e.Lead)
+		if err != nil {
+			c.mu.Unlock()
+			return fmt.Errorf("lead: %w", err)
+		}
+		recs = append(recs, journal.Record{Type: recAccept, Payload: acceptPayload(line, rows[len(rows)-1], nil)})
+	}
+	c.mu.Unlock()
+	if len(recs) == 0 {
+		return nil
+	}
+	at, err := c.journal.AppendBatch(recs)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, r := range rows {
+		r.pos = at[i]
+		c.index(r)
+		c.open[r.id] = r
+		c.counts.Accepted++
+		close(r.ready)
+	}
+	return nil
+}
+
+// Quarantine keeps a request that could not be read, durably, for a person to look at.
+func (c *Custody) Quarantine(q Quarantined) error {
+	if q.At.IsZero() {
+		q.At = c.Now().UTC()
+	}
+	b, err := json.Marshal(q)
+	if err != nil {
+		return fmt.Errorf("quarantine: %w", err)
+	}
+	_, seq, err := c.journal.Append(recQuarantine, b)
+	if err != nil {
+		return fmt.Errorf("quarantine: %w: %w", ErrRefused, err)
+	}
+	q.seq, q.Raw = seq, nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.counts.Quarantined++
+	c.waiting = append(c.waiting, q)
+	return nil
+}
+
+// note journals events and applies them. It returns after the disk has them.
+func (c *Custody) note(events []event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	b, err := json.Marshal(events)
+	if err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	if _, _, err := c.journal.Append(recEvents, b); err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	c.applyAll(events)
+	return nil
+}
+
+func (c *Custody) applyAll(events []event) {
+	var ended []string
+	c.mu.Lock()
+	for _, e := range events {
+		r := c.leads[e.Lead]
+		if r == nil { // delivered here for another instance
+			r = &record{id: e.Lead, accepted: e.At, ready: closed, repeatOf: e.RepeatOf}
+			c.leads[e.Lead] = r
+		}
+		was := r.state()
+		r.apply(e)
+		now := r.state()
+		if r.home && (now.Final() || now == Held) {
+			delete(c.open, r.id)
+		} else if r.home {
+			c.open[r.id] = r
+		}
+		if was != now && (now == Dead || now == Dropped || now == Erased) {
+			ended = append(ended, r.id)
+		}
+	}
+	c.mu.Unlock()
+	if c.ended != nil && len(ended) > 0 {
+		c.ended(ended)
+	}
+}
+
+var closed = func() chan struct{} { ch := make(chan struct{}); close(ch); return ch }()
+
+// replay rebuilds the ledger from one journal record.
+func (c *Custody) replay(rec journal.Record) error {
+	switch rec.Type {
+	case recAccept:
+		r, lead, err := readAccept(rec.Payload)
+		if err != nil {
+			return err
+		}
+		if old := c.leads[r.id]; old != nil { // carried forward into a newer segment
+			old.pos = rec.Pos
+			return nil
+		}
+		r.home, r.pos, r.ready = true, rec.Pos, closed
+		r.partition = PartitionOf(lead.OrderKey(), c.Partitions)
+		c.index(r)
+		c.open[r.id] = r
+	case recEvents:
+		var events []event
+		if err := json.Unmarshal(rec.Payload, &events); err != nil {
+			return fmt.Errorf("events: %w", err)
+		}
+		c.applyAll(events)
+	case recEpoch:
+		var n epochNote
+		if err := json.Unmarshal(rec.Payload, &n); err != nil {
+			return fmt.Errorf("epoch: %w", err)
+		}
+		c.epochs[n.Partition] = n
+	}
+	return nil
+}
+
+// acceptPayload is a lead with what makes it the same lead: length, lead, accept time, digests, raw body.
+func acceptPayload(line []byte, r *record, raw []byte) []byte {
+	b := binary.AppendUvarint(make([]byte, 0, len(line)+len(raw)+64), uint64(len(line)))
+	b = append(b, line...)
+	b = binary.BigEndian.AppendUint64(b, uint64(r.accepted.UnixMilli()))
+	b = append(b, r.body[:]...)
+	b = append(b, r.key[:]...)
+	return append(b, raw...)
+}
+
+func readAccept(b []byte) (*record, *Lead, error) {
+	line, rest, err := acceptLine(b)
+	if err != nil {
+		return nil, nil, err
+	}
+	var lead Lead
+	if err := json.Unmarshal(line, &lead); err != nil {
+		return nil, nil, fmt.Errorf("accept record: %w", err)
+	}
+	r := &record{id: lead.ID, source: lead.Source, repeatOf: lead.RepeatOf, accepted: time.UnixMilli(int64(binary.BigEndian.Uint64(rest)))}
+	copy(r.body[:], rest[8:])
+	copy(r.key[:], rest[24:])
+	return r, &lead, nil
+}
+
+func acceptLine(b []byte) (line, rest []byte, err error) {
+	n, w := binary.Uvarint(b)
+	if w <= 0 || uint64(len(b)-w) < n+40 {
+		return nil, nil, errors.New("accept record: too short")
+	}
+	return b[w : w+int(n)], b[w+int(n):], nil
+}
+
+func digest(parts ...string) (d [16]byte) {
+	h := sha256.New()
+	for _, p := range parts {
+		h.Write([]byte(p))
+		h.Write([]byte{0})
+	}
+	copy(d[:], h.Sum(nil))
+	return d
+}
+
+// lead reads a home lead back from the journal.
+func (c *Custody) lead(r *record) (*Lead, []byte, error) {
+	rec, err := c.journal.Read(r.pos)
+	if err != nil {
+		return nil, nil, fmt.Errorf("lead %s: %w", r.id, err)
+	}
+	line, _, err := acceptLine(rec.Payload)
+	if err != nil {
+		return nil, nil, fmt.Errorf("lead %s: %w", r.id, err)
+	}
+	var l Lead
+	if err := json.Unmarshal(line, &l); err != nil {
+		return nil, nil, fmt.Errorf("lead %s: %w", r.id, err)
+	}
+	return &l, slices.Clone(line), nil
+}

@@ -1,0 +1,240 @@
+package streams
+
+import (
+	"slices"
+	"sort"
+	"time"
+)
+
+// standing is what the ledger knows of a lead at one destination.
+type standing struct {
+	final  bool
+	intent time.Time
+}
+
+func (c *Custody) at(lead *Lead, dest string) standing {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.leads[lead.ID]
+	if r == nil {
+		return standing{}
+	}
+	if r.whole == Erased {
+		return standing{final: true}
+	}
+	s := r.stop(dest)
+	if s == nil {
+		return standing{}
+	}
+	return standing{final: s.state.Final(), intent: s.intent}
+}
+
+// earlier is what is known at a destination of the lead that this one repeats; nil when it is no repeat.
+func (c *Custody) earlier(lead *Lead, dest string) *Earlier {
+	if lead.RepeatOf == "" {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := &Earlier{}
+	r := c.leads[lead.RepeatOf]
+	if r == nil {
+		return e
+	}
+	if s := r.stop(dest); s != nil {
+		e.Remote, e.Pending = s.remote, s.state == InFlight
+	} else if r.whole == "" && !r.routed && r.home {
+		e.Pending = true
+	}
+	return e
+}
+
+func (c *Custody) isOpen(id string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.open[id] != nil
+}
+
+// Alive says whether repeats of a lead are to be attached to it: it is not dead, dropped or erased.
+func (c *Custody) Alive(id string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.leads[id]
+	return r == nil || alive(r)
+}
+
+// OnEnded has f told of leads that died, were dropped or erased. Set it before anything runs.
+func (c *Custody) OnEnded(f func(ids []string)) { c.ended = f }
+
+// Lead reads a lead of ours as it was accepted.
+func (c *Custody) Lead(id string) (*Lead, bool) {
+	c.mu.Lock()
+	r := c.leads[id]
+	c.mu.Unlock()
+	if r == nil || !r.home {
+		return nil, false
+	}
+	l, _, err := c.lead(r)
+	return l, err == nil
+}
+
+// Life tells a lead's life, if its home is here.
+func (c *Custody) Life(id string) (Life, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.leads[id]
+	if r == nil || !r.home {
+		return Life{}, false
+	}
+	return r.life(), true
+}
+
+// Query chooses leads of the ledger. Zero values choose all.
+type Query struct {
+	State        State
+	Source       string
+	Since, Until time.Time
+	After        string // id of the last lead of the page before
+	Limit        int    // 0 is 100
+}
+
+// Lives lists leads, newest first.
+func (c *Custody) Lives(q Query) []Life {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var rows []*record
+	for _, r := range c.leads {
+		if r.home && (q.State == "" || r.state() == q.State) && (q.Source == "" || r.source == q.Source) &&
+			(q.Since.IsZero() || !r.accepted.Before(q.Since)) && (q.Until.IsZero() || r.accepted.Before(q.Until)) {
+			rows = append(rows, r)
+		}
+	}
+	sort.Slice(rows, func(i, j int) bool {
+		if !rows[i].accepted.Equal(rows[j].accepted) {
+			return rows[i].accepted.After(rows[j].accepted)
+		}
+		return rows[i].id < rows[j].id
+	})
+	if q.After != "" {
+		i := slices.IndexFunc(rows, func(r *record) bool { return r.id == q.After })
+		rows = rows[i+1:]
+	}
+	if q.Limit <= 0 {
+		q.Limit = 100
+	}
+	lives := make([]Life, 0, min(q.Limit, len(rows)))
+	for _, r := range rows[:min(q.Limit, len(rows))] {
+		lives = append(lives, r.life())
+	}
+	return lives
+}
+
+// Tally counts leads by where they stand. Unexplained is the number that must be 0: leads that neither ended nor are
+// where they could still move.
+type Tally struct {
+	States      map[State]int `json:"states"`
+	Open        int           `json:"open"`
+	Unforwarded int           `json:"unforwarded"` // in the journal, not yet in Redis
+	Oldest      time.Time     `json:"oldest,omitzero"`
+	Counts      Counts        `json:"counts"`
+}
+
+// Tally sums the ledger up.
+func (c *Custody) Tally() Tally {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := Tally{States: map[State]int{}, Open: len(c.open), Counts: c.counts}
+	for _, s := range []State{InFlight, Held, Delivered, Merged, Dropped, Dead, Erased} {
+		t.States[s] = 0
+	}
+	for _, r := range c.leads {
+		if r.home {
+			t.States[r.state()]++
+		}
+	}
+	for _, r := range c.open {
+		if t.Oldest.IsZero() || r.accepted.Before(t.Oldest) {
+			t.Oldest = r.accepted
+		}
+	}
+	for _, b := range c.forward {
+		t.Unforwarded += b.len()
+	}
+	return t
+}
+
+// Untold is a lead that a person has to be told of, once.
+type Untold struct {
+	Lead        *Lead // nil when it cannot be read back
+	LeadID      string
+	Destination string
+	State       State // dead, held; in_flight: it is late
+	Since       time.Time
+	Attempts    int
+	Error       string
+}
+
+// Untold lists what no person was told of yet: dead, held and late leads. lateAfter says from when on a lead on its way
+// to a destination ("" before it is routed) is late.
+func (c *Custody) Untold(now time.Time, lateAfter func(dest string) time.Duration) []Untold {
+	c.mu.Lock()
+	var list []Untold
+	var rows []*record
+	add := func(r *record, u Untold) {
+		u.LeadID = r.id
+		list, rows = append(list, u), append(rows, r)
+	}
+	for _, r := range c.leads {
+		if !r.home || r.whole == Erased {
+			continue
+		}
+		if r.whole == Dead && !r.toldWhole {
+			add(r, Untold{State: Dead, Since: r.accepted, Error: r.reason})
+		}
+		late := r.whole == "" && !r.routed && now.Sub(r.accepted) > lateAfter("")
+		for _, d := range r.dests {
+			if (d.state == Dead || d.state == Held) && !d.told {
+				add(r, Untold{Destination: d.name, State: d.state, Since: d.at, Attempts: d.attempts, Error: d.reason})
+			}
+			late = late || d.state == InFlight && now.Sub(r.accepted) > lateAfter(d.name)
+		}
+		if late && !r.toldLate {
+			add(r, Untold{Destination: firstOf(r.lacking()), State: InFlight, Since: r.accepted})
+		}
+	}
+	c.mu.Unlock()
+	for i := range list {
+		list[i].Lead, _, _ = c.lead(rows[i])
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].Since.Before(list[j].Since) })
+	return list
+}
+
+func firstOf(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return names[0]
+}
+
+// Told notes that a person was told.
+func (c *Custody) Told(list []Untold) error {
+	events := make([]event, 0, len(list))
+	for _, u := range list {
+		e := event{Lead: u.LeadID, Kind: evTold, Dest: u.Destination, At: c.Now().UTC()}
+		if u.State == InFlight {
+			e.Dest = ""
+		}
+		events = append(events, e)
+	}
+	return c.note(events)
+}
+
+// UntoldQuarantine lists quarantined requests that no person was told of since the start, and forgets them.
+func (c *Custody) UntoldQuarantine() []Quarantined {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	q := c.waiting
+	c.waiting = nil
+	return q
+}

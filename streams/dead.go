@@ -1,0 +1,189 @@
+package streams
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// DeadLetter is a lead that did not get through to one destination, or that waits there for a person's decision.
+type DeadLetter struct {
+	ID          string    `json:"id"` // partition and stream id: "0/1700000000000-0"
+	Lead        *Lead     `json:"lead"`
+	Queue       string    `json:"queue"`
+	Destination string    `json:"destination,omitempty"` // empty: it died before it was routed
+	State       State     `json:"state"`                 // dead or held
+	At          time.Time `json:"at"`
+	Attempts    int       `json:"attempts"`
+	Tries       []Try     `json:"tries"`
+}
+
+// deadLetter is the entry of the dead stream for an entry that ends here.
+func (p *Partition) deadLetter(e *Entry, queue string, state State, at time.Time) next {
+	d := DeadLetter{Lead: e.Lead, Queue: queue, Destination: destinationOf(queue), State: state, At: at.UTC().Truncate(time.Millisecond),
+		Attempts: e.meta.Attempts, Tries: e.meta.Tries}
+	return p.deadEntry(d)
+}
+
+func (p *Partition) deadEntry(d DeadLetter) next {
+	b, err := json.Marshal(d)
+	if err != nil { // a lead that was decoded from JSON encodes
+		panic(err)
+	}
+	return next{stream: p.Keys.dead(), words: []any{"id", d.Lead.ID, "letter", string(b)}}
+}
+
+// ErrGone says that a dead letter is not there any more: replayed or dropped meanwhile.
+var ErrGone = errors.New("no such dead letter; it may have been replayed or dropped meanwhile")
+
+// Dead reads the dead letters of the partition, oldest first, page by page.
+func (p *Partition) Dead(ctx context.Context, each func(DeadLetter) bool) error {
+	const page = 200
+	from := "-"
+	for {
+		msgs, err := p.Clients.Write.XRangeN(ctx, p.Keys.dead(), from, "+", page).Result()
+		if err != nil {
+			return fmt.Errorf("dead letters: %w", err)
+		}
+		for _, m := range msgs {
+			d, err := p.readDead(m)
+			if err != nil {
+				return err
+			}
+			if !each(d) {
+				return nil
+			}
+		}
+		if len(msgs) < page {
+			return nil
+		}
+		from = "(" + msgs[len(msgs)-1].ID
+	}
+}
+
+func (p *Partition) readDead(m redis.XMessage) (DeadLetter, error) {
+	var d DeadLetter
+	s, _ := m.Values["letter"].(string)
+	if err := json.Unmarshal([]byte(s), &d); err != nil {
+		return d, fmt.Errorf("dead letter %s: %w", m.ID, err)
+	}
+	d.ID = fmt.Sprintf("%d/%s", p.Keys.Partition, m.ID)
+	return d, nil
+}
+
+// Replay puts a dead letter back into the queue that it came from, or of another destination, with fresh attempts. What
+// it says of having perhaps been sent stays known from the ledger.
+func (p *Partition) Replay(ctx context.Context, id string) error {
+	d, err := p.one(ctx, id)
+	if err != nil {
+		return err
+	}
+	line, err := json.Marshal(d.Lead)
+	if err != nil {
+		return fmt.Errorf("dead letter %s: %w", id, err)
+	}
+	return p.move(ctx, d, id, event{Lead: d.Lead.ID, Kind: evReopened, Dest: d.Destination, At: p.Custody.Now().UTC()},
+		words(d.Lead.ID, string(line), p.epoch.Load(), d.Destination))
+}
+
+// Discard ends a dead letter for good.
+func (p *Partition) Discard(ctx context.Context, id, reason string) error {
+	d, err := p.one(ctx, id)
+	if err != nil {
+		return err
+	}
+	return p.move(ctx, d, id, event{Lead: d.Lead.ID, Kind: evDropped, Dest: d.Destination, Reason: reason, At: p.Custody.Now().UTC()}, nil)
+}
+
+func (p *Partition) one(ctx context.Context, id string) (DeadLetter, error) {
+	msgs, err := p.Clients.Write.XRange(ctx, p.Keys.dead(), id, id).Result()
+	if err != nil {
+		return DeadLetter{}, fmt.Errorf("dead letter %s: %w", id, err)
+	}
+	if len(msgs) == 0 {
+		return DeadLetter{}, fmt.Errorf("dead letter %s: %w", id, ErrGone)
+	}
+	return p.readDead(msgs[0])
+}
+
+// move removes a dead letter and adds what follows from it, in one step.
+func (p *Partition) move(ctx context.Context, d DeadLetter, id string, ev event, entry []any) error {
+	home, order, carried := d.Lead.Home, "", ""
+	if d.Destination != "" {
+		order = d.Lead.OrderKey()
+	}
+	if home != p.Custody.Instance {
+		b, err := json.Marshal(ev)
+		if err != nil {
+			return err
+		}
+		carried = string(b)
+	}
+	// Journaled first: a crash in between leaves a dead letter that can be replayed again, never a lead that is open
+	// nowhere.
+	if err := p.Custody.note([]event{ev}); err != nil {
+		return err
+	}
+	keys := []string{p.Keys.epoch(), p.Keys.dead(), p.Keys.Queue(d.Queue), p.Keys.count(d.Queue), p.Keys.home(home)}
+	args := append([]any{p.epoch.Load(), id, order, carried, len(entry)}, entry...)
+	n, err := replayScript.Run(ctx, p.Clients.Write, keys, args...).Int()
+	if err != nil {
+		return fmt.Errorf("dead letter %s: %w", id, epochError(err))
+	}
+	if n == 0 {
+		return fmt.Errorf("dead letter %s: %w", id, ErrGone)
+	}
+	return nil
+}
+
+// restoreDead adds the dead letters that the ledger knows and Redis has lost.
+func (p *Partition) restoreDead(ctx context.Context) error {
+	letters := p.Custody.deadIn(p.Keys.Partition)
+	if len(letters) == 0 {
+		return nil
+	}
+	err := p.Dead(ctx, func(d DeadLetter) bool {
+		delete(letters, [2]string{d.Lead.ID, d.Destination})
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	for _, d := range letters {
+		lead, ok := p.Custody.Lead(d.Lead.ID)
+		if !ok {
+			continue
+		}
+		d.Lead = lead
+		if err := p.Clients.Write.XAdd(ctx, &redis.XAddArgs{Stream: p.Keys.dead(), Values: p.deadEntry(d).words}).Err(); err != nil {
+			return fmt.Errorf("dead letters: %w", err)
+		}
+	}
+	return nil
+}
+
+// deadIn lists what the ledger knows of dead letters, by lead and destination.
+func (c *Custody) deadIn(partition int) map[[2]string]DeadLetter {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	letters := map[[2]string]DeadLetter{}
+	for _, r := range c.leads {
+		if !r.home || r.partition != partition {
+			continue
+		}
+		if r.whole == Dead {
+			letters[[2]string{r.id, ""}] = DeadLetter{Lead: &Lead{ID: r.id}, Queue: Intake, State: Dead, At: r.accepted}
+		}
+		for _, d := range r.dests {
+			if d.state == Dead || d.state == Held {
+				letters[[2]string{r.id, d.name}] = DeadLetter{Lead: &Lead{ID: r.id}, Queue: Destined(d.name), Destination: d.name,
+					State: d.state, At: d.at, Attempts: d.attempts, Tries: d.tries}
+			}
+		}
+	}
+	return letters
+}

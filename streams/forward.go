@@ -1,0 +1,97 @@
+package streams
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+)
+
+const forwardBatch = 256
+
+// runForward appends accepted leads to Redis, in the order in which they were accepted. It sends a batch again until
+// Redis has confirmed it; the script adds each lead once.
+func (p *Partition) runForward(ctx context.Context) {
+	b := p.Custody.forward[p.Keys.Partition]
+	wait := time.Duration(0)
+	for ctx.Err() == nil {
+		batch := alike(b.head(forwardBatch))
+		if len(batch) == 0 {
+			select {
+			case <-ctx.Done():
+			case <-b.wake:
+			}
+			continue
+		}
+		if p.epoch.Load() == 0 { // not opened yet, by us or by the owner
+			sleep(ctx, 20*time.Millisecond)
+			continue
+		}
+		added, err := p.forwardBatch(ctx, batch)
+		if err == nil {
+			p.Metrics.Forwarded.Add(float64(added))
+			p.Custody.forwarded(batch)
+			b.done(len(batch))
+			wait = 0
+			p.redisAnswered(nil)
+			continue
+		}
+		p.redisAnswered(err)
+		if strings.Contains(err.Error(), errEpoch.Error()) {
+			p.lost()
+		}
+		wait = min(max(wait*2, 20*time.Millisecond), time.Second)
+		sleep(ctx, wait)
+	}
+}
+
+// alike is the front part of a batch that goes with one call: the script forces all or none.
+func alike(batch []pending) []pending {
+	for i, p := range batch {
+		if p.force != batch[0].force {
+			return batch[:i]
+		}
+	}
+	return batch
+}
+
+// forwardBatch sends leads in one script call, and says how many were not there yet.
+func (p *Partition) forwardBatch(ctx context.Context, batch []pending) (int64, error) {
+	epoch := p.epoch.Load()
+	force := batch[0].force
+	keys := make([]string, 0, len(batch)+2)
+	keys = append(keys, p.Keys.epoch(), p.Keys.Queue(Intake))
+	args := make([]any, 0, len(batch)*5+3)
+	args = append(args, epoch, p.Custody.Retention.Milliseconds(), flag(force))
+	for _, l := range batch {
+		line := l.line
+		if line == nil {
+			_, read, err := p.Custody.lead(l.record)
+			if err != nil { // the journal has told of the damage; the lead stays open, becomes late, and is told
+				p.Log.Error().Err(err).Str("lead", l.record.id).Msg("lead cannot be read back; it stays open")
+				continue
+			}
+			line = read
+		}
+		of := epoch
+		if l.unsure {
+			of = 0
+		}
+		keys = append(keys, p.Keys.lead(l.record.id))
+		args = append(args, l.record.id, line, checksum(line), of, l.only)
+	}
+	if len(keys) == 2 {
+		return 0, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	answer, err := appendScript.Run(ctx, p.Clients.Write, keys, args...).Int64Slice()
+	if err != nil {
+		return 0, fmt.Errorf("intake: append: %w", epochError(err))
+	}
+	var added int64
+	for _, a := range answer {
+		added += a
+	}
+	return added, nil
+}

@@ -1,0 +1,181 @@
+package streams
+
+import (
+	"slices"
+	"time"
+
+	"leadstream/streams/journal"
+)
+
+// record is what the ledger knows of one lead.
+type record struct {
+	id, source string
+	home       bool        // custody is ours; else we only delivered it for another instance
+	pos        journal.Pos // of its accept record
+	accepted   time.Time
+	partition  int
+	repeatOf   string
+	whole      State  // final state of the whole lead when it never was routed: dropped, dead or erased
+	reason     string // of whole
+	routed     bool
+	dests      []stop
+	toldLate   bool
+	toldWhole  bool
+	body, key  [16]byte      // index entries to forget with it
+	ready      chan struct{} // closed when it is durable, or was refused
+	refused    bool
+	queued     bool // waits for the forwarder
+	forwarded  bool // Redis had it once
+}
+
+// stop is a lead at one destination.
+type stop struct {
+	name     string
+	state    State
+	attempts int
+	remote   string
+	reason   string
+	tries    []Try
+	at       time.Time
+	intent   time.Time // the sink may have been called then; zero: surely not, or its answer is known
+	told     bool
+}
+
+func (r *record) stop(name string) *stop {
+	if i := slices.IndexFunc(r.dests, func(s stop) bool { return s.name == name }); i >= 0 {
+		return &r.dests[i]
+	}
+	return nil
+}
+
+func (r *record) stopOrNew(name string) *stop {
+	if s := r.stop(name); s != nil {
+		return s
+	}
+	r.dests = append(r.dests, stop{name: name, state: InFlight})
+	return &r.dests[len(r.dests)-1]
+}
+
+// state sums the destinations up: what needs somebody comes before what went well.
+func (r *record) state() State {
+	if r.whole != "" {
+		return r.whole
+	}
+	if !r.routed {
+		return InFlight
+	}
+	for _, s := range []State{InFlight, Held, Dead, Delivered, Merged} {
+		if slices.ContainsFunc(r.dests, func(d stop) bool { return d.state == s }) {
+			return s
+		}
+	}
+	return Dropped
+}
+
+// lacking names the destinations that a routed lead has not ended at yet.
+func (r *record) lacking() []string {
+	var names []string
+	for _, d := range r.dests {
+		if d.state == InFlight {
+			names = append(names, d.name)
+		}
+	}
+	return names
+}
+
+// apply changes the record by one event. Events may come twice, and out of order after a crash: a delivery is never
+// taken back by an earlier fact.
+func (r *record) apply(e event) {
+	switch e.Kind {
+	case evRouted:
+		r.routed = true
+		if e.RepeatOf != "" {
+			r.repeatOf = e.RepeatOf
+		}
+		for _, d := range e.Dests {
+			r.stopOrNew(d)
+		}
+		return
+	case evErased:
+		r.whole = Erased
+		return
+	}
+	if e.Dest == "" {
+		r.applyWhole(e)
+		return
+	}
+	s := r.stopOrNew(e.Dest)
+	switch e.Kind {
+	case evIntent:
+		s.intent = e.At
+	case evUnsent:
+		s.intent = time.Time{}
+		s.attempts = max(s.attempts, e.Attempts)
+	case evReopened:
+		if s.state == Held { // a person has decided that it may be sent (again)
+			s.intent = time.Time{}
+		}
+		if s.state == Dead || s.state == Held {
+			s.state, s.told, s.reason, s.tries = InFlight, false, "", nil
+		}
+	case evTold:
+		s.told = true
+	default:
+		if s.state == Delivered || s.state == Merged {
+			return
+		}
+		s.state, s.at, s.remote, s.reason = finalOf[e.Kind], e.At, e.Remote, e.Reason
+		if s.state != Dead && s.state != Held { // a replay of those must know that they may have been sent
+			s.intent = time.Time{}
+		}
+		s.attempts, s.tries = max(s.attempts, e.Attempts), e.Tries
+	}
+}
+
+func (r *record) applyWhole(e event) {
+	switch e.Kind {
+	case evTold:
+		r.toldLate = true
+		if r.whole != "" {
+			r.toldWhole = true
+		}
+	case evReopened:
+		r.whole, r.reason, r.toldWhole = "", "", false
+	default:
+		r.whole, r.reason = finalOf[e.Kind], e.Reason
+	}
+}
+
+// Life is a lead's life, as `GET /v1/leads/{id}` shows it.
+type Life struct {
+	ID           string    `json:"id"`
+	Source       string    `json:"source,omitempty"`
+	State        State     `json:"state"`
+	Reason       string    `json:"reason,omitempty"`
+	RepeatOf     string    `json:"repeat_of,omitempty"`
+	ReceivedAt   time.Time `json:"received_at"`
+	Destinations []Stop    `json:"destinations"`
+}
+
+// Stop is one destination in a lead's life.
+type Stop struct {
+	Name     string    `json:"name"`
+	State    State     `json:"state"`
+	Attempts int       `json:"attempts"`
+	RemoteID string    `json:"remote_id,omitempty"`
+	At       time.Time `json:"at,omitzero"`
+	Reason   string    `json:"reason,omitempty"`
+	Error    string    `json:"error,omitempty"`
+}
+
+func (r *record) life() Life {
+	l := Life{ID: r.id, Source: r.source, State: r.state(), Reason: r.reason, RepeatOf: r.repeatOf, ReceivedAt: r.accepted, Destinations: []Stop{}}
+	for _, d := range r.dests {
+		s := Stop{Name: d.name, State: d.state, Attempts: d.attempts, RemoteID: d.remote, At: d.at, Reason: d.reason}
+		if n := len(d.tries); n > 0 {
+			s.Error = d.tries[n-1].Err
+		}
+		l.Destinations = append(l.Destinations, s)
+	}
+	return l
+}

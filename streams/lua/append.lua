@@ -1,0 +1,28 @@
+-- Adds leads to the intake stream, each once: the idempotency key and the entry are written in one step, so that the
+-- caller may send the same batch again after any fault.
+-- KEYS: epoch, stream, then one idempotency key a lead. ARGV: epoch, time to live in ms, force (1: add whatever the key
+-- says), then for each lead: id, lead, sum, epoch of the entry, only. Answers 1 (added) or 0 (was there) for each.
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return redis.error_reply('EPOCH ' .. (redis.call('GET', KEYS[1]) or ''))
+end
+local answer = {}
+for i = 3, #KEYS do
+  local a = 4 + (i - 3) * 5
+  if ARGV[3] == '1' then redis.call('DEL', KEYS[i]) end
+  if redis.call('SET', KEYS[i], '1', 'NX', 'PX', ARGV[2]) then
+    local added
+    if ARGV[a + 4] == '' then
+      added = redis.pcall('XADD', KEYS[2], '*', 'id', ARGV[a], 'lead', ARGV[a + 1], 'sum', ARGV[a + 2], 'epoch', ARGV[a + 3])
+    else
+      added = redis.pcall('XADD', KEYS[2], '*', 'id', ARGV[a], 'lead', ARGV[a + 1], 'sum', ARGV[a + 2], 'epoch', ARGV[a + 3], 'only', ARGV[a + 4])
+    end
+    if type(added) == 'table' then -- out of memory: the key must not outlive the entry that was refused
+      redis.call('DEL', KEYS[i])
+      return redis.error_reply(added.err)
+    end
+    answer[i - 2] = 1
+  else
+    answer[i - 2] = 0
+  end
+end
+return answer

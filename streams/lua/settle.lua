@@ -1,0 +1,73 @@
+-- Settles entries of one queue. An entry that is not pending under this consumer any more is somebody else's by now and
+-- is left alone (0). Else its followers are added, and only then it is acknowledged and deleted: Lua does not roll
+-- back, and the other order loses the lead when an XADD is refused. A refused follower undoes the ones before it and
+-- leaves the entry pending (the error's text).
+-- KEYS: epoch, stream, meta, count (of open entries by order key; may equal meta for queues that keep none), then the
+-- streams and counts that followers name by index.
+-- ARGV: epoch, group, consumer, then for each entry:
+--   id, order key ('' where none is counted), op,
+--   op 'park': idle in ms, deliveries, meta;
+--   op 'done': number of followers, and for each: stream, normal stream (0: none), count (0: none), order key,
+--              number of words, field, value, ...
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return redis.error_reply('EPOCH ' .. (redis.call('GET', KEYS[1]) or ''))
+end
+local stream, group, consumer = KEYS[2], ARGV[2], ARGV[3]
+local answer, finished = {}, {}
+local i = 4
+while i <= #ARGV do
+  local id, key, op = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local pending = redis.call('XPENDING', stream, group, id, id, 1, consumer)
+  local ours = #pending == 1
+  i = i + 3
+  if op == 'park' then
+    if ours then
+      redis.call('XCLAIM', stream, group, 'parked', 0, id, 'IDLE', ARGV[i], 'RETRYCOUNT', ARGV[i + 1], 'JUSTID')
+      redis.call('HSET', KEYS[3], id, ARGV[i + 2])
+    end
+    answer[#answer + 1] = ours and 1 or 0
+    i = i + 3
+  else
+    local followers = tonumber(ARGV[i])
+    i = i + 1
+    local added, refused = {}, nil
+    for _ = 1, followers do
+      local to, normal, count, order, words = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), ARGV[i + 3], tonumber(ARGV[i + 4])
+      i = i + 5
+      if ours and not refused then
+        local target = KEYS[to]
+        -- A hot entry goes behind the customer's open ones, when there are any: order before speed.
+        if normal > 0 and redis.call('HEXISTS', KEYS[count], order) == 1 then
+          target, normal = KEYS[normal], 0
+        end
+        local ok = redis.pcall('XADD', target, '*', unpack(ARGV, i, i + words - 1))
+        if type(ok) == 'table' then
+          refused = ok.err
+        else
+          added[#added + 1] = {target, ok, count, order, normal}
+          if count > 0 and normal == 0 then redis.call('HINCRBY', KEYS[count], order, 1) end
+        end
+      end
+      i = i + words
+    end
+    if refused then
+      for _, f in ipairs(added) do
+        redis.call('XDEL', f[1], f[2])
+        if f[3] > 0 and f[5] == 0 and redis.call('HINCRBY', KEYS[f[3]], f[4], -1) <= 0 then redis.call('HDEL', KEYS[f[3]], f[4]) end
+      end
+      answer[#answer + 1] = refused
+    elseif ours then
+      finished[#finished + 1] = id
+      if key ~= '' and redis.call('HINCRBY', KEYS[4], key, -1) <= 0 then redis.call('HDEL', KEYS[4], key) end
+      answer[#answer + 1] = 1
+    else
+      answer[#answer + 1] = 0
+    end
+  end
+end
+if #finished > 0 then
+  redis.call('XACK', stream, group, unpack(finished))
+  redis.call('XDEL', stream, unpack(finished))
+  redis.call('HDEL', KEYS[3], unpack(finished))
+end
+return answer

@@ -1,0 +1,292 @@
+package streams
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
+)
+
+// leaseTTL is how long an owner that has stopped keeps a partition from others; a live one renews every third of it.
+const leaseTTL = 9 * time.Second
+
+// Partition is a share of all leads: its queues are worked by one owner at a time, which keeps a customer's leads in
+// order. Every instance forwards its own leads into every partition.
+type Partition struct {
+	Keys    Keys
+	Clients *Clients
+	Custody *Custody
+	Workers []*Worker
+	Boot    string // differs at each start of the daemon
+	Grace   time.Duration
+	Log     zerolog.Logger
+	Metrics *Metrics
+
+	epoch    atomic.Int64 // as this instance knows it; 0: not known yet
+	foreign  atomic.Int64 // entries of an epoch below this may have been delivered by a lost owner
+	until    atomic.Int64 // our lease, unix ns
+	openedAt atomic.Int64
+	downAt   atomic.Int64 // unix ns since when Redis does not answer; 0: it does
+	moved    chan struct{}
+	missing  chan struct{}
+}
+
+// Run works the partition until ctx ends: it forwards always, and serves the queues while it holds the lease.
+func (p *Partition) Run(ctx context.Context) error {
+	p.moved, p.missing = make(chan struct{}, 1), make(chan struct{}, 1)
+	var wg sync.WaitGroup
+	wg.Go(func() { p.runForward(ctx) })
+	wg.Go(func() { p.runHome(ctx) })
+	starting := true
+	for ctx.Err() == nil {
+		ours, err := p.tick(ctx, starting)
+		if err == nil {
+			starting = false
+		}
+		if err != nil || !ours {
+			p.redisAnswered(err)
+			sleep(ctx, leaseTTL/9)
+			continue
+		}
+		p.own(ctx)
+	}
+	wg.Wait()
+	p.release()
+	return nil
+}
+
+// own serves the queues until the lease is lost, the epoch changes or ctx ends.
+func (p *Partition) own(ctx context.Context) {
+	runners := make([]*runner, len(p.Workers))
+	for i, w := range p.Workers {
+		runners[i] = newRunner(p, w)
+	}
+	for _, r := range runners {
+		err := r.open(ctx)
+		if err == nil {
+			err = p.restoreDead(ctx)
+		}
+		if err != nil {
+			p.redisAnswered(err)
+			p.Log.Warn().Err(err).Str("queue", r.w.Queue).Msg("queue cannot be opened; trying again")
+			sleep(ctx, time.Second)
+			return
+		}
+	}
+	p.redisAnswered(nil)
+	owned, lose := context.WithCancel(ctx)
+	defer lose()
+	var wg sync.WaitGroup
+	for _, r := range runners {
+		wg.Go(func() { r.run(owned) })
+	}
+	wg.Go(func() { p.runReconcile(owned) })
+	p.Log.Info().Int("partition", p.Keys.Partition).Int64("epoch", p.epoch.Load()).Msg("partition owned")
+	for p.keep(owned) {
+	}
+	lose()
+	wg.Wait()
+}
+
+// keep renews the lease once, and says whether the partition may be worked on.
+func (p *Partition) keep(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-p.moved:
+		p.Log.Warn().Int("partition", p.Keys.Partition).Msg("the partition in Redis has changed under us: opening it again")
+		return false
+	case <-time.After(leaseTTL / 3):
+	}
+	known := p.epoch.Load()
+	ours, err := p.tick(ctx, false)
+	p.redisAnswered(err)
+	if err != nil {
+		return ctx.Err() == nil // entries stay ours until somebody else takes the lease; calls out stop at its end
+	}
+	if !ours {
+		p.Log.Warn().Int("partition", p.Keys.Partition).Msg("partition lost to another daemon")
+	}
+	return ours && p.epoch.Load() == known
+}
+
+// owns says whether our lease still stands: no outside call may begin after its end.
+func (p *Partition) owns() bool { return time.Now().UnixNano() < p.until.Load() }
+
+// lost tells the owner loop that the partition must be opened again.
+func (p *Partition) lost() {
+	select {
+	case p.moved <- struct{}{}:
+	default:
+	}
+}
+
+// tick takes or renews the lease and compares the partition with what we know of it.
+func (p *Partition) tick(ctx context.Context, starting bool) (bool, error) {
+	asked := time.Now()
+	keys := []string{p.Keys.owner(), p.Keys.lastOwner(), p.Keys.epoch(), p.Keys.run()}
+	ctx, cancel := context.WithTimeout(ctx, leaseTTL/3)
+	defer cancel()
+	a, err := leaseScript.Run(ctx, p.Clients.Write, keys, p.Custody.Instance, p.Boot, leaseTTL.Milliseconds(), flag(starting)).Slice()
+	if err != nil {
+		return false, fmt.Errorf("partition %d: lease: %w", p.Keys.Partition, err)
+	}
+	text := func(i int) string { s, _ := a[i].(string); return s }
+	epoch, _ := strconv.ParseInt(text(3), 10, 64)
+	if a[0] != int64(1) {
+		p.until.Store(0)
+		p.follow(epoch)
+		return false, nil
+	}
+	p.until.Store(asked.Add(leaseTTL - leaseTTL/9).UnixNano())
+	last, run, server := text(2), text(4), text(5)
+	if epoch != 0 && epoch == p.epoch.Load() && run == server {
+		return true, nil
+	}
+	return true, p.renew(ctx, epoch, last, run, server)
+}
+
+// follow adopts the epoch that another owner has set. A change means that Redis has lost something, so the leads that
+// are ours are forwarded again.
+func (p *Partition) follow(epoch int64) {
+	was := p.epoch.Swap(epoch)
+	if epoch != 0 && was != 0 && epoch != was {
+		p.Custody.redrive(p.Keys.Partition, false)
+	}
+}
+
+// renew decides whether Redis still is what we left, gives the partition a new epoch when that is in doubt, and has
+// every open lead forwarded again. It runs when the partition is opened and when Redis was restarted under us.
+func (p *Partition) renew(ctx context.Context, epoch int64, last, run, server string) error {
+	note := p.Custody.epochOf(p.Keys.Partition)
+	intact := epoch != 0 && epoch >= note.Epoch && run == server
+	others := last != "" && last != p.Custody.Instance
+	first := note.Epoch == 0 && epoch == 0
+	fresh := note
+	fresh.Partition, fresh.At = p.Keys.Partition, p.Custody.Now().UTC()
+	fresh.Epoch, fresh.Run = max(epoch, note.Epoch), server
+	if !intact {
+		fresh.Epoch++
+		// Our own journal knows what we delivered. What another owner delivered before the loss, only its journal knows.
+		if others || (note.Epoch == 0 && !first) {
+			fresh.Foreign = fresh.Epoch
+		}
+		if !first {
+			p.Metrics.Epochs.Inc()
+			p.Log.Warn().Int("partition", p.Keys.Partition).Int64("epoch", fresh.Epoch).Bool("missing", epoch == 0).
+				Bool("restarted", run != server).Msg("Redis was restarted, flushed or restored: what it may have lost is driven again")
+		}
+		pipe := p.Clients.Write.Pipeline()
+		pipe.Set(ctx, p.Keys.epoch(), fresh.Epoch, 0)
+		pipe.Set(ctx, p.Keys.run(), server, 0)
+		if _, err := pipe.Exec(ctx); err != nil {
+			return fmt.Errorf("partition %d: epoch: %w", p.Keys.Partition, err)
+		}
+	}
+	if fresh.Epoch != note.Epoch || fresh.Run != note.Run {
+		if err := p.Custody.noteEpoch(fresh); err != nil {
+			return fmt.Errorf("partition %d: epoch: %w", p.Keys.Partition, err)
+		}
+	}
+	p.foreign.Store(fresh.Foreign)
+	p.openedAt.Store(time.Now().UnixNano())
+	p.epoch.Store(fresh.Epoch)
+	if !intact {
+		p.Custody.redrive(p.Keys.Partition, fresh.Foreign == fresh.Epoch)
+	}
+	return nil
+}
+
+func (p *Partition) release() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	err := releaseScript.Run(ctx, p.Clients.Write, []string{p.Keys.owner()}, p.Custody.Instance+"|"+p.Boot).Err()
+	if err != nil {
+		p.Log.Debug().Err(err).Msg("lease not given back; it ends by itself")
+	}
+}
+
+// redisAnswered keeps since when Redis does not answer.
+func (p *Partition) redisAnswered(err error) {
+	if err == nil || errors.Is(err, errEpoch) || errors.Is(err, redis.Nil) || errors.Is(err, context.Canceled) {
+		if p.downAt.Swap(0) != 0 {
+			p.Log.Info().Int("partition", p.Keys.Partition).Msg("Redis answers again")
+		}
+		return
+	}
+	if p.downAt.CompareAndSwap(0, time.Now().UnixNano()) {
+		p.Log.Error().Err(err).Int("partition", p.Keys.Partition).Msg("Redis does not answer; leads stay in the journal")
+	}
+}
+
+// DownFor is how long Redis has not answered, 0 while it does.
+func (p *Partition) DownFor() time.Duration {
+	if at := p.downAt.Load(); at != 0 {
+		return time.Since(time.Unix(0, at))
+	}
+	return 0
+}
+
+// Owned says whether this instance works the partition's queues now.
+func (p *Partition) Owned() bool { return p.owns() }
+
+// runHome takes in what other instances did with the leads that are ours.
+func (p *Partition) runHome(ctx context.Context) {
+	key := p.Keys.home(p.Custody.Instance)
+	for ctx.Err() == nil {
+		msgs, err := p.Clients.Write.XRangeN(ctx, key, "-", "+", 200).Result()
+		if err == nil && len(msgs) > 0 {
+			err = p.takeHome(ctx, key, msgs)
+			if err == nil && len(msgs) == 200 {
+				continue
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			p.Log.Debug().Err(err).Msg("outcomes from other daemons not read; trying again")
+		}
+		sleep(ctx, time.Second)
+	}
+}
+
+func (p *Partition) takeHome(ctx context.Context, key string, msgs []redis.XMessage) error {
+	var events []event
+	ids := make([]string, len(msgs))
+	for i, m := range msgs {
+		ids[i] = m.ID
+		var e event
+		s, _ := m.Values["event"].(string)
+		if err := json.Unmarshal([]byte(s), &e); err != nil {
+			p.Log.Error().Err(err).Msg("an outcome from another daemon cannot be read; left out")
+			continue
+		}
+		events = append(events, e)
+	}
+	if err := p.Custody.note(events); err != nil {
+		return err
+	}
+	return p.Clients.Write.XDel(ctx, key, ids...).Err()
+}
+
+func flag(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}

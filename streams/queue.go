@@ -1,0 +1,202 @@
+package streams
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed lua/append.lua
+var appendLua string
+
+//go:embed lua/settle.lua
+var settleLua string
+
+//go:embed lua/lease.lua
+var leaseLua string
+
+//go:embed lua/release.lua
+var releaseLua string
+
+//go:embed lua/replay.lua
+var replayLua string
+
+var (
+	appendScript  = redis.NewScript(appendLua)
+	settleScript  = redis.NewScript(settleLua)
+	leaseScript   = redis.NewScript(leaseLua)
+	releaseScript = redis.NewScript(releaseLua)
+	replayScript  = redis.NewScript(replayLua)
+)
+
+// Horizon is the idle time at which a parked entry is due. A delay cannot be longer.
+const Horizon = 30 * 24 * time.Hour
+
+// errEpoch says that the partition in Redis is not the one that was opened: flushed, restored or bumped by its owner.
+var errEpoch = errors.New("the partition's epoch in Redis has changed")
+
+func epochError(err error) error {
+	if err != nil && strings.HasPrefix(err.Error(), "EPOCH") {
+		return fmt.Errorf("%w (%s)", errEpoch, strings.TrimSpace(err.Error()))
+	}
+	return err
+}
+
+// queue is one stream and its consumer group.
+type queue struct {
+	name  string
+	keys  Keys
+	redis redis.UniversalClient
+}
+
+// create makes the stream and its group where they are missing. The group starts at 0: entries leave a queue by being
+// settled, so whatever stands in the stream is still to be done.
+func (q *queue) create(ctx context.Context) error {
+	err := q.redis.XGroupCreateMkStream(ctx, q.keys.Queue(q.name), Group, "0").Err()
+	if err != nil && !strings.HasPrefix(err.Error(), "BUSYGROUP") {
+		return fmt.Errorf("queue %s: create: %w", q.name, err)
+	}
+	return nil
+}
+
+// outcome is what the engine decided for an entry: park it, or finish it with what follows.
+type outcome struct {
+	entry *Entry
+	park  bool
+	delay time.Duration // park
+	next  []next        // finish
+}
+
+// next is something to add when an entry is finished: an entry for a queue, a dead letter, an event for the lead's home.
+type next struct {
+	stream string // key
+	hot    bool   // stream is a hot queue: the customer's open entries in the normal one go first
+	queue  string // for destination queues, the normal queue's name: its open entries are counted by order key
+	order  string
+	words  []any
+}
+
+// settle carries out outcomes in one step, and answers for each whether it took effect: false means that the entry was
+// not ours any more, an error that it was refused and stays pending.
+func (q *queue) settle(ctx context.Context, epoch int64, consumer string, outs []outcome) ([]bool, []error, error) {
+	keys := []string{q.keys.epoch(), q.keys.Queue(q.name), q.keys.meta(q.name), q.keys.count(q.name)}
+	index := func(key string) int {
+		i := slices.Index(keys, key)
+		if i < 0 {
+			keys = append(keys, key)
+			i = len(keys) - 1
+		}
+		return i + 1
+	}
+	counted := destinationOf(q.name) != "" && !strings.HasSuffix(q.name, ":hot")
+	args := make([]any, 0, 3+len(outs)*4)
+	args = append(args, epoch, Group, consumer)
+	for _, o := range outs {
+		order := ""
+		if counted && !o.park {
+			order = o.entry.meta.Key
+		}
+		args = append(args, o.entry.ID, order)
+		if o.park {
+			m, err := json.Marshal(o.entry.meta)
+			if err != nil {
+				return nil, nil, fmt.Errorf("queue %s: %w", q.name, err)
+			}
+			idle := max(Horizon-o.delay, 0)
+			args = append(args, "park", idle.Milliseconds(), o.entry.meta.Attempts, m)
+			continue
+		}
+		args = append(args, "done", len(o.next))
+		for _, n := range o.next {
+			normal, count := 0, 0
+			if n.queue != "" {
+				count = index(q.keys.count(n.queue))
+				if n.hot {
+					normal = index(q.keys.Queue(n.queue))
+				}
+			}
+			args = append(args, index(n.stream), normal, count, n.order, len(n.words))
+			args = append(args, n.words...)
+		}
+	}
+	answer, err := settleScript.Run(ctx, q.redis, keys, args...).Slice()
+	if err != nil {
+		return nil, nil, fmt.Errorf("queue %s: settle: %w", q.name, epochError(err))
+	}
+	took, refused := make([]bool, len(outs)), make([]error, len(outs))
+	for i, a := range answer {
+		switch a := a.(type) {
+		case int64:
+			took[i] = a == 1
+		case string:
+			refused[i] = fmt.Errorf("queue %s: settle: %s", q.name, a)
+		}
+	}
+	return took, refused, nil
+}
+
+// take claims entries of another consumer for this one and reads them. Those that are gone are left out.
+func (q *queue) take(ctx context.Context, consumer string, ids []string) ([]*Entry, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	msgs, err := q.redis.XClaim(ctx, &redis.XClaimArgs{
+		Stream: q.keys.Queue(q.name), Group: Group, Consumer: consumer, Messages: ids,
+	}).Result()
+	if err != nil {
+		return nil, fmt.Errorf("queue %s: claim: %w", q.name, err)
+	}
+	return q.withMeta(ctx, decodeAll(q.name, msgs))
+}
+
+func decodeAll(queue string, msgs []redis.XMessage) []*Entry {
+	entries := make([]*Entry, 0, len(msgs))
+	for _, m := range msgs {
+		if m.Values != nil { // else deleted under the group: reclaim reports it as lost
+			entries = append(entries, decodeEntry(queue, m.ID, m.Values))
+		}
+	}
+	return entries
+}
+
+// withMeta adds what is kept beside entries that were in hand or parked before.
+func (q *queue) withMeta(ctx context.Context, entries []*Entry) ([]*Entry, error) {
+	if len(entries) == 0 {
+		return nil, nil
+	}
+	ids := make([]string, len(entries))
+	for i, e := range entries {
+		ids[i] = e.ID
+	}
+	kept, err := q.redis.HMGet(ctx, q.keys.meta(q.name), ids...).Result()
+	if err != nil {
+		return nil, fmt.Errorf("queue %s: meta: %w", q.name, err)
+	}
+	for i, k := range kept {
+		if s, ok := k.(string); ok {
+			if err := json.Unmarshal([]byte(s), &entries[i].meta); err != nil {
+				return nil, fmt.Errorf("queue %s: meta of %s: %w", q.name, ids[i], err)
+			}
+		}
+	}
+	return entries, nil
+}
+
+// due claims what has waited out its delay, from cursor on. deleted are entries whose body is gone: lost in Redis.
+func (q *queue) due(ctx context.Context, consumer, cursor string, count int) (entries []*Entry, deleted []string, next string, err error) {
+	msgs, next, deleted, err := q.redis.XAutoClaimWithDeleted(ctx, &redis.XAutoClaimArgs{
+		Stream: q.keys.Queue(q.name), Group: Group, Consumer: consumer, MinIdle: Horizon, Start: cursor, Count: int64(count),
+	}).Result()
+	if err != nil {
+		return nil, nil, cursor, fmt.Errorf("queue %s: reclaim: %w", q.name, err)
+	}
+	entries, err = q.withMeta(ctx, decodeAll(q.name, msgs))
+	return entries, deleted, next, err
+}

@@ -1,0 +1,163 @@
+package streams
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const firstID = "0-0"
+
+func (r *runner) passing() bool { return len(r.cursors) > 0 }
+
+// beginPass starts a look through all parked entries for those that are due. A pass under way goes on.
+func (r *runner) beginPass() {
+	if !r.passing() {
+		for range r.queues {
+			r.cursors = append(r.cursors, firstID)
+		}
+	}
+}
+
+// reclaim goes on with the pass: XAUTOCLAIM looks at ten times count entries a call, and its cursor is carried on.
+func (r *runner) reclaim(ctx context.Context, n int) {
+	for i, q := range r.queues {
+		if r.cursors[i] == "" {
+			continue
+		}
+		entries, deleted, next, err := q.due(ctx, r.p.Custody.Instance, r.cursors[i], max(n, 10))
+		if err != nil {
+			r.trouble(ctx, err)
+			return
+		}
+		if len(deleted) > 0 { // the body is gone: the journal has it, and reconcile drives it again
+			r.p.Metrics.Deleted.Add(float64(len(deleted)))
+			r.log.Error().Int("count", len(deleted)).Msg("entries were deleted from Redis under the queue")
+			r.p.wantReconcile()
+		}
+		for _, e := range entries {
+			r.admit(e)
+		}
+		r.cursors[i] = next
+		if next == firstID {
+			r.cursors[i] = ""
+		}
+		if len(entries) > 0 {
+			break
+		}
+	}
+	for _, c := range r.cursors {
+		if c != "" {
+			return
+		}
+	}
+	r.cursors = nil
+}
+
+// open makes the queues ready for a new owner: groups exist, what earlier owners had in hand is taken over, and what is
+// parked is known by customer and time.
+func (r *runner) open(ctx context.Context) error {
+	for _, q := range r.queues {
+		if err := q.create(ctx); err != nil {
+			return err
+		}
+		if err := r.learnParked(ctx, q); err != nil {
+			return err
+		}
+	}
+	for _, q := range r.queues {
+		if err := r.takeOver(ctx, q); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeOver takes the entries that another consumer, or an earlier run of this one, had in hand.
+func (r *runner) takeOver(ctx context.Context, q *queue) error {
+	sum, err := q.redis.XPending(ctx, q.keys.Queue(q.name), Group).Result()
+	if err != nil {
+		return fmt.Errorf("queue %s: pending: %w", q.name, err)
+	}
+	for consumer := range sum.Consumers {
+		if consumer == parked {
+			continue
+		}
+		err := r.pages(ctx, q, consumer, func(rows []redis.XPendingExt) error {
+			entries, err := q.take(ctx, r.p.Custody.Instance, rowIDs(rows))
+			if err != nil {
+				return err
+			}
+			for _, e := range entries {
+				e.Redelivered = true
+				if consumer != r.p.Custody.Instance { // its journal is not here: it may have called the sink
+					e.Unsure = time.Now()
+				}
+				r.admit(e)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		r.log.Info().Str("from", consumer).Msg("entries in hand taken over")
+	}
+	return nil
+}
+
+// learnParked reads who waits for what from the pending list and the hash beside it.
+func (r *runner) learnParked(ctx context.Context, q *queue) error {
+	return r.pages(ctx, q, parked, func(rows []redis.XPendingExt) error {
+		stubs := make([]*Entry, len(rows))
+		for i, row := range rows {
+			stubs[i] = &Entry{ID: row.ID, Queue: q.name}
+		}
+		stubs, err := q.withMeta(ctx, stubs)
+		if err != nil {
+			return err
+		}
+		for i, e := range stubs {
+			if e.meta.Waiter {
+				r.lines.wait(e.meta.Key, e.handle())
+			} else {
+				r.lines.park(e.meta.Key, e.handle())
+			}
+			r.alarm.set(time.Now().Add(max(Horizon-rows[i].Idle, 0) + 20*time.Millisecond))
+		}
+		return nil
+	})
+}
+
+// pages reads a consumer's pending entries to the end.
+func (r *runner) pages(ctx context.Context, q *queue, consumer string, each func([]redis.XPendingExt) error) error {
+	const page = 500
+	from := "-"
+	for {
+		rows, err := q.redis.XPendingExt(ctx, &redis.XPendingExtArgs{
+			Stream: q.keys.Queue(q.name), Group: Group, Start: from, End: "+", Count: page, Consumer: consumer,
+		}).Result()
+		if err != nil {
+			return fmt.Errorf("queue %s: pending of %s: %w", q.name, consumer, err)
+		}
+		if len(rows) == 0 {
+			return nil
+		}
+		if err := each(rows); err != nil {
+			return err
+		}
+		if len(rows) < page {
+			return nil
+		}
+		from = "(" + rows[len(rows)-1].ID
+	}
+}
+
+func rowIDs(rows []redis.XPendingExt) []string {
+	ids := make([]string, len(rows))
+	for i, row := range rows {
+		ids[i] = row.ID
+	}
+	return ids
+}

@@ -1,0 +1,203 @@
+package streams
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+func (c *Custody) epochOf(partition int) epochNote {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.epochs[partition]
+}
+
+func (c *Custody) noteEpoch(n epochNote) error {
+	b, err := json.Marshal(n)
+	if err != nil {
+		return err
+	}
+	if _, _, err := c.journal.Append(recEpoch, b); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.epochs[n.Partition] = n
+	return nil
+}
+
+// redriveAll has every open lead forwarded (again): at the start.
+func (c *Custody) redriveAll(unsure bool) {
+	for p := range c.Partitions {
+		c.redrive(p, unsure)
+	}
+}
+
+// redrive has the open leads of a partition forwarded again, in the order in which they came. The idempotency key keeps
+// those that Redis still has from being added twice.
+func (c *Custody) redrive(partition int, unsure bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var rows []*record
+	for _, r := range c.open {
+		if r.partition == partition && !r.queued {
+			rows = append(rows, r)
+		}
+	}
+	c.push(rows, pending{unsure: unsure})
+}
+
+// redriveLost has single leads added again whatever the idempotency key says: their entries are gone.
+func (c *Custody) redriveLost(ids []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var rows []*record
+	for _, id := range ids {
+		if r := c.open[id]; r != nil && !r.queued {
+			rows = append(rows, r)
+		}
+	}
+	c.push(rows, pending{force: true})
+}
+
+// push queues records for the forwarder, as like says. The caller holds mu.
+func (c *Custody) push(rows []*record, like pending) {
+	slices.SortFunc(rows, func(a, b *record) int {
+		if a.pos.Segment != b.pos.Segment {
+			return int(int64(a.pos.Segment) - int64(b.pos.Segment))
+		}
+		return int(a.pos.Offset - b.pos.Offset)
+	})
+	for _, r := range rows {
+		p := like
+		p.record = r
+		if r.routed {
+			p.only = strings.Join(r.lacking(), ",")
+		}
+		r.queued = true
+		c.forward[r.partition].push(p)
+	}
+}
+
+// forwarded marks leads that Redis has.
+func (c *Custody) forwarded(batch []pending) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range batch {
+		p.record.queued = false
+		p.record.forwarded = true
+	}
+}
+
+// reconcile looks for leads that the ledger holds open and no queue holds: an entry trimmed, deleted with its group, or
+// lost with its consumer. Queues are read in the order in which leads move, so that a lead on its way is not missed;
+// one that is missing twice in a row is driven again. It answers how many were.
+func (p *Partition) reconcile(ctx context.Context, suspects map[string]bool) (int, error) {
+	stale := p.Custody.staleIn(p.Keys.Partition, p.Custody.Now().Add(-reconcileAfter))
+	if len(stale) == 0 {
+		clear(suspects)
+		return 0, nil
+	}
+	missing := map[string]bool{}
+	for _, id := range stale {
+		missing[id] = true
+	}
+	for _, w := range p.Workers {
+		for _, stream := range w.streams() {
+			if err := p.scan(ctx, p.Keys.Queue(stream), missing); err != nil {
+				return 0, err
+			}
+		}
+	}
+	var lost []string
+	for id := range missing {
+		if suspects[id] {
+			lost = append(lost, id)
+			delete(missing, id)
+		}
+	}
+	clear(suspects)
+	for id := range missing {
+		suspects[id] = true
+	}
+	if len(lost) > 0 {
+		p.Metrics.Lost.Add(float64(len(lost)))
+		p.Log.Error().Int("count", len(lost)).Strs("lead", lost[:min(len(lost), 10)]).
+			Msg("leads had vanished from Redis: driven again from the journal")
+		p.Custody.redriveLost(lost)
+	}
+	return len(lost), nil
+}
+
+// runReconcile compares ledger and queues from time to time, and at once when an entry was found deleted.
+func (p *Partition) runReconcile(ctx context.Context) {
+	suspects := map[string]bool{}
+	for ctx.Err() == nil {
+		wait := reconcileEvery
+		if len(suspects) > 0 {
+			wait = time.Second
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-p.missing:
+		case <-timer.C:
+		}
+		timer.Stop()
+		if _, err := p.reconcile(ctx, suspects); err != nil && ctx.Err() == nil {
+			p.Log.Debug().Err(err).Msg("ledger and queues not compared; trying again")
+		}
+	}
+}
+
+func (p *Partition) wantReconcile() {
+	select {
+	case p.missing <- struct{}{}:
+	default:
+	}
+}
+
+const (
+	reconcileAfter = 30 * time.Second
+	reconcileEvery = 20 * time.Second
+)
+
+// scan takes the leads that stand in a stream out of missing.
+func (p *Partition) scan(ctx context.Context, stream string, missing map[string]bool) error {
+	const page = 500
+	from := "-"
+	for len(missing) > 0 {
+		msgs, err := p.Clients.Write.XRangeN(ctx, stream, from, "+", page).Result()
+		if err != nil {
+			return fmt.Errorf("reconcile: %w", err)
+		}
+		for _, m := range msgs {
+			if id, _ := m.Values["id"].(string); id != "" {
+				delete(missing, id)
+			} else {
+				delete(missing, NewID("xadd", Intake, m.ID))
+			}
+		}
+		if len(msgs) < page {
+			break
+		}
+		from = "(" + msgs[len(msgs)-1].ID
+	}
+	return nil
+}
+
+// staleIn lists the open leads of a partition that Redis should have, accepted before t.
+func (c *Custody) staleIn(partition int, t time.Time) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var ids []string
+	for id, r := range c.open {
+		if r.partition == partition && !r.queued && r.accepted.Before(t) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}

@@ -1,0 +1,108 @@
+package streams
+
+import (
+	"slices"
+	"time"
+
+	"leadstream/streams/journal"
+)
+
+// tidy forgets what ended longer than the retention ago, and has the journal drop segments that nothing needs. Segments
+// go in order only, the oldest first: an event is never older than the lead it speaks of. A lead that stays open in a
+// segment past its time is written again into the newest one.
+func (c *Custody) tidy() error {
+	cutoff := c.Now().Add(-c.Retention)
+	segments := c.journal.Segments()
+	var keep uint64
+	c.mu.Lock()
+	var carry []*record
+	for _, s := range segments {
+		if !s.Closed || s.Newest.After(cutoff) {
+			break
+		}
+		keep = s.Number + 1
+	}
+	for _, r := range c.leads {
+		if r.pos.Segment < keep && r.home && !r.queued && (!r.state().Final() || r.state() == Dead) {
+			carry = append(carry, r)
+		}
+	}
+	c.mu.Unlock()
+	if err := c.carry(carry); err != nil {
+		return err
+	}
+	c.forget(keep, cutoff)
+	if keep == 0 {
+		return nil
+	}
+	return c.journal.Drop(keep, func(uint64) bool { return true })
+}
+
+// carry writes leads again, with all that is known of them.
+func (c *Custody) carry(rows []*record) error {
+	for _, r := range rows {
+		rec, err := c.journal.Read(r.pos)
+		if err != nil {
+			return err
+		}
+		pos, err := c.journal.AppendBatch([]journal.Record{{Type: recAccept, Payload: slices.Clone(rec.Payload)}})
+		if err != nil {
+			return err
+		}
+		if err := c.note(r.history()); err != nil {
+			return err
+		}
+		c.mu.Lock()
+		r.pos = pos[0]
+		c.mu.Unlock()
+	}
+	return nil
+}
+
+// history is the record as events.
+func (r *record) history() []event {
+	var dests []string
+	for _, d := range r.dests {
+		dests = append(dests, d.name)
+	}
+	var events []event
+	add := func(e event) { e.Lead = r.id; events = append(events, e) }
+	if r.routed {
+		add(event{Kind: evRouted, Dests: dests, At: r.accepted, RepeatOf: r.repeatOf})
+	}
+	for _, d := range r.dests {
+		if !d.intent.IsZero() {
+			add(event{Kind: evIntent, Dest: d.name, At: d.intent})
+		}
+		for kind, state := range finalOf {
+			if state == d.state {
+				add(event{Kind: kind, Dest: d.name, Remote: d.remote, Reason: d.reason, Attempts: d.attempts, Tries: d.tries, At: d.at})
+			}
+		}
+		if d.told {
+			add(event{Kind: evTold, Dest: d.name, At: d.at})
+		}
+	}
+	if r.whole != "" {
+		for kind, state := range finalOf {
+			if state == r.whole {
+				add(event{Kind: kind, Reason: r.reason, At: r.accepted})
+			}
+		}
+	}
+	if r.toldLate {
+		add(event{Kind: evTold, At: r.accepted})
+	}
+	return events
+}
+
+// forget drops ended leads from memory: those of segments below keep, and old ones that we delivered for others.
+func (c *Custody) forget(keep uint64, cutoff time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.leads {
+		if r.home && r.pos.Segment < keep || !r.home && r.accepted.Before(cutoff) {
+			c.unindex(r)
+		}
+	}
+}

@@ -1,0 +1,384 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
+)
+
+// runner serves one worker's queues in one partition while this instance owns it. One goroutine reads, keeps order and
+// reclaims; each Handle call has a goroutine of its own, which settles what it did and reports back.
+type runner struct {
+	p      *Partition
+	w      *Worker
+	queues []*queue // the hot one first, for a destination
+	log    zerolog.Logger
+
+	lines   *lines
+	alarm   alarm
+	ready   []*Entry        // in hand and not started, oldest first
+	working map[string]bool // order keys in a Handle call
+	inHand  int             // entries in Handle calls
+	defers  []*Entry        // to be parked behind others of their customer
+	cursors []string        // of a reclaim pass, a queue each; empty: none under way
+	asked   int             // entries that the read under way may bring
+	backoff time.Duration   // after a failed read
+
+	reads    chan fetched
+	finished chan []settled
+	wg       sync.WaitGroup
+}
+
+type fetched struct {
+	entries []*Entry
+	err     error
+}
+
+// settled is an entry after its try.
+type settled struct {
+	entry  *Entry
+	parked bool
+	delay  time.Duration
+}
+
+func newRunner(p *Partition, w *Worker) *runner {
+	r := &runner{p: p, w: w, lines: newLines(), working: map[string]bool{}, reads: make(chan fetched, 1),
+		finished: make(chan []settled, 64), log: p.Log.With().Str("queue", w.Queue).Logger()}
+	for _, s := range w.streams() {
+		r.queues = append(r.queues, &queue{name: s, keys: p.Keys, redis: p.Clients.Write})
+	}
+	return r
+}
+
+func (r *runner) queue(name string) *queue {
+	return r.queues[slices.IndexFunc(r.queues, func(q *queue) bool { return q.name == name })]
+}
+
+// reclaimEvery is how often the parked entries are looked through even when none is known to be due.
+const reclaimEvery = time.Minute
+
+func (r *runner) run(ctx context.Context) {
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	safety := time.Now()
+	for ctx.Err() == nil {
+		r.park(ctx)
+		wait := r.start(work)
+		if r.alarm.rang(time.Now()) || time.Since(safety) > reclaimEvery {
+			r.beginPass()
+			safety = time.Now()
+		}
+		n, admitted := r.room(ctx)
+		wait = min(wait, admitted)
+		if n > 0 && r.passing() {
+			r.reclaim(ctx, n)
+			continue
+		}
+		if n > 0 && r.asked == 0 {
+			r.read(ctx, n)
+		}
+		timer := time.NewTimer(r.alarm.next(time.Now(), max(wait, time.Millisecond)))
+		select {
+		case <-ctx.Done():
+		case f := <-r.reads:
+			r.fetched(ctx, f)
+		case s := <-r.finished:
+			r.done(ctx, s)
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+	r.stop(cancel)
+}
+
+// stop lets what is in hand end, for the time that a stop may take; what has not ended stays pending, for the next owner.
+func (r *runner) stop(cancel context.CancelFunc) {
+	ended := make(chan struct{})
+	go func() { r.wg.Wait(); close(ended) }()
+	grace := time.NewTimer(r.p.Grace)
+	defer grace.Stop()
+	for {
+		select {
+		case <-r.finished: // settled already
+		case <-ended:
+			return
+		case <-grace.C:
+			cancel()
+		}
+	}
+}
+
+// room says how many more entries may be taken in hand, and when to ask again.
+func (r *runner) room(ctx context.Context) (int, time.Duration) {
+	const often = time.Second
+	held := r.inHand + len(r.ready) + r.asked
+	if len(r.ready) > 2*r.w.batch()*r.w.concurrency()+10 {
+		return 0, often
+	}
+	if r.w.Guard == nil {
+		return r.w.batch()*r.w.concurrency() - held, often
+	}
+	want := max(r.w.batch()*r.w.concurrency()-held, 0)
+	n, wait := r.w.Guard.Admit(ctx, want)
+	if n > 0 {
+		return n, often
+	}
+	return 0, min(max(wait, 5*time.Millisecond), often)
+}
+
+// read asks for new entries; the answer comes through r.reads.
+func (r *runner) read(ctx context.Context, n int) {
+	r.asked = n
+	streams := make([]string, 0, 2*len(r.queues))
+	for _, q := range r.queues {
+		streams = append(streams, q.keys.Queue(q.name))
+	}
+	for range r.queues {
+		streams = append(streams, ">")
+	}
+	backoff := r.backoff
+	r.wg.Go(func() {
+		if backoff > 0 {
+			sleep(ctx, backoff)
+		}
+		if ctx.Err() != nil {
+			r.reads <- fetched{err: ctx.Err()}
+			return
+		}
+		res, err := r.p.Clients.Read.XReadGroup(ctx, &redis.XReadGroupArgs{
+			Group: Group, Consumer: r.p.Custody.Instance, Streams: streams, Count: int64(n), Block: time.Second,
+		}).Result()
+		var entries []*Entry
+		for i, q := range r.queues { // keep the hot queue first
+			for _, s := range res {
+				if s.Stream == streams[i] {
+					entries = append(entries, decodeAll(q.name, s.Messages)...)
+				}
+			}
+		}
+		if errors.Is(err, redis.Nil) {
+			err = nil
+		}
+		r.reads <- fetched{entries, err}
+	})
+}
+
+func (r *runner) fetched(ctx context.Context, f fetched) {
+	r.asked = 0
+	if f.err != nil {
+		if ctx.Err() != nil {
+			return
+		}
+		r.backoff = min(max(2*r.backoff, 50*time.Millisecond), time.Second)
+		if isGone(f.err) {
+			r.p.lost()
+		} else {
+			r.p.redisAnswered(f.err)
+		}
+		r.log.Debug().Err(f.err).Msg("read; trying again")
+		return
+	}
+	r.backoff = 0
+	for _, e := range f.entries {
+		r.admit(e)
+	}
+}
+
+// isGone says that the stream or its group was deleted under us.
+func isGone(err error) bool {
+	return redis.HasErrorPrefix(err, "NOGROUP") || redis.HasErrorPrefix(err, "UNBLOCKED")
+}
+
+// admit puts an entry in hand, or behind the others of its customer.
+func (r *runner) admit(e *Entry) {
+	if e.meta.Key == "" {
+		e.meta.Key = e.Lead.OrderKey()
+		if e.fault != nil || e.external() {
+			e.meta.Key = "x:" + e.ID
+			if e.fault == nil && (e.Lead.Phone != "" || e.Lead.Email != "" || e.Lead.UserID != "") {
+				e.meta.Key = e.Lead.OrderKey()
+			}
+		}
+	}
+	key, h := e.meta.Key, e.handle()
+	switch {
+	case r.lines.known(key, h):
+		if !r.lines.due(key, h) {
+			r.defers = append(r.defers, e)
+			return
+		}
+	case r.lines.mustWait(key):
+		r.lines.wait(key, h)
+		r.defers = append(r.defers, e)
+		return
+	}
+	e.meta.Waiter = false
+	r.lines.start(key)
+	r.ready = append(r.ready, e)
+}
+
+// waiterDelay only matters when an owner has died with the line in its memory: a waiter's turn is given to it.
+const waiterDelay = 10 * time.Minute
+
+// park puts entries that wait for others of their customer back into Redis.
+func (r *runner) park(ctx context.Context) {
+	for len(r.defers) > 0 && ctx.Err() == nil {
+		n := 1
+		for n < len(r.defers) && n < 256 && r.defers[n].Queue == r.defers[0].Queue {
+			n++
+		}
+		outs := make([]outcome, n)
+		for i, e := range r.defers[:n] {
+			e.meta.Waiter = true
+			outs[i] = outcome{entry: e, park: true, delay: waiterDelay}
+		}
+		_, _, err := r.queue(r.defers[0].Queue).settle(ctx, r.p.epoch.Load(), r.p.Custody.Instance, outs)
+		if err != nil {
+			r.trouble(ctx, err)
+			return
+		}
+		r.alarm.set(time.Now().Add(waiterDelay))
+		r.defers = r.defers[n:]
+	}
+}
+
+// trouble is a failed Redis call of the dispatcher: said, and waited out a little.
+func (r *runner) trouble(ctx context.Context, err error) {
+	if errors.Is(err, errEpoch) || isGone(err) {
+		r.p.lost()
+	} else {
+		r.p.redisAnswered(err)
+	}
+	r.log.Debug().Err(err).Msg("Redis; trying again")
+	sleep(ctx, 200*time.Millisecond)
+}
+
+// start begins Handle calls with what is ready, and says how soon to look again.
+func (r *runner) start(work context.Context) time.Duration {
+	const often = time.Second
+	for {
+		batch := r.pick()
+		if len(batch) == 0 {
+			return often
+		}
+		if g := r.w.Guard; g != nil {
+			if err := g.Start(1); err != nil {
+				return 20 * time.Millisecond
+			}
+		} else if r.inHand >= r.w.batch()*r.w.concurrency() {
+			return often
+		}
+		for _, e := range batch {
+			r.working[e.meta.Key] = true
+			e.called = true
+		}
+		r.ready = slices.DeleteFunc(r.ready, func(e *Entry) bool { return e.called })
+		r.inHand += len(batch)
+		r.wg.Go(func() { r.finished <- r.handle(work, batch) })
+	}
+}
+
+// pick chooses the next batch, from the hot queue first. For a destination it has at most one entry a customer, whose
+// earlier ones have ended.
+func (r *runner) pick() []*Entry {
+	for _, q := range r.queues {
+		if batch := r.pickFrom(q.name); len(batch) > 0 {
+			return batch
+		}
+	}
+	return nil
+}
+
+func (r *runner) pickFrom(queue string) []*Entry {
+	var batch []*Entry
+	taken := make(map[string]bool, min(len(r.ready), r.w.batch()))
+	for _, e := range r.ready {
+		if len(batch) == r.w.batch() {
+			break
+		}
+		key := e.meta.Key
+		if e.Queue != queue {
+			continue
+		}
+		if r.working[key] || (taken[key] && r.w.Guard != nil) {
+			taken[key] = true
+			continue
+		}
+		if taken[key] && !slices.ContainsFunc(batch, func(b *Entry) bool { return b.meta.Key == key }) {
+			continue // an earlier one of its customer was passed over
+		}
+		taken[key] = true
+		batch = append(batch, e)
+	}
+	return batch
+}
+
+// done takes back what a Handle call has settled.
+func (r *runner) done(ctx context.Context, entries []settled) {
+	keys := map[string]bool{}
+	for _, s := range entries {
+		key := s.entry.meta.Key
+		keys[key] = true
+		r.inHand--
+		delete(r.working, key)
+		r.lines.finish(key)
+		if !s.parked {
+			continue
+		}
+		r.lines.park(key, s.entry.handle())
+		r.alarm.set(time.Now().Add(s.delay + 20*time.Millisecond))
+	}
+	for key := range keys {
+		if r.lines.mustWait(key) {
+			r.hold(key)
+		}
+	}
+	r.park(ctx)
+	if len(r.defers) > 0 {
+		return
+	}
+	for key := range keys {
+		r.release(ctx, key)
+	}
+}
+
+// hold sends the entries of a key that are ready behind the one that was parked.
+func (r *runner) hold(key string) {
+	r.ready = slices.DeleteFunc(r.ready, func(e *Entry) bool {
+		if e.meta.Key != key {
+			return false
+		}
+		r.lines.finish(key)
+		r.lines.wait(key, e.handle())
+		r.defers = append(r.defers, e)
+		return true
+	})
+}
+
+// release takes up the entries that waited behind one that has ended.
+func (r *runner) release(ctx context.Context, key string) {
+	free := r.lines.release(key, 50)
+	for _, q := range r.queues {
+		var ids []string
+		for _, h := range free {
+			if h.queue == q.name {
+				ids = append(ids, h.id)
+			}
+		}
+		entries, err := q.take(ctx, r.p.Custody.Instance, ids)
+		if err != nil { // they come due by themselves
+			r.trouble(ctx, err)
+			continue
+		}
+		for _, e := range entries {
+			e.meta.Waiter = false
+			r.lines.start(key)
+			r.ready = append(r.ready, e)
+		}
+	}
+}
