@@ -270,6 +270,7 @@ func TestCSVFaultsOfConfig(t *testing.T) {
 }
 
 func TestCSVSuite(t *testing.T) {
+	t.Parallel()
 	sinkstest.Run(t, sinkstest.Case{Kind: sinks.CSV, Configure: func(any, string) {}})
 }
 

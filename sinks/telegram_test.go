@@ -86,6 +86,7 @@ func openBot(t *testing.T, url string, change func(*sinks.TelegramSettings)) sin
 }
 
 func TestTelegramSuite(t *testing.T) {
+	t.Parallel()
 	sinkstest.Run(t, sinkstest.Case{
 		Kind: sinks.Telegram,
 		Configure: func(settings any, url string) {

@@ -1,6 +1,7 @@
 package sinkstest
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"net/http"
@@ -49,9 +50,14 @@ func (c Case) httpFar(t *testing.T, f Fault) *Far {
 	}
 }
 
-// counting counts what creates, once the whole request is there.
+// counting counts what creates, and reads the whole request before it is answered.
 func (c Case) counting(created *atomic.Int64, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		if c.Creates == nil && r.Method == http.MethodPost || c.Creates != nil && c.Creates(r) {
 			created.Add(1)
 		}
@@ -89,14 +95,10 @@ func (c Case) faulty(f Fault, good string, created, written *atomic.Int64, stop 
 			http.Redirect(w, r, good+r.URL.RequestURI(), http.StatusTemporaryRedirect)
 		},
 	}[f]
-	read := func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		answer(w, r)
-	}
 	if f == Redirect {
-		return read // what counts is what arrives where it points to
+		return answer // what counts is what arrives where it points to
 	}
-	return c.counting(created, read)
+	return c.counting(created, answer)
 }
 
 // drop closes the connection so that the other side sees a reset.
