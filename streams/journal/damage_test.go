@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -227,7 +229,8 @@ func TestOpenKeepsDamagedBytesAside(t *testing.T) {
 			t.Error(d)
 		}
 		var dmg Damage
-		if len(faults) != 1 || !errors.As(faults[0], &dmg) || !errors.Is(faults[0], ErrDamaged) || dmg.Lost != 1 {
+		if len(faults) != 1 || !errors.As(faults[0], &dmg) || !errors.Is(faults[0], ErrDamaged) || dmg.Lost != 1 ||
+			!strings.Contains(dmg.Error(), w.id.name()) {
 			t.Errorf("faults %v", faults)
 		}
 		if err := j.Drop(99, func(uint64) bool { return true }); err != nil {
@@ -343,4 +346,42 @@ func FuzzWalk(f *testing.F) {
 			}
 		}
 	})
+}
+
+// badPages cannot be read from one page on, as long as the page is asked for.
+type badPages struct {
+	io.ReaderAt
+	from, to int64
+}
+
+func (r badPages) ReadAt(b []byte, off int64) (int, error) {
+	if off < r.to && off+int64(len(b)) > r.from {
+		return 0, syscall.EIO
+	}
+	return r.ReaderAt.ReadAt(b, off)
+}
+
+func TestUnreadablePages(t *testing.T) {
+	var many []string
+	for _, s := range numbered(200) {
+		many = append(many, s+strings.Repeat(".", 60))
+	}
+	_, w := write(t, many...)
+	b := bytes.Repeat([]byte{1}, len(w.data))
+	unread := readPages(badPages{bytes.NewReader(w.data), 5000, 5001}, b)
+	if d := cmp.Diff([]int64{4096}, unread); d != "" {
+		t.Error(d)
+	}
+	want := slices.Clone(w.data)
+	clear(want[4096:8192])
+	if !bytes.Equal(b, want) {
+		t.Error("the other pages were not read")
+	}
+
+	s := scanner{}
+	seg := &segment{identity: w.id, size: 4096, length: 10000, torn: true}
+	s.tail(seg, 9000, []int64{0, 8192}) // the first one lies among records and shows there
+	if len(s.report.Damages) != 1 || s.report.Damages[0].To != 10000 || !seg.damaged || s.report.TornTails != 0 {
+		t.Errorf("%+v", s.report)
+	}
 }

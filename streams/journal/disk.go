@@ -57,12 +57,15 @@ func (realDisk) create(path string, size int64) error {
 	return err
 }
 
-// allocate writes zeros where the filesystem has no fallocate (ZFS, some network ones).
 func allocate(f *os.File, size int64) error {
 	err := unix.Fallocate(int(f.Fd()), 0, 0, size)
-	if !errors.Is(err, unix.EOPNOTSUPP) {
-		return os.NewSyscallError("fallocate", err)
+	if errors.Is(err, unix.EOPNOTSUPP) { // ZFS, some network filesystems
+		return fillZeros(f, size)
 	}
+	return os.NewSyscallError("fallocate", err)
+}
+
+func fillZeros(f *os.File, size int64) error {
 	zeros := make([]byte, 1<<20)
 	for off := int64(0); off < size; off += int64(len(zeros)) {
 		if _, err := f.WriteAt(zeros[:min(int64(len(zeros)), size-off)], off); err != nil {

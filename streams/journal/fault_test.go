@@ -2,16 +2,19 @@ package journal
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -19,12 +22,13 @@ import (
 // badDisk is the real one, which fails where a test says so.
 type badDisk struct {
 	realDisk
-	sync    func(path string) error
-	write   func(path string, b []byte) (int, error) // how much of b to write, then the error
-	make    func(path string) error
-	free    atomic.Int64 // 0 is as much as there is
-	synced  sync.Map     // paths whose sync has failed
-	settled []string
+	sync      func(path string) error
+	write     func(path string, b []byte) (int, error) // how much of b to write, then the error
+	make      func(path string) error
+	free      atomic.Int64 // 0 is as much as there is
+	synced    sync.Map     // paths whose sync has failed
+	settled   []string
+	unsettled error
 }
 
 type badFile struct {
@@ -56,7 +60,7 @@ func (d *badDisk) space(dir string) (free, total int64, err error) {
 
 func (d *badDisk) settle(path string) error {
 	d.settled = append(d.settled, filepath.Base(path))
-	return d.realDisk.settle(path)
+	return errors.Join(d.unsettled, d.realDisk.settle(path))
 }
 
 func (f badFile) WriteAt(b []byte, off int64) (int, error) {
@@ -399,4 +403,87 @@ func TestMain(m *testing.M) {
 		select {}
 	}
 	os.Exit(m.Run())
+}
+
+// A segment that was never written serves again when the disk has no room for another, and keeps seq going.
+func TestEmptySegmentServesOnAFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	d := &badDisk{}
+	outcomes := func(o *Options) { o.disk, o.Essential = d, func(uint8) bool { return true } }
+	j, _ := open(t, dir, outcomes)
+	add(t, j, "one")
+	shut(t, j)
+	j, _ = open(t, dir, outcomes)
+	shut(t, j)
+	for _, path := range []string{segmentFiles(t, dir)[0], filepath.Join(dir, spareName)} {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.make = func(string) error { return syscall.ENOSPC }
+	j, _ = open(t, dir, outcomes)
+	j.aside.Wait()
+	if _, seq, err := j.Append(1, nil); seq != 2 || err != nil {
+		t.Errorf("seq %d, %v", seq, err)
+	}
+	if err := j.Healthy(); !errors.Is(err, ErrFull) {
+		t.Errorf("healthy without a spare: %v", err)
+	}
+}
+
+func TestOpenSaysWhatItCannotDo(t *testing.T) {
+	tests := map[string]error{"no right to create": syscall.EACCES, "read-only": syscall.EROFS}
+	for name, want := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			d := &badDisk{make: func(string) error { return want }}
+			if _, err := Open(Options{Dir: dir, disk: d}, nil); !errors.Is(err, want) {
+				t.Errorf("got %v", err)
+			}
+			open(t, dir, nil) // the lock is free again
+		})
+	}
+}
+
+func TestSettleFails(t *testing.T) {
+	dir, w := write(t, "one")
+	put(t, w.path, w.data[:w.lastEnd()])
+	var faults []error
+	_, got := open(t, dir, func(o *Options) {
+		o.disk = &badDisk{unsettled: syscall.EIO}
+		o.OnFault = func(err error) { faults = append(faults, err) }
+	})
+	if len(faults) != 1 || !errors.Is(faults[0], syscall.EIO) || len(got) != 1 {
+		t.Errorf("%v, %q", faults, got)
+	}
+}
+
+func TestStalledDisk(t *testing.T) {
+	held, long := make(chan struct{}), time.Now().Add(-stallAfter-time.Second).UnixNano()
+	j, _ := open(t, t.TempDir(), func(o *Options) {
+		o.disk = &badDisk{sync: func(string) error { <-held; return nil }}
+	})
+	j.Go(1, nil, func(Pos, uint64, error) {})
+	for j.since.Load() == 0 {
+		runtime.Gosched()
+	}
+	j.since.Store(long)
+	if err := j.Healthy(); !errors.Is(err, ErrStalled) {
+		t.Errorf("a commit that takes long: %v", err)
+	}
+	close(held)
+}
+
+func TestFillZeros(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := fillZeros(f, 1<<20+5); err != nil {
+		t.Fatal(err)
+	}
+	if b := read(t, f.Name()); len(b) != 1<<20+5 || len(bytes.Trim(b, "\x00")) > 0 {
+		t.Errorf("%d bytes", len(b))
+	}
 }
