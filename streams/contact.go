@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -124,7 +125,9 @@ func phoneCandidates(raw string) []string {
 			if n := countDigits(part); n < 5 || n > 40 {
 				continue
 			}
-			found = append(found, compactPhone(part))
+			if compact := compactPhone(part); !slices.Contains(found, compact) {
+				found = append(found, compact)
+			}
 		}
 	}
 	add(strings.FieldsFunc(raw, func(r rune) bool {
