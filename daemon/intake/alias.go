@@ -93,7 +93,7 @@ var aliases = func() map[string]target {
 // wrappers are objects and PHP arrays that a sender puts the customer's own fields into. Others, such as `manager` or
 // `payment[products]`, hold phones and names of somebody else.
 var wrappers = []string{
-	"lead", "contact", "client", "customer", "person", "user", "data", "form", "fields", "form_fields", "form_data",
+	"lead", "contact", "client", "customer", "person", "user", "data", "fields", "form_fields", "form_data",
 	"formdata", "values", "payload", "body", "answers", "properties", "attributes", "utm", "заявка", "клиент",
 }
 
@@ -114,6 +114,7 @@ func (s *source) targetOf(key string) target {
 	}
 	outer, inner, nested := strings.Cut(folded, ".")
 	if nested && slices.Contains(wrappers, outer) {
+		inner = strings.TrimSuffix(inner, ".value")
 		if t, ok := s.fields[inner]; ok {
 			return t
 		}
@@ -125,6 +126,11 @@ func (s *source) targetOf(key string) target {
 // guess is for keys that only contain a telling word, such as "Ваш телефон для связи" or "billing_phone".
 func guess(key string) target {
 	key = strings.ToLower(key)
+	for _, word := range []string{"manager", "менедж", "operator", "оператор", "company", "компани", "office", "офис"} {
+		if strings.Contains(key, word) {
+			return unknown
+		}
+	}
 	for _, word := range []string{"phone", "телефон", "mobile", "whatsapp"} {
 		if strings.Contains(key, word) {
 			return toPhone

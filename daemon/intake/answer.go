@@ -128,7 +128,7 @@ func (h *Handler) preflight(q *request, name string) {
 	header.Set("Allow", "POST, OPTIONS")
 	if h.allowOrigin(q) {
 		header.Set("Access-Control-Allow-Methods", "POST, OPTIONS")
-		header.Set("Access-Control-Allow-Headers", "Content-Type, X-Api-Key, Idempotency-Key")
+		header.Set("Access-Control-Allow-Headers", "Content-Type, X-Api-Key, Authorization, Idempotency-Key, X-Idempotency-Key")
 		header.Set("Access-Control-Max-Age", "600")
 	}
 	q.w.WriteHeader(http.StatusNoContent)

@@ -10,11 +10,12 @@ import (
 
 // item is one lead as it stands in a body: its members in order, or why they cannot be read.
 type item struct {
-	raw     []byte
-	members []member
-	index   int  // from 1 in an array or NDJSON; 0 for a body that is one lead
-	form    bool // members come from a form: every value is text
-	err     error
+	raw      []byte
+	members  []member
+	index    int  // from 1 in an array or NDJSON; 0 for a body that is one lead
+	form     bool // members come from a form: every value is text
+	repaired bool // was no JSON as it came
+	err      error
 }
 
 // decode reads a body by its content type, and by its looks where the type is missing, vague or wrong: senders say JSON
@@ -45,6 +46,8 @@ func decode(body []byte, contentType string) ([]item, error) {
 			return nil, err
 		}
 		return parseJSON(text)
+	case media == "text/plain" && looksForm(body) && !bytes.Contains(body, []byte("&")):
+		return parsePlainForm(body, params["charset"])
 	case looksForm(body) && (media == "" || media == "text/plain" || media == "application/octet-stream" || isJSON(media)):
 		return parseURLEncoded(body, params["charset"])
 	}

@@ -90,6 +90,9 @@ func (s Source) faults(add func(key, problem, cure string)) {
 	if s.Public && len(s.Origins) == 0 {
 		add("origins", "a public source needs them", "list the sites that may send, say https://example.test")
 	}
+	if s.Public && s.HMAC != nil {
+		add("hmac", "a browser cannot sign", "take out public or hmac")
+	}
 	for _, origin := range s.Origins {
 		if !validOrigin(origin) {
 			add("origins", fmt.Sprintf("%q is no origin", origin), "write scheme and host alone, say https://example.test")
@@ -118,8 +121,13 @@ func (s Source) faults(add func(key, problem, cure string)) {
 	if s.Language != "" && s.Language != "ru" && s.Language != "en" {
 		add("language", fmt.Sprintf("%q is not known", s.Language), "write ru or en")
 	}
-	if s.MaxBody < 0 || s.MinFill < 0 || s.Concurrency < 0 || s.Rate.PerSecond < 0 || s.PerIP.PerSecond < 0 {
-		add("", "a limit is below zero", "leave it out for the default")
+	for key, below := range map[string]bool{
+		"max_body": s.MaxBody < 0, "min_fill": s.MinFill < 0, "concurrency": s.Concurrency < 0,
+		"rate": s.Rate.PerSecond < 0 || s.Rate.Burst < 0, "per_ip": s.PerIP.PerSecond < 0 || s.PerIP.Burst < 0,
+	} {
+		if below {
+			add(key, "is below zero", "leave it out for the default")
+		}
 	}
 }
 

@@ -38,6 +38,28 @@ func parseURLEncoded(body []byte, charset string) ([]item, error) {
 	return formItem(body, pairs, charset)
 }
 
+// parsePlainForm reads what browsers send for enctype="text/plain": a field a line, nothing escaped. It is urlencoded
+// with one field too, then without line breaks.
+func parsePlainForm(body []byte, charset string) ([]item, error) {
+	if !bytes.Contains(body, []byte("\n")) {
+		return parseURLEncoded(body, charset)
+	}
+	var pairs []pair
+	for line := range strings.Lines(string(body)) {
+		line = strings.TrimRight(line, "\r\n")
+		key, value, found := strings.Cut(line, "=")
+		switch {
+		case !found && len(pairs) > 0: // a value of several lines
+			pairs[len(pairs)-1].value += "\n" + line
+		case len(pairs) == maxMembers:
+			return nil, fault("too_many_members", "")
+		case found:
+			pairs = append(pairs, pair{key: key, value: value})
+		}
+	}
+	return formItem(body, pairs, charset)
+}
+
 func unescape(s string) string {
 	if strings.IndexByte(s, '%') < 0 && strings.IndexByte(s, '+') < 0 {
 		return s

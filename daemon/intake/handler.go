@@ -104,113 +104,133 @@ func route(path string) (name, rest string, ok bool) {
 
 // post goes through the stages of a request: who sends, may they now, what did they send, keep it.
 func (h *Handler) post(q *request, name, rest string) {
+	q.client = clientOf(q.r, h.trusted)
 	key := keyOf(q.r, q.query, rest)
-	s := h.sender(name, key)
-	if s == nil && !h.signs(name) {
-		h.turnAway(q)
-		return
-	}
-	if s == nil {
-		s = h.sources[name]
-		q.keyed = false
-	} else {
-		q.keyed = !s.Public || s.knows(key)
+	s := h.sources[name]
+	if name == "" {
+		s = h.byKey[sha256.Sum256([]byte(key))] // only who knows the key can make its hash
 	}
 	q.source = s
 	h.allowOrigin(q)
-	if s.Public && !q.keyed && !s.allows(q.r.Header.Get("Origin")) {
+	switch {
+	case s == nil:
+		nobody.knows(key)
+		h.turnAway(q)
+	case s.knows(key):
+		q.keyed = true
+		h.admit(q)
+	case s.signature != nil && len(s.keys) == 0:
+		h.verify(q)
+	case !s.Public || s.signature != nil:
+		h.turnAway(q)
+	case !s.allows(q.r.Header.Get("Origin")):
 		h.refuse(q, &Error{Code: "origin", Field: "Origin"}, 0)
-		return
+	default:
+		h.admit(q)
 	}
-	if wait := h.throttle(q); wait > 0 {
+}
+
+// admit lets a request in unless its bucket is empty or too much is in flight. Senders with a key and strangers have
+// buckets, slots and room of their own: no flood of the latter throttles the former.
+func (h *Handler) admit(q *request) {
+	s, l := q.source, &q.source.known
+	if !q.keyed {
+		l = &s.strangers
+		if wait := s.perIP.take(q.client, q.start); wait > 0 {
+			h.refuse(q, fault("too_many_requests", ""), wait)
+			return
+		}
+	}
+	if wait := l.rate.take(q.start); wait > 0 {
 		h.refuse(q, fault("too_many_requests", ""), wait)
 		return
 	}
-	if !s.busy.enter(1) {
+	if !l.busy.enter(1) {
 		h.refuse(q, fault("too_many_requests", ""), time.Second)
 		return
 	}
-	defer s.busy.leave(1)
-
-	room, weight := &h.known, q.r.ContentLength
+	defer l.busy.leave(1)
+	if q.body != nil { // read already, for its signature
+		h.receive(q)
+		return
+	}
+	room := &h.known
 	if !q.keyed {
 		room = &h.strangers
 	}
-	if weight < 0 || weight > s.maxBody {
-		weight = s.maxBody
+	h.within(q, room, func() {
+		if fail := q.readBody(h.config.WriteTimeout); fail != nil {
+			h.reject(q, fail)
+			return
+		}
+		if s.signature != nil && !s.signature.check(q.r.Header, q.body, q.start) {
+			q.source = nil
+			h.refuse(q, fault("unauthorized", ""), 0)
+			return
+		}
+		h.receive(q)
+	})
+}
+
+// within does its work while there is room for the body in memory.
+func (h *Handler) within(q *request, room *gate, work func()) {
+	weight := q.r.ContentLength
+	if weight < 0 || weight > q.source.maxBody {
+		weight = q.source.maxBody
+	}
+	if q.r.Header.Get("Content-Encoding") != "" {
+		weight += q.source.maxBody
 	}
 	if !room.enter(weight) {
 		h.refuse(q, fault("unavailable", ""), time.Second)
 		return
 	}
 	defer room.leave(weight)
-	h.receive(q)
+	work()
 }
 
-// sender finds the source that a key belongs to; nil when the request has shown no right to send.
-func (h *Handler) sender(name, key string) *source {
-	if name == "" {
-		return h.byKey[sha256.Sum256([]byte(key))] // only who knows the key can make its hash
+// verify reads the body of a sender that proves itself by a signature alone: a stranger until then.
+func (h *Handler) verify(q *request) {
+	if wait := h.stranger.peek(q.client, q.start); wait > 0 {
+		h.refuse(q, fault("too_many_requests", ""), wait)
+		return
 	}
-	s := h.sources[name]
-	if s == nil {
-		nobody.knows(key)
-		return nil
-	}
-	if s.knows(key) || s.Public && s.signature == nil {
-		return s
-	}
-	return nil
-}
-
-// signs is whether a source proves itself by its body alone.
-func (h *Handler) signs(name string) bool {
-	s := h.sources[name]
-	return s != nil && s.signature != nil && len(s.keys) == 0
+	h.within(q, &h.strangers, func() {
+		fail := q.readBody(h.config.WriteTimeout)
+		if fail != nil || !q.source.signature.check(q.r.Header, q.body, q.start) {
+			h.stranger.take(q.client, q.start)
+			q.source = nil
+			h.refuse(q, fault("unauthorized", ""), 0)
+			return
+		}
+		q.keyed = true
+		h.admit(q)
+	})
 }
 
 // turnAway refuses a stranger. It first reads and signs the body for nobody: an unknown source, a wrong key and a wrong
 // signature look and last the same.
 func (h *Handler) turnAway(q *request) {
-	q.client = clientOf(q.r, h.trusted)
+	q.source = nil
 	if wait := h.stranger.take(q.client, q.start); wait > 0 {
 		h.refuse(q, fault("too_many_requests", ""), wait)
 		return
 	}
+	const piece = 4 << 10
+	if !h.strangers.enter(piece) {
+		h.refuse(q, fault("unavailable", ""), time.Second)
+		return
+	}
+	defer h.strangers.leave(piece)
 	mac := hmac.New(sha256.New, []byte("nobody"))
-	_, _ = io.Copy(mac, http.MaxBytesReader(q.w, q.r.Body, h.config.MaxBody))
+	_, _ = io.CopyBuffer(mac, http.MaxBytesReader(q.w, q.r.Body, h.config.MaxBody), make([]byte, piece))
 	mac.Sum(nil)
 	h.refuse(q, fault("unauthorized", ""), 0)
 }
 
-// throttle asks the buckets that stand before the source: those of strangers by address, those of senders by source.
-func (h *Handler) throttle(q *request) time.Duration {
-	if !q.keyed {
-		q.client = clientOf(q.r, h.trusted)
-		if q.source.Public {
-			if wait := q.source.perIP.take(q.client, q.start); wait > 0 {
-				return wait
-			}
-		}
-	}
-	return q.source.rate.take(q.start)
-}
-
-// receive reads the body, judges it and answers.
+// receive judges a body that has been read, and answers.
 func (h *Handler) receive(q *request) {
-	s := q.source
-	body, fail := readBody(q.w, q.r, s.maxBody)
-	q.body = body
-	if s.signature != nil && (fail != nil || !s.signature.check(q.r.Header, body, q.start)) {
-		q.source = nil
-		h.refuse(q, fault("unauthorized", ""), 0)
-		return
-	}
-	if fail != nil {
-		h.reject(q, fail)
-		return
-	}
-	text, err := inflate(body, q.r.Header.Get("Content-Encoding"), s.maxBody)
+	text, err := inflate(q.body, q.r.Header.Get("Content-Encoding"), q.source.maxBody)
 	if err != nil {
 		h.reject(q, asError(err))
 		return
@@ -220,7 +240,7 @@ func (h *Handler) receive(q *request) {
 		h.reject(q, asError(err))
 		return
 	}
-	if q.query.Get("test") == "1" || q.r.Header.Get("X-Test") == "1" || s.probe(items) {
+	if q.test() || q.source.probe(items) {
 		h.answer(q, []outcome{{status: Ignored}}, items, "")
 		return
 	}
@@ -233,23 +253,24 @@ func (s *source) probe(items []item) bool {
 		items[0].members[0].key == "test" && string(items[0].members[0].val) == `"test"`
 }
 
-// readBody reads up to limit bytes, and returns them even when there are more.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, *Error) {
+// readBody reads up to the source's limit, and keeps what it has read even when there is more or it fails.
+func (q *request) readBody(patience time.Duration) *Error {
+	limit := q.source.maxBody
 	var b bytes.Buffer
-	if n := r.ContentLength; n > 0 {
-		b.Grow(int(min(n, limit)) + bytes.MinRead)
-	}
-	_, err := b.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
-	body := b.Bytes()
+	b.Grow(int(min(max(q.r.ContentLength, 0), limit)) + bytes.MinRead)
+	_, err := b.ReadFrom(http.MaxBytesReader(q.w, q.r.Body, limit))
+	q.body = b.Bytes()
 	switch {
 	case err == nil:
-		return body, nil
+		return nil
 	case errors.As(err, new(*http.MaxBytesError)):
-		return body, fault("too_large", fmt.Sprintf("> %d", limit))
+		return fault("too_large", fmt.Sprintf("> %d", limit))
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return body, fault("timeout", "")
+		// The time to write ran out together with that to read.
+		_ = http.NewResponseController(q.w).SetWriteDeadline(time.Now().Add(patience))
+		return fault("timeout", "")
 	}
-	return body, fault("incomplete", "")
+	return fault("incomplete", "")
 }
 
 // inflate undoes a content encoding, up to limit.

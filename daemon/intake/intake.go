@@ -12,7 +12,7 @@ import (
 )
 
 // Taker makes leads durable. Its methods return nil only once the journal has on disk what they were given, and an
-// *ErrOverloaded or *ErrUnavailable (or those as values) to have the sender come again later.
+// ErrOverloaded or ErrUnavailable to have the sender come again later.
 type Taker interface {
 	// Take makes one lead durable and says which id it has.
 	Take(ctx context.Context, t Taken) (Receipt, error)
@@ -29,7 +29,7 @@ type Taken struct {
 	Lead      *streams.Lead // ID is empty: the Taker derives it from Lead.Source, Key and Canonical
 	Key       string        // the sender's idempotency key or event id; an item of an array adds its index; may be empty
 	Canonical []byte        // what makes two bodies the same: members sorted, blanks and volatile fields left out
-	Raw       []byte        // as it arrived; of an array, its item
+	Raw       []byte        // the body, or of an array its item; decompressed
 }
 
 // Receipt is the Taker's answer for one lead.

@@ -37,16 +37,59 @@ func parseJSON(body []byte) ([]item, error) {
 		if lines := jsonLines(body); lines != nil {
 			return lines, nil
 		}
-		return nil, fault("bad_json", jsonPlace(body))
+		repaired := repair(body)
+		if !json.Valid(repaired) {
+			return nil, fault("bad_json", jsonPlace(body))
+		}
+		items, err := parseJSON(repaired)
+		for i := range items {
+			items[i].repaired = true
+		}
+		return items, err
 	}
 	body = unwrapString(body)
 	switch body[skipSpace(body, 0)] {
 	case '{':
-		return []item{objectItem(body)}, nil
+		it := objectItem(body)
+		if len(it.members) == 1 && isList(it.members[0].val) {
+			return arrayItems(it.members[0].val) // {"leads": […]}, as aggregators write
+		}
+		return []item{it}, nil
 	case '[':
 		return arrayItems(body)
 	}
 	return nil, fault("not_an_object", "")
+}
+
+// isList is true for a list of objects.
+func isList(val []byte) bool {
+	return val[0] == '[' && val[skipSpace(val, 1)] == '{'
+}
+
+// repair escapes the line breaks and tabs inside strings of a body that a no-code tool put together from text as it
+// stood. Anything else that is wrong stays wrong.
+func repair(body []byte) []byte {
+	out := make([]byte, 0, len(body)+16)
+	inside := false
+	for i := 0; i < len(body); i++ {
+		c := body[i]
+		switch {
+		case inside && c == '\\' && i+1 < len(body):
+			out = append(out, c)
+			i++
+			c = body[i]
+		case c == '"':
+			inside = !inside
+		case inside && c == '\n':
+			out, c = append(out, '\\'), 'n'
+		case inside && c == '\r':
+			out, c = append(out, '\\'), 'r'
+		case inside && c == '\t':
+			out, c = append(out, '\\'), 't'
+		}
+		out = append(out, c)
+	}
+	return out
 }
 
 // parseLines reads NDJSON: a value a line, each judged by itself.

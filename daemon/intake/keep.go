@@ -93,6 +93,11 @@ func (h *Handler) judge(q *request, it item) (Taken, outcome, *reason, string) {
 	case !d.any:
 		return Taken{}, outcome{status: Ignored}, &reason{"empty", s.say("no field has a value", "ни в одном поле нет значения")}, d.redirect
 	}
+	if it.repaired {
+		d.mapping++
+		d.problem("the %s had line breaks inside its strings, the sender must escape them",
+			"в %s переносы строк не экранированы, это нужно исправить у отправителя", "JSON")
+	}
 	t := Taken{Lead: d.lead, Raw: it.raw, Canonical: canonical(nil, it.members, s.volatile)}
 	t.Key = h.key(q, d, it.index)
 	d.lead.Key = t.Key
@@ -110,19 +115,17 @@ func (h *Handler) key(q *request, d *draft, index int) string {
 			if d.broken(name, key) {
 				break
 			}
-			return place1(key, index)
+			return itemKey(key, index)
 		}
 	}
 	if sig := q.source.signature; sig != nil && sig.IDHeader != "" {
-		return place1(q.r.Header.Get(sig.IDHeader), index)
+		return itemKey(q.r.Header.Get(sig.IDHeader), index)
 	}
-	if len(d.lead.Key) > 256 {
-		return streams.NewID(d.lead.Key)
-	}
-	return d.lead.Key
+	return itemKey(d.lead.Key, 0)
 }
 
-func place1(key string, index int) string {
+// itemKey is the request's key for one item of its array; index 0 is no array.
+func itemKey(key string, index int) string {
 	if len(key) > 256 {
 		key = streams.NewID(key)
 	}
@@ -162,7 +165,7 @@ func (h *Handler) quarantine(ctx context.Context, q *request, why reason, raw []
 func (h *Handler) reject(q *request, e *Error) {
 	ctx, cancel := h.takeContext(q.r)
 	defer cancel()
-	if len(q.body) > 0 {
+	if q.worthKeeping(e) {
 		if err := h.quarantine(ctx, q, reason{e.Code, e.Text(q.source.language)}, q.body); err != nil {
 			h.later(q, err)
 			return
@@ -171,21 +174,24 @@ func (h *Handler) reject(q *request, e *Error) {
 	h.refuse(q, e, 0)
 }
 
+// worthKeeping leaves out tests, and what strangers could fill the disk with.
+func (q *request) worthKeeping(e *Error) bool {
+	cutShort := e.Code == "too_large" || e.Code == "incomplete" || e.Code == "timeout"
+	return len(q.body) > 0 && !q.test() && (q.keyed || !cutShort)
+}
+
+// test is whether the sender only tries us out.
+func (q *request) test() bool {
+	return q.query.Get("test") == "1" || q.r.Header.Get("X-Test") == "1"
+}
+
 // later asks the sender to come again: nothing of the request counts as taken.
 func (h *Handler) later(q *request, err error) {
 	var over ErrOverloaded
 	var down ErrUnavailable
-	var overPtr *ErrOverloaded
-	var downPtr *ErrUnavailable
 	switch {
-	case errors.As(err, &overPtr):
-		over = *overPtr
-		h.refuse(q, fault("too_many_requests", ""), or(over.RetryAfter, time.Second))
 	case errors.As(err, &over):
 		h.refuse(q, fault("too_many_requests", ""), or(over.RetryAfter, time.Second))
-	case errors.As(err, &downPtr):
-		down = *downPtr
-		h.refuse(q, fault("unavailable", ""), or(down.RetryAfter, 5*time.Second))
 	case errors.As(err, &down):
 		h.refuse(q, fault("unavailable", ""), or(down.RetryAfter, 5*time.Second))
 	default:

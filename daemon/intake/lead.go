@@ -37,8 +37,7 @@ func (s *source) read(it item, now time.Time, referer string) *draft {
 			d.descend(foldKey(m.key), m.val)
 		}
 	}
-	d.search(toPhone)
-	d.search(toEmail)
+	d.search()
 	d.set(toPage, "", referer)
 	d.finish()
 	return d
@@ -112,27 +111,45 @@ func (d *draft) descend(path string, val []byte) {
 	}
 }
 
-// set fills a part of the lead unless an earlier field did.
+// set fills a part of the lead unless an earlier field did. A contact that is one takes the place of one that is none.
 func (d *draft) set(t target, key, text string) bool {
-	if d.text[t] != "" {
-		return false
+	if old := d.text[t]; old != "" {
+		if t != toPhone && t != toEmail {
+			return false
+		}
+		if _, ok := d.contact(t, old); ok {
+			return false
+		}
+		if _, ok := d.contact(t, text); !ok {
+			return false
+		}
+		d.keep(d.key[t], quote(nil, old))
 	}
 	d.text[t], d.key[t] = text, key
 	return true
 }
 
-// search looks for a contact in fields that are only about it by a part of their name.
-func (d *draft) search(t target) {
-	if d.text[t] != "" || d.text[toContact] != "" {
+// search looks for contacts in fields that are only about them by a part of their name.
+func (d *draft) search() {
+	if d.text[toContact] != "" || d.text[toPhone] != "" && d.text[toEmail] != "" {
 		return
 	}
+	var keys [targets]string // the first by name, since a map has no order
 	for key, val := range d.lead.Fields {
-		if guess(key) != t {
+		t := guess(key)
+		if t == unknown || d.text[t] != "" || keys[t] != "" && keys[t] < key {
 			continue
 		}
-		text, plain := textOf(val)
-		if _, ok := d.contact(t, text); plain && ok && (d.key[t] == "" || key < d.key[t]) {
-			d.text[t], d.key[t] = text, key
+		if text, plain := textOf(val); plain {
+			if _, ok := d.contact(t, text); ok {
+				keys[t] = key
+			}
+		}
+	}
+	for _, t := range []target{toPhone, toEmail} {
+		if keys[t] != "" {
+			text, _ := textOf(d.lead.Fields[keys[t]])
+			d.set(t, keys[t], text)
 		}
 	}
 }

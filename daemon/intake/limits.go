@@ -41,6 +41,12 @@ func (b *bucket) take(r Rate, now time.Time) (wait time.Duration) {
 	return 0
 }
 
+// lane is what one class of a source's senders shares.
+type lane struct {
+	rate limiter
+	busy gate
+}
+
 // limiter is the bucket of one source.
 type limiter struct {
 	rate Rate
@@ -65,6 +71,17 @@ type addressLimiter struct {
 	rate Rate
 	mu   sync.Mutex
 	by   map[netip.Addr]*bucket
+}
+
+// peek is how long an address has to wait; it spends nothing.
+func (l *addressLimiter) peek(addr netip.Addr, now time.Time) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if b := l.by[network(addr)]; b != nil && l.rate.PerSecond > 0 {
+		copied := *b
+		return copied.take(l.rate, now)
+	}
+	return 0
 }
 
 func (l *addressLimiter) take(addr netip.Addr, now time.Time) time.Duration {

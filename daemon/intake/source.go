@@ -25,9 +25,9 @@ type source struct {
 	minFill        time.Duration
 	redirectField  string
 	maxBody        int64
-	rate           limiter
+	known          lane
+	strangers      lane
 	perIP          addressLimiter
-	busy           gate
 	meters
 }
 
@@ -39,8 +39,10 @@ func (c Config) compile(m *metrics) (map[string]*source, map[keyHash]*source, er
 		g := given.withDefaults(c)
 		s := &source{
 			Source: g, name: name, language: g.Language, channel: g.Channel, region: g.Region, fillField: g.FillField,
-			minFill: g.MinFill, maxBody: g.MaxBody, rate: limiter{rate: g.Rate}, perIP: addressLimiter{rate: g.PerIP},
-			busy: gate{limit: int64(g.Concurrency)}, honeypot: make(map[string]bool), meters: m.of(name),
+			minFill: g.MinFill, maxBody: g.MaxBody, perIP: addressLimiter{rate: g.PerIP}, honeypot: make(map[string]bool), meters: m.of(name),
+		}
+		for _, l := range []*lane{&s.known, &s.strangers} {
+			l.rate.rate, l.busy.limit = g.Rate, int64(g.Concurrency)
 		}
 		for _, text := range g.Keys {
 			key, ok := parseKeyHash(text)
