@@ -62,6 +62,7 @@ var redisProbes = []redisProbe{
 	{"evalsha", "EVALSHA e0e1f9fabfc9d4800c877a703b823ac0578ff8db 1 $k"}, // of "return 1", which it need not know
 	{"expire", "EXPIRE $k 60"},
 	{"pexpire", "PEXPIRE $k 60000"},
+	{"pexpireat", "PEXPIREAT $k 4102444800000"},
 	{"del", "DEL $s $h $z $k"},
 }
 

@@ -1,0 +1,247 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// PauseFor stops the destination for all daemons, until then or, with a zero time, until somebody resumes it. It never
+// shortens another pause. An error means that only this daemon knows as yet: it tells the others once Redis answers.
+func (d *Destination) PauseFor(ctx context.Context, until time.Time, reason, by string) error {
+	return d.pauses.add(ctx, "", pause{until: until, reason: reason, by: by})
+}
+
+// Resume ends a pause of the whole destination for all daemons. An open breaker probes at once. Without Redis it does
+// nothing and says so.
+func (d *Destination) Resume(ctx context.Context, by string) error {
+	if err := d.pauses.resume(ctx, by); err != nil {
+		return fmt.Errorf("resume %s: %w", d.cfg.Name, err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.openUntil = d.clock()
+	return nil
+}
+
+// PauseKey stops one method or one recipient of the destination, for all daemons. The key may be a person's address: it
+// is kept as a digest.
+func (d *Destination) PauseKey(ctx context.Context, key string, until time.Time) error {
+	return d.pauses.add(ctx, NewID(key), pause{until: until})
+}
+
+// KeyPausedUntil tells until when a method or recipient is paused; zero: it is not.
+func (d *Destination) KeyPausedUntil(ctx context.Context, key string) time.Time {
+	d.pauses.refresh(ctx)
+	return d.pauses.keyUntil(NewID(key))
+}
+
+// pause is why and until when; a zero until is for ever.
+type pause struct {
+	until      time.Time
+	reason, by string
+}
+
+// later tells whether p ends after q.
+func (p pause) later(q pause) bool {
+	return p.until.IsZero() || (!q.until.IsZero() && p.until.After(q.until))
+}
+
+// pauses is what Redis says of a destination's pauses, as of at most half a second ago. A hash has the pause of the
+// whole, a sorted set beside it those of its methods and recipients.
+type pauses struct {
+	clients *Clients
+	key     string
+	clock   func() time.Time
+
+	mu        sync.Mutex
+	read      time.Time        // when Redis was last asked
+	changes   int              // of ours, so that an answer from before one does not undo it
+	known     map[string]pause // by digest of a key; "" is the whole
+	unsaved   map[string]pause // Redis did not take them
+	resumedBy string
+}
+
+const pausesMaxAge = 500 * time.Millisecond
+
+// pauseScript keeps the later of two pauses. KEYS: hash. ARGV: until in ms (0: for ever), reason, by.
+var pauseScript = redis.NewScript(`
+local old = redis.call('HGET', KEYS[1], 'until')
+if old == '0' or (old and ARGV[1] ~= '0' and tonumber(old) >= tonumber(ARGV[1])) then return 0 end
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 'until', ARGV[1], 'reason', ARGV[2], 'by', ARGV[3])
+if ARGV[1] ~= '0' then redis.call('PEXPIREAT', KEYS[1], ARGV[1]) end
+return 1
+`)
+
+// resumeScript leaves, for a day, the name of who resumed. KEYS: hash. ARGV: by.
+var resumeScript = redis.NewScript(`
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 'resumed_by', ARGV[1])
+return redis.call('PEXPIRE', KEYS[1], 86400000)
+`)
+
+var errNoRedis = errors.New("no Redis to tell the others")
+
+func (p *pauses) add(ctx context.Context, key string, new pause) error {
+	p.mu.Lock()
+	p.changes++
+	if old, ok := p.known[key]; !ok || !p.active(old) || new.later(old) {
+		p.known = with(p.known, key, new)
+	}
+	p.mu.Unlock()
+
+	err := p.save(ctx, key, new)
+	if err != nil {
+		p.mu.Lock()
+		p.unsaved = with(p.unsaved, key, new)
+		p.mu.Unlock()
+	}
+	return err
+}
+
+func with(m map[string]pause, key string, v pause) map[string]pause {
+	if m == nil {
+		m = map[string]pause{}
+	}
+	m[key] = v
+	return m
+}
+
+func (p *pauses) save(ctx context.Context, key string, v pause) error {
+	if p.clients == nil {
+		return errNoRedis
+	}
+	ctx, cancel := context.WithTimeout(ctx, sharedTimeout)
+	defer cancel()
+	until := int64(0)
+	if !v.until.IsZero() {
+		until = v.until.UnixMilli()
+	}
+	if key == "" {
+		return pauseScript.Run(ctx, p.clients.Write, []string{p.key}, until, v.reason, v.by).Err()
+	}
+	if until == 0 {
+		until = 1 << 52
+	}
+	_, err := p.clients.Write.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		pipe.ZAddGT(ctx, p.key+":keys", redis.Z{Score: float64(until), Member: key})
+		pipe.ZRemRangeByScore(ctx, p.key+":keys", "-inf", p.nowMilli())
+		return nil
+	})
+	return err
+}
+
+func (p *pauses) resume(ctx context.Context, by string) error {
+	if p.clients != nil {
+		ctx, cancel := context.WithTimeout(ctx, sharedTimeout)
+		defer cancel()
+		if err := resumeScript.Run(ctx, p.clients.Write, []string{p.key}, by).Err(); err != nil {
+			return err
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.changes++
+	delete(p.known, "")
+	delete(p.unsaved, "")
+	p.resumedBy = by
+	return nil
+}
+
+// refresh asks Redis when the last answer is too old. Without an answer, what was known stays.
+func (p *pauses) refresh(ctx context.Context) {
+	p.mu.Lock()
+	now := p.clock()
+	if p.clients == nil || (!p.read.IsZero() && now.Sub(p.read).Abs() < pausesMaxAge) {
+		p.mu.Unlock()
+		return
+	}
+	p.read = now
+	unsaved, changes := maps.Clone(p.unsaved), p.changes
+	p.mu.Unlock()
+
+	for key, v := range unsaved {
+		if p.save(ctx, key, v) != nil {
+			return
+		}
+	}
+	known, resumedBy, err := p.fetch(ctx)
+	if err != nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.changes == changes {
+		p.known, p.resumedBy, p.unsaved = known, resumedBy, nil
+	}
+}
+
+func (p *pauses) fetch(ctx context.Context) (known map[string]pause, resumedBy string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, sharedTimeout)
+	defer cancel()
+	var whole *redis.MapStringStringCmd
+	var keys *redis.ZSliceCmd
+	_, err = p.clients.Write.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		whole = pipe.HGetAll(ctx, p.key)
+		keys = pipe.ZRangeByScoreWithScores(ctx, p.key+":keys", &redis.ZRangeBy{Min: p.nowMilli(), Max: "+inf"})
+		return nil
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	known = map[string]pause{}
+	if text, ok := whole.Val()["until"]; ok {
+		v := pause{reason: whole.Val()["reason"], by: whole.Val()["by"]}
+		if ms, err := strconv.ParseInt(text, 10, 64); err == nil && ms > 0 {
+			v.until = time.UnixMilli(ms)
+		}
+		known[""] = v
+	}
+	for _, z := range keys.Val() {
+		known[z.Member.(string)] = pause{until: time.UnixMilli(int64(z.Score))}
+	}
+	return known, whole.Val()["resumed_by"], nil
+}
+
+func (p *pauses) nowMilli() string { return strconv.FormatInt(p.clock().UnixMilli(), 10) }
+
+func (p *pauses) active(v pause) bool { return v.until.IsZero() || v.until.After(p.clock()) }
+
+// wait says how long the pause of the whole lasts; zero: there is none.
+func (p *pauses) wait() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	v, ok := p.known[""]
+	switch {
+	case !ok || !p.active(v):
+		return 0
+	case v.until.IsZero():
+		return time.Minute // it may last much longer, but somebody may resume it
+	}
+	return v.until.Sub(p.clock())
+}
+
+func (p *pauses) keyUntil(key string) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if v, ok := p.known[key]; ok && p.active(v) {
+		return v.until
+	}
+	return time.Time{}
+}
+
+func (p *pauses) describe(s *DestinationState) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.ResumedBy = p.resumedBy
+	if v, ok := p.known[""]; ok && p.active(v) {
+		s.Paused, s.PausedUntil, s.PauseReason, s.PausedBy = true, v.until, v.reason, v.by
+	}
+}
