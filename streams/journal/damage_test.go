@@ -111,12 +111,15 @@ func TestEveryTornTailKeepsWhatIsWhole(t *testing.T) {
 	for _, zeros := range []int{0, 5000} {
 		for n := range len(w.data) {
 			put(t, w.path, append(slices.Clone(w.data[:n]), make([]byte, zeros)...))
+			for zeros > 0 && n < len(w.data) && w.data[n] == 0 {
+				n++ // a zero that was cut off is a zero again
+			}
 			got, rep := scan(t, dir)
 			whole := slices.DeleteFunc(slices.Clone(w.ends), func(end int64) bool { return end > int64(n) })
 			if d := cmp.Diff(w.payloads[:len(whole)], got, cmp.Transformer("", func(s []string) int { return len(s) })); d != "" {
 				t.Fatalf("cut at %d: %s", n, d)
 			}
-			if torn := !slices.Contains(append(w.ends, 0), int64(n)); len(rep.Damages) > 0 || (rep.TornTails == 1) != torn {
+			if torn := !slices.Contains(append(w.ends, 0, int64(len(w.data))), int64(n)); len(rep.Damages) > 0 || (rep.TornTails == 1) != torn {
 				t.Fatalf("cut at %d: %+v", n, rep)
 			}
 		}

@@ -304,7 +304,9 @@ func TestDiskFull(t *testing.T) {
 	dir, d, fill, free := fullDisk(t)
 	change := func(o *Options) { o.disk, o.Essential = d, func(typ uint8) bool { return typ == outcome } }
 	j, _ := open(t, dir, change)
-	j.aside.Wait()
+	for _, err := os.Stat(filepath.Join(dir, spareName)); err != nil; {
+		_, err = os.Stat(filepath.Join(dir, spareName))
+	}
 	fill()
 	payload := []byte(strings.Repeat("o", 4000))
 	kept, last := 0, error(nil)
@@ -422,9 +424,11 @@ func TestEmptySegmentServesOnAFullDisk(t *testing.T) {
 	}
 	d.make = func(string) error { return syscall.ENOSPC }
 	j, _ = open(t, dir, outcomes)
-	j.aside.Wait()
 	if _, seq, err := j.Append(1, nil); seq != 2 || err != nil {
 		t.Errorf("seq %d, %v", seq, err)
+	}
+	for j.Healthy() == nil { // until the lack of a spare has been noticed
+		add(t, j, "outcome")
 	}
 	if err := j.Healthy(); !errors.Is(err, ErrFull) {
 		t.Errorf("healthy without a spare: %v", err)

@@ -99,6 +99,7 @@ type Journal struct {
 	broken   error      // why there is no segment to write, nil if there is
 	full     error      // why only essential records are taken, nil if all are
 	spare    spareState
+	noSpare  bool // the last try to make one failed; stays while the next try is under way
 	closeErr error
 
 	// Owned by the committer.

@@ -53,12 +53,13 @@ func (j *Journal) makeSpare() {
 		if err == nil {
 			err = j.disk.rename(tmp, filepath.Join(j.o.Dir, spareName))
 		}
-		if err != nil {
-			j.o.Log.Warn().Err(err).Msg("journal: spare segment")
-			j.setSpare(spareMissing)
-			return
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		if j.noSpare = err != nil; j.noSpare {
+			j.spare = spareMissing
+		} else {
+			j.spare = spareReady
 		}
-		j.setSpare(spareReady)
 	})
 }
 
@@ -79,7 +80,7 @@ func (j *Journal) checkSpace() {
 	switch {
 	case free < reserve:
 		j.full = fmt.Errorf("%w: %d bytes are free, %d are reserved", ErrFull, free, reserve)
-	case j.spare == spareMissing:
+	case j.noSpare:
 		j.full = fmt.Errorf("%w: no spare segment", ErrFull)
 	default:
 		j.full = nil
