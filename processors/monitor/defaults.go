@@ -1,0 +1,142 @@
+package monitor
+
+import "time"
+
+// Metrics are the names that the daemon's Source gives, and what they count.
+var Metrics = map[string]string{
+	"queue_length":           "entries in a queue {queue, destination}",
+	"avg_processing_seconds": "mean time of a lead in a queue's handler {queue, destination}",
+	"retry_success_rate":     "share of retried entries that got through, 0 to 1 {destination}",
+	"retries":                "retried entries behind that share {destination}",
+	"redis_down":             "1 while Redis does not answer",
+	"journal_unhealthy":      "1 while the journal cannot be written",
+	"destination_paused":     "1 while a destination is paused {destination}",
+	"breaker_open":           "1 while a destination's breaker is open {destination}",
+	"leads_late":             "leads that wait for longer than late_after {destination}",
+	"leads_dead":             "dead letters {destination}",
+	"quarantine":             "requests that could not be read and wait for a person",
+	"unexplained":            "leads whose fate nobody can tell: must be 0",
+	"mapping_errors":         "leads of the last hour with a field that could not be mapped {source}",
+	"key_conflicts":          "requests of the last hour with a used key and another body {source}",
+	"leads_day":              "leads of the last 24 hours",
+	"in_flight":              "leads on their way",
+}
+
+// DefaultRules are the alerts of an installation that says nothing about them (M-01, M-02, M-03 and the engine's own).
+func DefaultRules() []Rule {
+	return []Rule{
+		{
+			Name: "redis_down", When: "redis_down > 0", For: 30 * time.Second, KeepFiringFor: time.Minute, Severity: Critical,
+			// All that is measured in Redis; the journal is not.
+			Inhibits: []string{"queue_length", "avg_processing_time", "retry_success_rate", "destination_paused", "breaker_open",
+				"leads_late", "unexplained"},
+			Texts: Texts{
+				"ru": {"Redis не отвечает", "Заявки принимаются и лежат в журнале. Перезапустите Redis; доставка продолжится сама.",
+					"Redis не отвечает. Перезапустите Redis, заявки целы"},
+				"en": {"Redis does not answer", "Leads are still taken and kept in the journal. Restart Redis; delivery goes on by itself.",
+					"Redis does not answer. Restart Redis; leads are safe"},
+			},
+		},
+		{
+			Name: "journal_unhealthy", When: "journal_unhealthy > 0", KeepFiringFor: time.Minute, Severity: Critical,
+			Texts: Texts{
+				"ru": {"Журнал не пишется: заявки не принимаются", "Проверьте место на диске и права на папку данных.",
+					"Заявки не принимаются! Проверьте место на диске сервера"},
+				"en": {"The journal cannot be written: no leads are taken", "Check the disk's free space and the rights of the data folder.",
+					"No leads are taken! Check the disk space of the server"},
+			},
+		},
+		{
+			Name: "queue_length", When: "queue_length > 50", Clear: "queue_length < 40", // M-01
+			Texts: Texts{
+				"ru": {"В очереди {{.Labels.queue}} заявок: {{.Value}}", "Откройте консоль: если адресат отвечает, это наплыв и очередь разойдётся; если нет, смотрите его ошибки.",
+					"Очередь {{.Labels.queue}}: {{.Value}}. Проверьте получателя"},
+				"en": {"Queue {{.Labels.queue}} holds {{.Value}} leads", "Open the console: if the destination answers, this is a peak and will pass; if not, look at its errors.",
+					"Queue {{.Labels.queue}}: {{.Value}}. Check its destination"},
+			},
+		},
+		{
+			Name: "avg_processing_time", When: "avg_processing_seconds > 10", Clear: "avg_processing_seconds < 8", // M-02
+			Texts: Texts{
+				"ru": {"Обработка в {{.Labels.queue}} идёт {{.Value}} с на заявку", "Проверьте скорость ответа адресата и сети.",
+					"{{.Labels.queue}}: {{.Value}} с на заявку. Проверьте связь"},
+				"en": {"{{.Labels.queue}} takes {{.Value}} s a lead", "Check how fast the destination and the network answer.",
+					"{{.Labels.queue}}: {{.Value}} s a lead. Check the network"},
+			},
+		},
+		{
+			Name: "retry_success_rate", When: "retry_success_rate < 0.8", Clear: "retry_success_rate >= 0.85", // M-03
+			Sample: "retries", MinSample: 20,
+			Texts: Texts{
+				"ru": {"Повторы в {{.Labels.destination}} удаются лишь в {{percent .Value}} случаев", "Смотрите последние ошибки в консоли: чаще всего это права, лимиты или неверные поля.",
+					"{{.Labels.destination}}: повторы {{percent .Value}}. Смотрите ошибки"},
+				"en": {"Only {{percent .Value}} of retries to {{.Labels.destination}} succeed", "Look at the last errors in the console: mostly rights, limits or wrong fields.",
+					"{{.Labels.destination}}: {{percent .Value}} of retries work. See its errors"},
+			},
+		},
+		{
+			Name: "breaker_open", When: "breaker_open > 0", For: 2 * time.Minute, KeepFiringFor: time.Minute, Severity: Critical,
+			Inhibits: []string{"queue_length", "avg_processing_time", "retry_success_rate", "destination_paused"},
+			Texts: Texts{
+				"ru": {"{{.Labels.destination}} не работает", "Заявки ждут и уйдут сами. Проверьте адресата; о ждущих дольше срока придёт отдельное сообщение.",
+					"{{.Labels.destination}} не работает, заявки ждут. Проверьте"},
+				"en": {"{{.Labels.destination}} does not work", "Leads wait and will go by themselves. Check the destination; those that wait too long are told apart.",
+					"{{.Labels.destination}} does not work, leads wait. Check it"},
+			},
+		},
+		{
+			Name: "destination_paused", When: "destination_paused > 0", For: 5 * time.Minute,
+			Texts: Texts{
+				"ru": {"{{.Labels.destination}} на паузе", "Причина в консоли: лимит, права или ручная пауза. Снять: leadstream resume {{.Labels.destination}}",
+					"{{.Labels.destination}} на паузе. Причина в консоли"},
+				"en": {"{{.Labels.destination}} is paused", "The console says why: a limit, rights, or by hand. To end it: leadstream resume {{.Labels.destination}}",
+					"{{.Labels.destination}} is paused. The console says why"},
+			},
+		},
+		{
+			Name: "leads_late", When: "leads_late > 0", KeepFiringFor: time.Minute, Severity: Critical,
+			Texts: Texts{
+				"ru": {"Заявок не дошло вовремя: {{.Value}} ({{.Labels.destination}})", "Позвоните клиентам из CSV; заявки остаются в очереди.",
+					"{{.Labels.destination}}: опоздало {{.Value}}. Звоните по CSV"},
+				"en": {"{{.Value}} leads for {{.Labels.destination}} are late", "Call the customers listed in the CSV; the leads stay queued.",
+					"{{.Labels.destination}}: {{.Value}} leads late. Call those in the CSV"},
+			},
+		},
+		{
+			Name: "quarantine", When: "quarantine > 0",
+			Texts: Texts{
+				"ru": {"Обращений, которые не удалось прочесть: {{.Value}}", "Откройте карантин в консоли и поправьте поля источника.",
+					"Не прочитано обращений: {{.Value}}. Откройте карантин"},
+				"en": {"{{.Value}} requests could not be read", "Open the quarantine in the console and mend the source's field map.",
+					"{{.Value}} requests could not be read. Open the quarantine"},
+			},
+		},
+		{
+			Name: "unexplained", When: "unexplained > 0", For: 5 * time.Minute, Severity: Critical,
+			Texts: Texts{
+				"ru": {"Заявок с неизвестной судьбой: {{.Value}}", "Запустите leadstream report и сверьте журнал с CRM.",
+					"Судьба неизвестна: {{.Value}}. Сверьте журнал с CRM"},
+				"en": {"The fate of {{.Value}} leads is unknown", "Run leadstream report and compare the journal with the CRM.",
+					"Fate of {{.Value}} leads unknown. Compare journal and CRM"},
+			},
+		},
+		{
+			Name: "mapping_errors", When: "mapping_errors > 0", KeepFiringFor: 10 * time.Minute,
+			Texts: Texts{
+				"ru": {"Источник {{.Labels.source}}: заявок с ошибкой полей {{.Value}}", "Заявки приняты. Поправьте карту полей источника в config.yaml.",
+					"{{.Labels.source}}: ошибки полей. Поправьте карту полей"},
+				"en": {"Source {{.Labels.source}}: {{.Value}} leads with field errors", "The leads were taken. Mend the source's field map in config.yaml.",
+					"{{.Labels.source}}: field errors. Mend its field map"},
+			},
+		},
+		{
+			Name: "conflict", When: "key_conflicts > 0", KeepFiringFor: 10 * time.Minute,
+			Texts: Texts{
+				"ru": {"Источник {{.Labels.source}} шлёт разные заявки с одним ключом", "Заявки приняты как новые. Ключ должен быть своим у каждой: поправьте Idempotency-Key.",
+					"{{.Labels.source}}: один ключ у разных заявок. Поправьте ключ"},
+				"en": {"Source {{.Labels.source}} sends different leads with one key", "They were taken as new leads. Each needs a key of its own: mend the Idempotency-Key.",
+					"{{.Labels.source}}: one key for different leads. Mend the key"},
+			},
+		},
+	}
+}
