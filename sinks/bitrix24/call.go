@@ -61,13 +61,15 @@ func (s *Sink) calls(ctx context.Context, cmds []command) []reply {
 		size = 1
 	}
 	for part := range slices.Chunk(together, size) {
-		if v := s.unfit(ctx, cmds[part[0]]); v != nil { // time has passed since
-			for _, i := range part {
-				replies[i].fail = v
-			}
-		} else if len(part) == 1 {
+		part = slices.DeleteFunc(part, func(i int) bool { // time has passed since
+			replies[i].fail = s.unfit(ctx, cmds[i])
+			return replies[i].fail != nil
+		})
+		switch len(part) {
+		case 0:
+		case 1:
 			replies[part[0]] = s.call(ctx, cmds[part[0]])
-		} else {
+		default:
 			s.batch(ctx, cmds, part, replies)
 		}
 	}
