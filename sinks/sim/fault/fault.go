@@ -103,6 +103,8 @@ func (f *Fault) UnmarshalJSON(data []byte) error {
 type Set struct {
 	Rand func() float64 // for Probability; nil is a random one
 
+	after func(time.Duration) <-chan time.Time // time.After when nil; what FinishLate waits for
+
 	mu     sync.Mutex
 	faults []Fault
 	stop   chan struct{}
@@ -176,6 +178,15 @@ func (s *Set) Close() {
 	}
 	s.mu.Unlock()
 	s.work.Wait()
+}
+
+// background runs work that Close waits for. After Close there is none to begin.
+func (s *Set) background(work func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.work.Go(work)
+	}
 }
 
 func (s *Set) stopped() <-chan struct{} {

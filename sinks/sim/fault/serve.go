@@ -25,7 +25,7 @@ type Exchange struct {
 	Method string
 	Run    func() Answer         // executes it; called once or never
 	Refuse func(Fault) Answer    // the service's own shape for a refusal
-	Fate   func(delivered bool)  // told once before the answer is sent, and again should sending it go wrong
+	Fate   func(delivered bool)  // told before the answer is sent, and again should that change; the last word counts
 	Busy   func() (Answer, bool) // refuses before anything else, as a rate limit does; may be nil
 }
 
@@ -70,11 +70,16 @@ func (s *Set) Serve(w http.ResponseWriter, r *http.Request, x Exchange) {
 // finishLate leaves the execution to a goroutine that outlives the request.
 func (s *Set) finishLate(w http.ResponseWriter, r *http.Request, f Fault, x Exchange) {
 	done := make(chan Answer, 1)
-	stop := s.stopped()
-	s.work.Go(func() {
+	stop, after := s.stopped(), s.after
+	if after == nil {
+		after = time.After
+	}
+	s.background(func() {
 		select {
-		case <-time.After(f.FinishLate):
-			done <- x.Run()
+		case <-after(f.FinishLate):
+			a := x.Run()
+			x.Fate(false) // unless someone still waits for it
+			done <- a
 		case <-stop:
 		}
 	})

@@ -53,7 +53,7 @@ func (b *batched) run(c *call, key, command string) *Error {
 		}
 	}
 	if e != nil {
-		sub.record(Event{Kind: "refuse", Code: e.Code, Origin: origin(sub.args)})
+		sub.record(Event{Kind: "refuse", Code: e.Code, Status: e.Status, Origin: origin(sub.args)})
 		b.errors.set(key, map[string]any{"error": e.Code, "error_description": e.Description})
 		return e
 	}

@@ -12,6 +12,7 @@ func (p *Portal) control(mux *http.ServeMux) {
 	mux.HandleFunc("GET /sim/duplicates", func(w http.ResponseWriter, _ *http.Request) { reply(w, p.Duplicates()) })
 	mux.HandleFunc("/sim/fault", p.faults.Control)
 	mux.HandleFunc("POST /sim/settings", p.settings)
+	mux.HandleFunc("GET /{$}", p.page)
 }
 
 func reply(w http.ResponseWriter, v any) {

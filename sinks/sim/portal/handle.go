@@ -86,7 +86,7 @@ func (p *Portal) serveREST(w http.ResponseWriter, r *http.Request) {
 			}
 			return a
 		},
-		Fate: func(delivered bool) { p.fate(rq.events, delivered) },
+		Fate: func(delivered bool) { p.fate(rq, delivered) },
 	})
 }
 
@@ -186,7 +186,7 @@ func (c *call) do() (any, *Error) {
 // refuse notes a refusal in the ledger and makes its answer.
 func (p *Portal) refuse(rq *rest, method string, args *object, e *Error) fault.Answer {
 	c := &call{p: p, rq: rq, method: method, args: args, now: p.o.Clock()}
-	c.record(Event{Kind: "refuse", Code: e.Code, Origin: origin(args)})
+	c.record(Event{Kind: "refuse", Code: e.Code, Status: e.Status, Origin: origin(args)})
 	return answer(e.Status, map[string]any{"error": e.Code, "error_description": e.Description})
 }
 

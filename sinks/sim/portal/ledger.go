@@ -12,11 +12,13 @@ type Event struct {
 	At      time.Time `json:"at"`
 	Kind    string    `json:"kind"` // create, update, delete, comment, activity, task, search, read, refuse
 	Method  string    `json:"method"`
+	User    int       `json:"user,omitempty"`   // whose webhook it came by
 	Entity  string    `json:"entity,omitempty"` // lead, deal, contact
 	ID      int       `json:"id,omitempty"`     // what was made or changed
 	Origin  string    `json:"origin,omitempty"` // the caller's own key, originId
 	Found   []int     `json:"found,omitempty"`  // what a search answered
 	Code    string    `json:"code,omitempty"`   // of a refusal
+	Status  int       `json:"status,omitempty"` // of a refusal
 	Payload any       `json:"payload,omitempty"`
 
 	// Answer is what became of the answer: "delivered", "lost", or "pending" while it is on its way.
@@ -35,6 +37,9 @@ func (c *call) record(e Event) {
 	p := c.p
 	e.Seq, e.At, e.Method, e.Answer = len(p.ledger)+1, c.now, c.method, Pending
 	e.Payload = payload(c.args)
+	if c.rq.user != nil {
+		e.User = c.rq.user.ID
+	}
 	p.ledger = append(p.ledger, e)
 	c.rq.events = append(c.rq.events, e.Seq)
 	p.write(e)
@@ -47,15 +52,15 @@ func payload(args *object) any {
 	return m
 }
 
-// fate notes what became of the answer that tells of these events.
-func (p *Portal) fate(events []int, delivered bool) {
+// fate notes what became of a request's answer, in each event that it tells of.
+func (p *Portal) fate(rq *rest, delivered bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	answer := Lost
 	if delivered {
 		answer = Delivered
 	}
-	for _, seq := range events {
+	for _, seq := range rq.events {
 		if e := &p.ledger[seq-1]; e.Answer != answer {
 			e.Answer = answer
 			p.write(*e)

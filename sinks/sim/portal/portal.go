@@ -43,7 +43,7 @@ type Options struct {
 	NeedHTTPS  bool           // refuses plain HTTP as the cloud does
 	Limits     Limits
 	Lag        time.Duration    // until searches see a new item; get by id sees it at once
-	LedgerFile string           // JSON lines, appended: readable while the portal runs and after it was killed
+	LedgerFile string           // JSON lines, appended: readable at any time; Start takes up what an earlier run left
 	Clock      func() time.Time // time.Now when nil; waits of faults go by the real clock
 	TLS        *tls.Config      // serves HTTPS when set
 }
@@ -98,11 +98,9 @@ func New(o Options) *Portal {
 // Start opens the ledger file and the address, and serves until Close.
 func (p *Portal) Start() error {
 	if p.o.LedgerFile != "" {
-		f, err := os.OpenFile(p.o.LedgerFile, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-		if err != nil {
-			return fmt.Errorf("opening the portal's ledger: %w", err)
+		if err := p.openLedger(p.o.LedgerFile); err != nil {
+			return err
 		}
-		p.file = f
 	}
 	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", p.o.Addr)
 	if err != nil {
@@ -166,6 +164,13 @@ func (p *Portal) Inject(f Fault) { p.faults.Inject(f) }
 
 // Clear removes all faults.
 func (p *Portal) Clear() { p.faults.Clear() }
+
+// Requests is how many REST requests have come in, answered or not; a batch is one.
+func (p *Portal) Requests() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.requests
+}
 
 // SetLag changes how long searches do not see a new item; those created before keep theirs.
 func (p *Portal) SetLag(d time.Duration) {

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -110,4 +113,12 @@ func TestAddThenFind(t *testing.T) {
 	if e := p.Ledger()[0]; e.Kind != "create" || e.Origin != "k1" || e.ID != 1 || e.Answer != Delivered {
 		t.Errorf("%+v", e)
 	}
+}
+
+func num(n int) json.Number { return json.Number(strconv.Itoa(n)) }
+
+// keys is a map's keys in order; nothing for [], as PHP shows an empty map.
+func keys(v any) string {
+	m, _ := v.(map[string]any)
+	return strings.Join(slices.Sorted(maps.Keys(m)), ",")
 }
