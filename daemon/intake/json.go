@@ -51,7 +51,7 @@ func parseJSON(body []byte) ([]item, error) {
 	switch body[skipSpace(body, 0)] {
 	case '{':
 		it := objectItem(body)
-		if len(it.members) == 1 && isList(it.members[0].val) {
+		if len(it.members) == 1 && isBatch(it.members[0]) {
 			return arrayItems(it.members[0].val) // {"leads": […]}, as aggregators write
 		}
 		return []item{it}, nil
@@ -61,9 +61,13 @@ func parseJSON(body []byte) ([]item, error) {
 	return nil, fault("not_an_object", "")
 }
 
-// isList is true for a list of objects.
-func isList(val []byte) bool {
-	return val[0] == '[' && val[skipSpace(val, 1)] == '{'
+// isBatch is true for the one member of an object that only holds a list of leads.
+func isBatch(m member) bool {
+	switch strings.ToLower(m.key) {
+	case "leads", "items", "data", "array", "rows", "records", "results", "bundles", "заявки":
+		return m.val[0] == '[' && m.val[skipSpace(m.val, 1)] == '{'
+	}
+	return false
 }
 
 // repair escapes the line breaks and tabs inside strings of a body that a no-code tool put together from text as it
