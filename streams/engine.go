@@ -21,6 +21,10 @@ type Engine struct {
 	Metrics *Metrics
 	Log     zerolog.Logger
 
+	// Reconcile is how long an open lead may be nowhere to be seen in Redis before it is driven again, and how often
+	// that is looked for; 30 s by default.
+	Reconcile time.Duration
+
 	once       sync.Once
 	partitions []*Partition
 }
@@ -35,7 +39,7 @@ func (e *Engine) Partitions() []*Partition {
 		for n := range e.Custody.Partitions {
 			e.partitions = append(e.partitions, &Partition{
 				Keys: Keys{Prefix: prefix, Partition: n}, Clients: e.Clients, Custody: e.Custody, Workers: e.Workers,
-				Boot: e.Boot, Grace: e.Grace, Log: e.Log, Metrics: e.Metrics,
+				Boot: e.Boot, Grace: e.Grace, Log: e.Log, Metrics: e.Metrics, reconcileAfter: e.Reconcile,
 			})
 		}
 	})

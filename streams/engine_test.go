@@ -132,8 +132,13 @@ func newRig(t *testing.T, r *streamstest.Server, o rigOptions) *rig {
 		toCRM,
 	}
 	g.engine = &streams.Engine{Custody: g.custody, Clients: g.clients, Workers: workers, Boot: fmt.Sprint(time.Now().UnixNano()),
-		Grace: 3 * time.Second, Metrics: streams.NewMetrics(prometheus.NewRegistry(), workers), Log: log}
+		Grace: 3 * time.Second, Log: log}
+	g.metrics()
 	return g
+}
+
+func (g *rig) metrics() {
+	g.engine.Metrics = streams.NewMetrics(prometheus.NewRegistry(), g.engine.Workers)
 }
 
 // open is a guard that lets four calls of one entry through at a time.
@@ -235,6 +240,7 @@ func (g *rig) once(ids []string) {
 }
 
 func TestLeadGoesThrough(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, streamstest.Redis(t), rigOptions{})
 	g.run()
 	ids := g.takeN(200)
@@ -256,6 +262,7 @@ func TestLeadGoesThrough(t *testing.T) {
 }
 
 func TestRetryThenDeadThenReplay(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	g := newRig(t, streamstest.Redis(t), rigOptions{policy: streams.Policy{Attempts: 3, Base: 20 * time.Millisecond, Factor: 1, Max: time.Second}})
 	refuse := true
@@ -305,6 +312,7 @@ func TestRetryThenDeadThenReplay(t *testing.T) {
 }
 
 func TestOrderPerCustomer(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, streamstest.Redis(t), rigOptions{})
 	g.crm.answer = func(n int, e *streams.Entry) streams.Verdict {
 		if e.Lead.Message == "0" && n < 3 { // the first one of each customer fails twice

@@ -128,11 +128,6 @@ func (e *Entry) external() bool { return e.Lead.ID == "" }
 
 // idTime is the time in a stream id.
 func idTime(id string) time.Time {
-	for i := range len(id) {
-		if id[i] == '-' {
-			ms, _ := strconv.ParseInt(id[:i], 10, 64)
-			return time.UnixMilli(ms)
-		}
-	}
-	return time.Time{}
+	ms, _ := idParts(id)
+	return time.UnixMilli(int64(ms))
 }

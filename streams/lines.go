@@ -74,6 +74,18 @@ func (l *lines) due(key string, h handle) bool {
 	return !slices.Contains(ln.waiters, h)
 }
 
+// gone takes out an entry that has vanished from Redis, and answers the key that it stood in the way of.
+func (l *lines) gone(h handle) (key string, ok bool) {
+	for key, ln := range l.byKey {
+		if ln.parked[h] || slices.Contains(ln.waiters, h) {
+			delete(ln.parked, h)
+			l.drop(key, h)
+			return key, true
+		}
+	}
+	return "", false
+}
+
 func (l *lines) drop(key string, h handle) {
 	ln := l.byKey[key]
 	ln.waiters = slices.DeleteFunc(ln.waiters, func(w handle) bool { return w == h })

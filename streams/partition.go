@@ -36,6 +36,8 @@ type Partition struct {
 	downAt   atomic.Int64 // unix ns since when Redis does not answer; 0: it does
 	moved    chan struct{}
 	missing  chan struct{}
+
+	reconcileAfter time.Duration
 }
 
 // Run works the partition until ctx ends: it forwards always, and serves the queues while it holds the lease.
@@ -44,6 +46,9 @@ func (p *Partition) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { p.runForward(ctx) })
 	wg.Go(func() { p.runHome(ctx) })
+	if p.reconcileAfter == 0 {
+		p.reconcileAfter = 30 * time.Second
+	}
 	starting := true
 	for ctx.Err() == nil {
 		ours, err := p.tick(ctx, starting)

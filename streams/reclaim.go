@@ -35,6 +35,11 @@ func (r *runner) reclaim(ctx context.Context, n int) {
 		if len(deleted) > 0 { // the body is gone: the journal has it, and reconcile drives it again
 			r.p.Metrics.Deleted.Add(float64(len(deleted)))
 			r.log.Error().Int("count", len(deleted)).Msg("entries were deleted from Redis under the queue")
+			for _, id := range deleted {
+				if key, ok := r.lines.gone(handle{q.name, id}); ok {
+					r.release(ctx, key)
+				}
+			}
 			r.p.wantReconcile()
 		}
 		for _, e := range entries {

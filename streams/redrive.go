@@ -3,10 +3,12 @@ package streams
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 func (c *Custody) epochOf(partition int) epochNote {
@@ -96,7 +98,7 @@ func (c *Custody) forwarded(batch []pending) {
 // lost with its consumer. Queues are read in the order in which leads move, so that a lead on its way is not missed;
 // one that is missing twice in a row is driven again. It answers how many were.
 func (p *Partition) reconcile(ctx context.Context, suspects map[string]bool) (int, error) {
-	stale := p.Custody.staleIn(p.Keys.Partition, p.Custody.Now().Add(-reconcileAfter))
+	stale := p.Custody.staleIn(p.Keys.Partition, p.Custody.Now().Add(-p.reconcileAfter))
 	if len(stale) == 0 {
 		clear(suspects)
 		return 0, nil
@@ -128,6 +130,7 @@ func (p *Partition) reconcile(ctx context.Context, suspects map[string]bool) (in
 		p.Log.Error().Int("count", len(lost)).Strs("lead", lost[:min(len(lost), 10)]).
 			Msg("leads had vanished from Redis: driven again from the journal")
 		p.Custody.redriveLost(lost)
+		p.lost() // what the queues' runners remember of those entries is wrong by now
 	}
 	return len(lost), nil
 }
@@ -136,11 +139,7 @@ func (p *Partition) reconcile(ctx context.Context, suspects map[string]bool) (in
 func (p *Partition) runReconcile(ctx context.Context) {
 	suspects := map[string]bool{}
 	for ctx.Err() == nil {
-		wait := reconcileEvery
-		if len(suspects) > 0 {
-			wait = time.Second
-		}
-		timer := time.NewTimer(wait)
+		timer := time.NewTimer(p.reconcileAfter)
 		select {
 		case <-ctx.Done():
 		case <-p.missing:
@@ -160,33 +159,67 @@ func (p *Partition) wantReconcile() {
 	}
 }
 
-const (
-	reconcileAfter = 30 * time.Second
-	reconcileEvery = 20 * time.Second
-)
-
-// scan takes the leads that stand in a stream out of missing.
+// scan takes the leads that stand in a queue out of missing. An entry that was handed out once and is pending nowhere
+// (its consumer was deleted) will never be handed out again: it is removed, and its lead stays missing.
 func (p *Partition) scan(ctx context.Context, stream string, missing map[string]bool) error {
 	const page = 500
-	from := "-"
-	for len(missing) > 0 {
-		msgs, err := p.Clients.Write.XRangeN(ctx, stream, from, "+", page).Result()
-		if err != nil {
-			return fmt.Errorf("reconcile: %w", err)
+	c := p.Clients.Write
+	groups, err := c.XInfoGroups(ctx, stream).Result()
+	if err != nil || len(groups) == 0 {
+		return wrap("reconcile", err)
+	}
+	handedOut := groups[0].LastDeliveredID
+	for from := "-"; len(missing) > 0; {
+		msgs, err := c.XRangeN(ctx, stream, from, "+", page).Result()
+		if err != nil || len(msgs) == 0 {
+			return wrap("reconcile", err)
 		}
+		last := msgs[len(msgs)-1].ID
+		rows, err := c.XPendingExt(ctx, &redis.XPendingExtArgs{
+			Stream: stream, Group: Group, Start: msgs[0].ID, End: last, Count: page,
+		}).Result()
+		if err != nil {
+			return wrap("reconcile", err)
+		}
+		held := map[string]bool{}
+		for _, row := range rows {
+			held[row.ID] = true
+		}
+		var orphans []string
 		for _, m := range msgs {
-			if id, _ := m.Values["id"].(string); id != "" {
+			if !held[m.ID] && !idLess(handedOut, m.ID) {
+				orphans = append(orphans, m.ID)
+			} else if id, _ := m.Values["id"].(string); id != "" {
 				delete(missing, id)
 			} else {
 				delete(missing, NewID("xadd", Intake, m.ID))
 			}
 		}
+		if len(orphans) > 0 {
+			if err := c.XDel(ctx, stream, orphans...).Err(); err != nil {
+				return wrap("reconcile", err)
+			}
+		}
 		if len(msgs) < page {
 			break
 		}
-		from = "(" + msgs[len(msgs)-1].ID
+		from = "(" + last
 	}
 	return nil
+}
+
+// idLess compares stream ids.
+func idLess(a, b string) bool {
+	am, as := idParts(a)
+	bm, bs := idParts(b)
+	return am < bm || am == bm && as < bs
+}
+
+func idParts(id string) (ms, seq uint64) {
+	m, s, _ := strings.Cut(id, "-")
+	ms, _ = strconv.ParseUint(m, 10, 64)
+	seq, _ = strconv.ParseUint(s, 10, 64)
+	return ms, seq
 }
 
 // staleIn lists the open leads of a partition that Redis should have, accepted before t.
