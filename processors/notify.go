@@ -2,7 +2,10 @@ package processors
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
+	"time"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -19,6 +22,50 @@ type Message struct {
 // Notifier tells a person something; nil means that it was taken. It must be safe for concurrent use.
 type Notifier interface {
 	Send(ctx context.Context, m Message) error
+}
+
+// Person is a Notifier by its configured name.
+type Person struct {
+	Name string
+	Notifier
+}
+
+// sendTimeout bounds one try: a notifier that hangs must not hold up the next one.
+const sendTimeout = 15 * time.Second
+
+// Tell tries people in order until one takes the message, and says who. The message then names those who did not: a
+// fallback that hides the failure of the first is found out when it fails too. by is "" when nobody took it; err says
+// why each refused, even when another took it.
+func Tell(ctx context.Context, people []Person, m Message, language string) (by string, err error) {
+	refused := "Did not take this message: "
+	if language != "en" {
+		refused = "Не принял сообщение: "
+	}
+	var names []string
+	for _, p := range people {
+		tried := m
+		if len(names) > 0 {
+			tried.Text += "\n" + refused + strings.Join(names, ", ")
+		}
+		fail := send(ctx, p.Notifier, tried)
+		if fail == nil {
+			return p.Name, err
+		}
+		names = append(names, p.Name)
+		err = errors.Join(err, fmt.Errorf("%s: %w", p.Name, fail))
+	}
+	return "", err
+}
+
+func send(ctx context.Context, n Notifier, m Message) error {
+	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
+	defer cancel()
+	return n.Send(ctx, m)
+}
+
+// Backoff is the wait before people are tried again: 10 s, 20 s, … 5 min.
+func Backoff(failures int) time.Duration {
+	return min(10*time.Second<<min(failures, 5), 5*time.Minute)
 }
 
 // gsm is the alphabet of SMS in which 160 characters make a segment, less those that count twice.

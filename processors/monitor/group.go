@@ -200,8 +200,7 @@ func (m *Monitor) tellEnd(ctx context.Context, n notice, now time.Time) {
 	var left []string
 	for _, name := range g.Reached {
 		// A notifier that left the configuration is owed nothing.
-		if nf := m.notifiers[name]; nf != nil && send(ctx, nf, n.msg) != nil {
-			m.log.Warn().Str("notifier", name).Msg("the end of an alert could not be told")
+		if m.notifiers[name] != nil && m.deliver(ctx, []string{name}, n.msg) == "" {
 			left = append(left, name)
 		}
 	}
@@ -217,14 +216,10 @@ func (m *Monitor) tellEnd(ctx context.Context, n notice, now time.Time) {
 	g.fail(now)
 }
 
-// fail puts the next try off: 10 s, 20 s, … 5 min.
+// fail puts the next try off.
 func (g *group) fail(now time.Time) {
-	g.Next = now.Add(backoff(g.Failures))
+	g.Next = now.Add(processors.Backoff(g.Failures))
 	g.Failures++
-}
-
-func backoff(failures int) time.Duration {
-	return min(10*time.Second<<min(failures, 5), 5*time.Minute)
 }
 
 // chain is whom to try for a step: its own notifiers, then those of the steps after it, then those before.
@@ -240,33 +235,20 @@ func (m *Monitor) chain(step int) (names []string) {
 	return names
 }
 
-// deliver tries notifiers until one takes the message, and says which. The message tells of those that did not: a
-// fallback that hides the failure of the first is found out when it fails too.
+// deliver tells the first of the named that takes the message, and says who; "" when nobody did.
 func (m *Monitor) deliver(ctx context.Context, names []string, msg processors.Message) string {
-	var failed []string
+	var people []processors.Person
 	for _, name := range names {
-		tried := msg
-		if len(failed) > 0 {
-			tried.Text += "\n" + m.say("Не принял сообщение: ", "Did not take this message: ") + strings.Join(failed, ", ")
-		}
-		err := send(ctx, m.notifiers[name], tried)
-		if err == nil {
-			return name
-		}
-		m.log.Warn().Str("notifier", name).Err(err).Msg("an alert was not taken")
-		failed = append(failed, name)
+		people = append(people, processors.Person{Name: name, Notifier: m.notifiers[name]})
 	}
-	m.log.Error().Strs("notifiers", failed).Msg("nobody could be told of an alert")
-	return ""
-}
-
-// sendTimeout bounds one try: a notifier that hangs must not hold up the next one.
-const sendTimeout = 15 * time.Second
-
-func send(ctx context.Context, n processors.Notifier, msg processors.Message) error {
-	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
-	defer cancel()
-	return n.Send(ctx, msg)
+	by, err := processors.Tell(ctx, people, msg, m.language)
+	switch {
+	case by == "":
+		m.log.Error().Err(err).Msg("nobody could be told of an alert")
+	case err != nil:
+		m.log.Warn().Err(err).Str("by", by).Msg("an alert went another way")
+	}
+	return by
 }
 
 // messageID is stable over retries and restarts, and new for each thing to be said.

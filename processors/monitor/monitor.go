@@ -312,7 +312,7 @@ func (m *Monitor) Alerts() []Alert {
 func (m *Monitor) Test(ctx context.Context) map[string]error {
 	said := map[string]error{}
 	for name, n := range m.notifiers {
-		said[name] = send(ctx, n, m.testMessage(m.now()))
+		_, said[name] = processors.Tell(ctx, []processors.Person{{Name: name, Notifier: n}}, m.testMessage(m.now()), m.language)
 	}
 	return said
 }
