@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -227,17 +228,35 @@ func TestFaults(t *testing.T) {
 }
 
 func TestLimitsOfTelegram(t *testing.T) {
-	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	p := start(t, Options{Chats: []Chat{{ID: -5, Type: "group", Name: "Leads"}}, Clock: func() time.Time { return at }})
-	for range 20 {
-		if resp, body := ask(t, p, "POST", "/bot110201543:phone-token/sendMessage", "chat_id=-5&text=x"); resp.StatusCode != 200 {
-			t.Fatal(body)
-		}
+	cases := map[string]struct {
+		chat  Chat
+		free  int           // messages that go through at once
+		after time.Duration // when the next one is tried
+		wait  string
+	}{
+		"group":      {Chat{ID: -5, Type: "group", Name: "Leads"}, 20, 10 * time.Second, `"retry_after":51`},
+		"all of bot": {Chat{ID: 5, Type: "private", Name: "Anna"}, 30, time.Second / 2, `"retry_after":1`},
 	}
-	at = at.Add(10 * time.Second)
-	resp, body := ask(t, p, "POST", "/bot110201543:phone-token/sendMessage", "chat_id=-5&text=x")
-	if resp.StatusCode != 429 || !strings.Contains(body, `"retry_after":51`) {
-		t.Errorf("%d %s", resp.StatusCode, body)
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+			p := start(t, Options{Chats: []Chat{c.chat}, Clock: func() time.Time { return at }})
+			body := url.Values{"chat_id": {strconv.FormatInt(c.chat.ID, 10)}, "text": {"x"}}.Encode()
+			for range c.free {
+				if resp, body := ask(t, p, "POST", "/bot110201543:phone-token/sendMessage", body); resp.StatusCode != 200 {
+					t.Fatal(body)
+				}
+			}
+			at = at.Add(c.after)
+			resp, answer := ask(t, p, "POST", "/bot110201543:phone-token/sendMessage", body)
+			if resp.StatusCode != 429 || !strings.Contains(answer, c.wait) {
+				t.Errorf("%d %s", resp.StatusCode, answer)
+			}
+			at = at.Add(time.Minute)
+			if resp, answer := ask(t, p, "POST", "/bot110201543:phone-token/sendMessage", body); resp.StatusCode != 200 {
+				t.Errorf("after the wait: %s", answer)
+			}
+		})
 	}
 }
 

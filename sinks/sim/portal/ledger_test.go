@@ -154,6 +154,20 @@ func TestRestartRemembers(t *testing.T) {
 	if added := p.call(t, "crm.item.add", anna); dig(added.Result, "item", "id") != num(3) {
 		t.Errorf("%v", added.Result)
 	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(raw, []byte("\"kind\":\"cre\n{")) {
+		t.Error("what follows half a line shares its fate")
+	}
+	p = start(t, Options{LedgerFile: file})
+	if diff := cmp.Diff([]int{1, 3}, p.Created("k1")); diff != "" {
+		t.Error(diff)
+	}
 }
 
 func TestHandlesOverHTTP(t *testing.T) {

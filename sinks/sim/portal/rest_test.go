@@ -59,8 +59,11 @@ func TestErrors(t *testing.T) {
 			}
 		})
 	}
-	if got := post(t, p.Base()+"/rest/server.time", "application/json", `{"auth":"good"}`); got.Status != 200 {
+	if got := post(t, p.Base()+"/rest/crm.item.get", "application/json", `{"auth":"good","entityTypeId":1,"id":1}`); got.Status != 200 {
 		t.Errorf("with a good token: %+v", got)
+	}
+	if raw := fmt.Sprint(p.Ledger()); strings.Contains(raw, "good") || strings.Contains(raw, "old") {
+		t.Errorf("the ledger tells tokens: %s", raw)
 	}
 }
 
@@ -86,6 +89,9 @@ func TestStored(t *testing.T) {
 		"cut to the column": {"crm.item.add", "application/json",
 			`{"entityTypeId":1,"fields":{"title":"` + long + `","name":"` + long + `"}}`,
 			map[string]any{"title": long[:255*2], "name": long[:50*2]}},
+		"cut between letters": {"crm.item.add", "application/json",
+			`{"entityTypeId":1,"fields":{"comments":"` + strings.Repeat("я", 40000) + `"}}`,
+			map[string]any{"comments": strings.Repeat("я", 32767)}},
 		"fm as an object is dropped": {"crm.item.add", "application/json",
 			`{"entityTypeId":1,"fields":{"fm":{"typeId":"PHONE","value":"1"}}}`, map[string]any{"fm": []any{}}},
 		"old method": {"crm.lead.add", "application/json",
