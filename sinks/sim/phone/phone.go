@@ -7,6 +7,7 @@ package phone
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -244,7 +245,10 @@ func arguments(r *http.Request) (map[string]string, error) {
 			args[k] = s
 		}
 	case "multipart/form-data":
-		if err := r.ParseMultipartForm(maxBody); err != nil {
+		// Clients without parameters to send leave out even the last boundary.
+		if err := r.ParseMultipartForm(maxBody); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
 			return nil, fmt.Errorf("reading the form: %w", err)
 		}
 		take(r.MultipartForm.Value)
