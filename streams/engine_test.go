@@ -92,7 +92,7 @@ func newRig(t *testing.T, r *streamstest.Server, o rigOptions) *rig {
 		o.policy = streams.Policy{Attempts: 5, Base: 30 * time.Millisecond, Factor: 1.5, Max: 300 * time.Millisecond}
 	}
 	g := &rig{t: t, redis: r, dir: o.dir, crm: &crm{}}
-	log := zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.WarnLevel)
+	log := zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel)
 	g.custody = &streams.Custody{Instance: o.instance, Log: log}
 	if err := g.custody.Open(journal.Options{Dir: o.dir, Reserve: -1, SegmentSize: 2 << 20}); err != nil {
 		t.Fatal(err)

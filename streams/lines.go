@@ -104,6 +104,12 @@ func (l *lines) release(key string, n int) []handle {
 	return free
 }
 
+// again puts released entries back to the front of their line.
+func (l *lines) again(key string, hs []handle) {
+	ln := l.of(key)
+	ln.waiters = append(slices.Clone(hs), ln.waiters...)
+}
+
 func (l *lines) tidy(key string) {
 	if ln := l.byKey[key]; ln != nil && len(ln.parked)+len(ln.waiters) == 0 {
 		delete(l.byKey, key)

@@ -37,7 +37,7 @@ func (r *runner) reclaim(ctx context.Context, n int) {
 			r.log.Error().Int("count", len(deleted)).Msg("entries were deleted from Redis under the queue")
 			for _, id := range deleted {
 				if key, ok := r.lines.gone(handle{q.name, id}); ok {
-					r.release(ctx, key)
+					r.ended[key] = true
 				}
 			}
 			r.p.wantReconcile()

@@ -23,7 +23,9 @@ type runner struct {
 	alarm   alarm
 	ready   []*Entry        // in hand and not started, oldest first
 	working map[string]bool // order keys in a Handle call
-	inHand  int             // entries in Handle calls
+	inHand  map[handle]bool // entries in Handle calls
+	early   []*Entry        // were parked by a Handle call and came due before it has reported back
+	ended   map[string]bool // order keys of which something has ended: those behind it may move
 	defers  []*Entry        // to be parked behind others of their customer
 	cursors []string        // of a reclaim pass, a queue each; empty: none under way
 	asked   int             // entries that the read under way may bring
@@ -47,7 +49,8 @@ type settled struct {
 }
 
 func newRunner(p *Partition, w *Worker) *runner {
-	r := &runner{p: p, w: w, lines: newLines(), working: map[string]bool{}, reads: make(chan fetched, 1),
+	r := &runner{p: p, w: w, lines: newLines(), working: map[string]bool{}, inHand: map[handle]bool{},
+		ended: map[string]bool{}, reads: make(chan fetched, 1),
 		finished: make(chan []settled, 64), log: p.Log.With().Str("queue", w.Queue).Logger()}
 	for _, s := range w.streams() {
 		r.queues = append(r.queues, &queue{name: s, keys: p.Keys, redis: p.Clients.Write})
@@ -68,6 +71,7 @@ func (r *runner) run(ctx context.Context) {
 	safety := time.Now()
 	for ctx.Err() == nil {
 		r.park(ctx)
+		r.release(ctx)
 		wait := r.start(work)
 		if r.alarm.rang(time.Now()) || time.Since(safety) > reclaimEvery {
 			r.beginPass()
@@ -88,7 +92,7 @@ func (r *runner) run(ctx context.Context) {
 		case f := <-r.reads:
 			r.fetched(ctx, f)
 		case s := <-r.finished:
-			r.done(ctx, s)
+			r.done(s)
 		case <-timer.C:
 		}
 		timer.Stop()
@@ -116,7 +120,7 @@ func (r *runner) stop(cancel context.CancelFunc) {
 // room says how many more entries may be taken in hand, and when to ask again.
 func (r *runner) room(ctx context.Context) (int, time.Duration) {
 	const often = time.Second
-	held := r.inHand + len(r.ready) + r.asked
+	held := len(r.inHand) + len(r.ready) + r.asked
 	if len(r.ready) > 2*r.w.batch()*r.w.concurrency()+10 {
 		return 0, often
 	}
@@ -196,6 +200,10 @@ func isGone(err error) bool {
 
 // admit puts an entry in hand, or behind the others of its customer.
 func (r *runner) admit(e *Entry) {
+	if r.inHand[e.handle()] {
+		r.early = append(r.early, e)
+		return
+	}
 	if e.meta.Key == "" {
 		e.meta.Key = e.Lead.OrderKey()
 		if e.fault != nil || e.external() {
@@ -270,15 +278,15 @@ func (r *runner) start(work context.Context) time.Duration {
 			if err := g.Start(1); err != nil {
 				return 20 * time.Millisecond
 			}
-		} else if r.inHand >= r.w.batch()*r.w.concurrency() {
+		} else if len(r.inHand) >= r.w.batch()*r.w.concurrency() {
 			return often
 		}
 		for _, e := range batch {
 			r.working[e.meta.Key] = true
+			r.inHand[e.handle()] = true
 			e.called = true
 		}
 		r.ready = slices.DeleteFunc(r.ready, func(e *Entry) bool { return e.called })
-		r.inHand += len(batch)
 		r.wg.Go(func() { r.finished <- r.handle(work, batch) })
 	}
 }
@@ -319,31 +327,27 @@ func (r *runner) pickFrom(queue string) []*Entry {
 }
 
 // done takes back what a Handle call has settled.
-func (r *runner) done(ctx context.Context, entries []settled) {
-	keys := map[string]bool{}
+func (r *runner) done(entries []settled) {
 	for _, s := range entries {
-		key := s.entry.meta.Key
-		keys[key] = true
-		r.inHand--
+		key, h := s.entry.meta.Key, s.entry.handle()
+		r.ended[key] = true
+		delete(r.inHand, h)
 		delete(r.working, key)
 		r.lines.finish(key)
-		if !s.parked {
-			continue
-		}
-		r.lines.park(key, s.entry.handle())
-		r.alarm.set(time.Now().Add(s.delay + 20*time.Millisecond))
-	}
-	for key := range keys {
-		if r.lines.mustWait(key) {
-			r.hold(key)
+		if s.parked {
+			r.lines.park(key, h)
+			r.alarm.set(time.Now().Add(s.delay + 20*time.Millisecond))
 		}
 	}
-	r.park(ctx)
-	if len(r.defers) > 0 {
-		return
+	for _, s := range entries {
+		if r.lines.mustWait(s.entry.meta.Key) {
+			r.hold(s.entry.meta.Key)
+		}
 	}
-	for key := range keys {
-		r.release(ctx, key)
+	early := r.early
+	r.early = nil
+	for _, e := range early {
+		r.admit(e)
 	}
 }
 
@@ -360,25 +364,33 @@ func (r *runner) hold(key string) {
 	})
 }
 
-// release takes up the entries that waited behind one that has ended.
-func (r *runner) release(ctx context.Context, key string) {
-	free := r.lines.release(key, 50)
-	for _, q := range r.queues {
-		var ids []string
-		for _, h := range free {
-			if h.queue == q.name {
-				ids = append(ids, h.id)
+// release takes up the entries that waited behind one that has ended. What fails is tried again.
+func (r *runner) release(ctx context.Context) {
+	if len(r.defers) > 0 { // a waiter that is not parked yet cannot be taken
+		return
+	}
+	for key := range r.ended {
+		free := r.lines.release(key, 50)
+		for i, h := range free {
+			if err := r.takeUp(ctx, key, h); err != nil {
+				r.lines.again(key, free[i:])
+				r.trouble(ctx, err)
+				return
 			}
 		}
-		entries, err := q.take(ctx, r.p.Custody.Instance, ids)
-		if err != nil { // they come due by themselves
-			r.trouble(ctx, err)
-			continue
-		}
-		for _, e := range entries {
-			e.meta.Waiter = false
-			r.lines.start(key)
-			r.ready = append(r.ready, e)
-		}
+		delete(r.ended, key)
 	}
+}
+
+func (r *runner) takeUp(ctx context.Context, key string, h handle) error {
+	entries, err := r.queue(h.queue).take(ctx, r.p.Custody.Instance, []string{h.id})
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		e.meta.Waiter = false
+		r.lines.start(key)
+		r.ready = append(r.ready, e)
+	}
+	return nil
 }
