@@ -84,8 +84,8 @@ func JSONPath(a httpx.Answer, path ...string) (string, error) {
 	return plain(raw), nil
 }
 
+// isPage looks at the body alone: gateways and scripts say text/html of a bare OK.
 func isPage(a httpx.Answer) bool {
 	start := bytes.ToLower(bytes.TrimSpace(a.Body[:min(len(a.Body), 512)]))
-	return strings.HasPrefix(a.Header.Get("Content-Type"), "text/html") ||
-		bytes.HasPrefix(start, []byte("<!doctype html")) || bytes.HasPrefix(start, []byte("<html"))
+	return bytes.HasPrefix(start, []byte("<!doctype html")) || bytes.HasPrefix(start, []byte("<html"))
 }
