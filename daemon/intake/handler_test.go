@@ -277,3 +277,18 @@ func (t takerFunc) Take(ctx context.Context, lead Taken) (Receipt, error) {
 	}
 	return t.memory.Take(ctx, lead)
 }
+
+// nothing is a Taker that does nothing.
+type nothing struct{}
+
+func (nothing) Take(context.Context, Taken) (Receipt, error) {
+	return Receipt{LeadID: "0123456789abcdefghjkmnpqrs", Status: Accepted}, nil
+}
+
+func (nothing) TakeAll(_ context.Context, ts []Taken) ([]Receipt, error) {
+	return make([]Receipt, len(ts)), nil
+}
+
+func (nothing) Quarantine(context.Context, Quarantined) error { return nil }
+
+var discard = zerolog.New(io.Discard)
