@@ -98,6 +98,7 @@ type Sink struct {
 	budget budget
 	log    zerolog.Logger
 	now    func() time.Time
+	after  func(time.Duration) <-chan time.Time
 
 	mu   sync.Mutex
 	base string                // ends in a slash; changes when the portal says it was renamed
@@ -142,7 +143,7 @@ func Open(set *Settings, env sinks.Env) (*Sink, error) {
 		env.Zone = time.UTC
 	}
 	return &Sink{
-		set: *set, env: env, api: dialectOf(set), http: client, title: title, log: env.Log, now: time.Now, base: base,
+		set: *set, env: env, api: dialectOf(set), http: client, title: title, log: env.Log, now: time.Now, after: time.After, base: base,
 		budget: budget{limit: set.OperatingLimit.Seconds()}, made: map[string]unfinished{},
 	}, nil
 }

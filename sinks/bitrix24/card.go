@@ -159,7 +159,10 @@ func parseTitle(text string) (*template.Template, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t, t.Execute(&strings.Builder{}, &streams.Lead{ID: "x", Name: "x", Service: "x", Phone: "x", Hot: true})
+	return t, t.Execute(&strings.Builder{}, &streams.Lead{
+		ID: streams.NewID("title"), Source: "site", Name: "Анна", Phone: "+79990000011", Email: "anna@example.test",
+		Service: "service", Time: "18:00", Message: "message", Channel: "telegram", UserID: "12345", Hot: true,
+	})
 }
 
 // titleOf never fails: a template that does not suit a certain lead must not keep that lead from the portal.

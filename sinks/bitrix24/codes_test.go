@@ -248,6 +248,81 @@ func TestForeignCardsAreNotAdopted(t *testing.T) {
 	}
 }
 
+// A deal that could not be made must not leave a second contact behind.
+func TestContactIsMadeOnce(t *testing.T) {
+	for status, want := range map[int]streams.Result{http.StatusTooEarly: streams.Ambiguous, http.StatusTooManyRequests: streams.Wait} {
+		var contacts, deals atomic.Int32
+		s := against(t, func(w http.ResponseWriter, r *http.Request) {
+			var in struct{ EntityTypeID int }
+			switch _ = json.NewDecoder(r.Body).Decode(&in); {
+			case in.EntityTypeID == contactType:
+				contacts.Add(1)
+				says(200, `{"result":{"item":{"id":3}}}`)(w, r)
+			case deals.Add(1) == 1:
+				says(status, "<html>")(w, r)
+			default:
+				says(200, `{"result":{"item":{"id":4}}}`)(w, r)
+			}
+		}, func(set *Settings) { set.Entity = "deal" })
+		d := sinks.Delivery{Lead: &streams.Lead{ID: "x"}, Attempt: 1}
+		if v := s.Deliver(t.Context(), []sinks.Delivery{d})[0]; v.Result != want {
+			t.Errorf("%d: %+v", status, v)
+		}
+		if v := s.Deliver(t.Context(), []sinks.Delivery{d})[0]; v.Remote != "4" || contacts.Load() != 1 {
+			t.Errorf("%d: %+v, %d contacts", status, v, contacts.Load())
+		}
+	}
+}
+
+func TestTitle(t *testing.T) {
+	cases := map[string]struct {
+		template string
+		lead     streams.Lead
+		want     string
+	}{
+		"default":            {lead: streams.Lead{ID: "x", Name: "Anna", Service: "kitchen", Hot: true}, want: "Urgent! Enquiry: kitchen, Anna"},
+		"nothing known":      {lead: streams.Lead{ID: "x"}, want: "Enquiry"},
+		"own":                {template: "{{.Source}}: {{.Phone}}", lead: streams.Lead{Source: "site", Phone: "+7"}, want: "site: +7"},
+		"lines":              {template: "{{.Message}}", lead: streams.Lead{Message: " a\n b "}, want: "a b"},
+		"empty":              {template: "{{.Message}}", lead: streams.Lead{ID: "x"}, want: "Enquiry x"},
+		"suits not all":      {template: "{{slice .Phone 0 2}}", lead: streams.Lead{ID: "x"}, want: "Enquiry x"},
+		"suits this one":     {template: "{{slice .Phone 0 2}}", lead: streams.Lead{Phone: "+7999"}, want: "+7"},
+		"a lead's own marks": {template: "{{.Name}}", lead: streams.Lead{Name: "{{.Phone}}"}, want: "{{.Phone}}"},
+	}
+	for name, c := range cases {
+		s := against(t, says(200, "{}"), func(set *Settings) { set.Title = c.template })
+		if got := s.titleOf(&c.lead); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+func TestMappedFields(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	l := &streams.Lead{
+		ID: "i", Source: "s", Key: "k", Name: "n", Phone: "p", Email: "e", Service: "v", Time: "t", Message: "m", Channel: "c",
+		UserID: "u", Intent: "booking", Hot: true, Language: "ru", Level: "l", Priority: 3, Tags: []string{"a", "b"},
+		ReceivedAt: at, Fields: map[string]json.RawMessage{"age": json.RawMessage(`42`), "note": json.RawMessage(`"x"`), "list": json.RawMessage(`[1]`)},
+	}
+	want := map[string]string{
+		"id": "i", "source": "s", "key": "k", "name": "n", "phone": "p", "email": "e", "service": "v", "time": "t", "message": "m",
+		"channel": "c", "user_id": "u", "intent": "booking", "hot": "Y", "language": "ru", "level": "l", "priority": "3",
+		"tags": "a, b", "received_at": "2026-03-01T12:00:00Z", "event_at": "", "age": "42", "note": "x", "list": "[1]", "none": "",
+	}
+	got := map[string]string{}
+	for name := range want {
+		got[name], _ = fieldOf(l, name)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	for name := range leadFields {
+		if _, ok := want[name]; !ok {
+			t.Errorf("%s is not tested", name)
+		}
+	}
+}
+
 func TestSearchIsNarrowed(t *testing.T) {
 	received := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	var seen map[string]any

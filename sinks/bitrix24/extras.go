@@ -214,7 +214,7 @@ func (s *Sink) patiently(ctx context.Context, cmds []command) []reply {
 		select {
 		case <-ctx.Done():
 			return replies
-		case <-time.After(wait):
+		case <-s.after(wait):
 		}
 		part := make([]command, len(again))
 		for k, i := range again {

@@ -80,6 +80,10 @@ func (w *world) restart() {
 		w.Fatal(err)
 	}
 	s.now = w.clock.now
+	s.after = func(d time.Duration) <-chan time.Time {
+		w.clock.pass(d)
+		return time.After(0)
+	}
 	w.Cleanup(s.Close)
 	w.sink = s
 }
@@ -585,6 +589,42 @@ func TestTaskNeverWorks(t *testing.T) {
 		if v := last(all); v.Result != streams.Done || v.Remote != "1" || v.Err == nil || sent != tries || w.count("create") != 1 {
 			t.Errorf("%s: %d tries, %+v", code, sent, v)
 		}
+	}
+}
+
+// A refusal for the rate passes within seconds: the task does not wait for the queue's next turn.
+func TestTaskRefusedForTheRate(t *testing.T) {
+	w := newWorld(t, portal.Options{})
+	w.portal.Inject(portal.Fault{Method: "crm.activity.todo.add", Code: "QUERY_LIMIT_EXCEEDED", Times: 1})
+	l := w.lead(1)
+	l.Hot = true
+	if v := w.once(sinks.Delivery{Lead: l, Attempt: 1}); v.Result != streams.Done || v.Err != nil || w.count("activity") != 1 {
+		t.Errorf("%+v", v)
+	}
+	w.portal.Inject(portal.Fault{Method: "crm.activity.todo.add", Code: "QUERY_LIMIT_EXCEEDED"})
+	l = w.lead(2)
+	l.Hot = true
+	v := w.once(sinks.Delivery{Lead: l, Attempt: 1})
+	if v.Result != streams.Ambiguous || v.Scope != "" { // anything milder would let the card be made again
+		t.Errorf("%+v", v)
+	}
+}
+
+// The process that made a card knows it: it need not wait and search to go on.
+func TestUnfinishedIsRemembered(t *testing.T) {
+	w := newWorld(t, portal.Options{})
+	w.portal.Inject(portal.Fault{Method: "crm.activity.todo.add", Code: "INTERNAL_SERVER_ERROR", Times: 1})
+	l := w.lead(1)
+	l.Hot = true
+	var got []streams.Result
+	for _, v := range w.drive(sinks.Delivery{Lead: l}) {
+		got = append(got, v.Result)
+	}
+	if diff := cmp.Diff([]streams.Result{streams.Ambiguous, streams.Done}, got); diff != "" {
+		t.Error(diff)
+	}
+	if len(w.sink.made) != 0 {
+		t.Error("a finished lead is still remembered")
 	}
 }
 

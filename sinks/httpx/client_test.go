@@ -260,6 +260,26 @@ func TestOnlyReadsAreRepeated(t *testing.T) {
 	}
 }
 
+func TestAnswerJSON(t *testing.T) {
+	var out struct{ ID int }
+	good := Answer{Status: 200, Body: []byte(`{"id":7}`)}
+	if err := good.JSON(&out); err != nil || out.ID != 7 {
+		t.Errorf("%v, %v", out, err)
+	}
+	page := Answer{Status: 200, Body: []byte("<p>Anna +79990000011"), Header: http.Header{"Content-Type": {"text/html"}}}
+	err := page.JSON(&out)
+	if err == nil || !strings.Contains(err.Error(), "text/html") || strings.Contains(err.Error(), "Anna") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestScrub(t *testing.T) {
+	c := open(t, Options{Secrets: []string{canary, "a b/c d"}})
+	if got := c.Scrub("at /bot" + canary + "/x and a+b%2Fc+d"); got != "at /bot[secret]/x and [secret]" {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestCAFile(t *testing.T) {
 	s := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer s.Close()
