@@ -190,7 +190,7 @@ func TestProbeNamesRenamedCommands(t *testing.T) {
 	}
 }
 
-var calls = regexp.MustCompile(`redis\.p?call\('([A-Za-z]+)'`)
+var scriptCalls = regexp.MustCompile(`redis\.p?call\('([A-Za-z]+)'`)
 
 // What a script calls and the probe does not try would be refused only after a lead has been taken.
 func TestEveryScriptCommandIsProbed(t *testing.T) {
@@ -208,7 +208,7 @@ func TestEveryScriptCommandIsProbed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, call := range calls.FindAllStringSubmatch(string(text), -1) {
+		for _, call := range scriptCalls.FindAllStringSubmatch(string(text), -1) {
 			command := " +" + strings.ToLower(call[1])
 			if !strings.Contains(granted, command+" ") && !strings.Contains(granted, command+"|") {
 				t.Errorf("%s calls %s: add it to redisProbes", file, call[1])
