@@ -51,12 +51,10 @@ type Delivery struct {
 	Of *Earlier
 }
 
-// Earlier is the state, at one destination, of an earlier lead that a repeat is to be attached to.
-type Earlier struct {
-	Remote  string // its id there, once delivered
-	Pending bool   // still on its way there: answer Wait
-	// Neither: dead, dropped, erased or unknown: look it up where possible, else deliver the repeat as a lead of its own.
-}
+// Earlier is the state, at one destination, of an earlier lead that a repeat is to be attached to. Pending: answer Wait.
+// Neither delivered nor pending (dead, dropped, erased or unknown): look it up where possible, else deliver the repeat as
+// a lead of its own.
+type Earlier = streams.Earlier
 
 // Class says how a sink can promise exactly once in effect (reliability: three classes).
 type Class int

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -69,7 +70,8 @@ type Custody struct {
 	epochs  map[int]epochNote    // by partition
 	ended   func([]string)       // told of leads that died, were dropped or erased: their repeats are leads of their own
 	counts  Counts
-	waiting []Quarantined // not told yet
+	clashes map[string]uint64      // conflicting keys, by source
+	unread  map[string]Quarantined // quarantined requests that no person was told of
 }
 
 // Counts are totals since the start, for metrics and alerts.
@@ -91,13 +93,14 @@ type Quarantined struct {
 	Source, Reason, ContentType string
 	At                          time.Time
 	Raw                         []byte
-	seq                         uint64
+	ID                          string
 }
 
 // Open opens the journal and reads the ledger from it. It comes before everything else.
 func (c *Custody) Open(o journal.Options) error {
 	c.leads, c.open = map[string]*record{}, map[string]*record{}
 	c.bodies, c.keyed, c.epochs = map[[16]byte]*record{}, map[[16]byte]*record{}, map[int]epochNote{}
+	c.clashes, c.unread = map[string]uint64{}, map[string]Quarantined{}
 	c.Partitions = max(c.Partitions, 1)
 	c.Retention = max(c.Retention, sameEnquiry)
 	if c.Now == nil {
@@ -215,6 +218,7 @@ func (c *Custody) reserve(t Taken) (*record, Receipt, bool) {
 	c.index(r)
 	if conflict {
 		c.counts.Conflict++
+		c.clashes[r.source]++
 	}
 	return r, Receipt{LeadID: r.id, Conflict: conflict}, true
 }
@@ -330,20 +334,28 @@ func (c *Custody) Quarantine(q Quarantined) error {
 	if q.At.IsZero() {
 		q.At = c.Now().UTC()
 	}
+	q.ID = quarantineID + NewID("quarantine", q.Source, q.At.Format(time.RFC3339Nano), string(q.Raw))
 	b, err := json.Marshal(q)
 	if err != nil {
 		return fmt.Errorf("quarantine: %w", err)
 	}
-	_, seq, err := c.journal.Append(recQuarantine, b)
-	if err != nil {
+	if _, _, err := c.journal.Append(recQuarantine, b); err != nil {
 		return fmt.Errorf("quarantine: %w: %w", ErrRefused, err)
 	}
-	q.seq, q.Raw = seq, nil
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.counts.Quarantined++
-	c.waiting = append(c.waiting, q)
+	c.quarantined(q)
 	return nil
+}
+
+// quarantineID begins the ids of quarantined requests in the journal's events.
+const quarantineID = "q:"
+
+// quarantined keeps a request, without its body, until a person was told of it. The caller holds mu.
+func (c *Custody) quarantined(q Quarantined) {
+	q.Raw = nil
+	c.unread[q.ID] = q
 }
 
 // note journals events and applies them. It returns after the disk has them.
@@ -366,6 +378,10 @@ func (c *Custody) applyAll(events []event) {
 	var ended []string
 	c.mu.Lock()
 	for _, e := range events {
+		if strings.HasPrefix(e.Lead, quarantineID) {
+			delete(c.unread, e.Lead)
+			continue
+		}
 		r := c.leads[e.Lead]
 		if r == nil { // delivered here for another instance
 			r = &record{id: e.Lead, accepted: e.At, ready: closed, repeatOf: e.RepeatOf}
@@ -413,6 +429,12 @@ func (c *Custody) replay(rec journal.Record) error {
 			return fmt.Errorf("events: %w", err)
 		}
 		c.applyAll(events)
+	case recQuarantine:
+		var q Quarantined
+		if err := json.Unmarshal(rec.Payload, &q); err != nil {
+			return fmt.Errorf("quarantine: %w", err)
+		}
+		c.quarantined(q)
 	case recEpoch:
 		var n epochNote
 		if err := json.Unmarshal(rec.Payload, &n); err != nil {

@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"maps"
 	"slices"
 	"sort"
 	"time"
@@ -230,11 +231,69 @@ func (c *Custody) Told(list []Untold) error {
 	return c.note(events)
 }
 
-// UntoldQuarantine lists quarantined requests that no person was told of since the start, and forgets them.
+// UntoldQuarantine lists quarantined requests that no person was told of, without their bodies.
 func (c *Custody) UntoldQuarantine() []Quarantined {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	q := c.waiting
-	c.waiting = nil
-	return q
+	list := slices.Collect(maps.Values(c.unread))
+	sort.Slice(list, func(i, j int) bool { return list[i].At.Before(list[j].At) })
+	return list
+}
+
+// ToldQuarantine notes that a person was told of quarantined requests.
+func (c *Custody) ToldQuarantine(ids []string) error {
+	var events []event
+	for _, id := range ids {
+		events = append(events, event{Lead: id, Kind: evTold, At: c.Now().UTC()})
+	}
+	return c.note(events)
+}
+
+// Standing counts the leads of one destination.
+type Standing struct{ InFlight, Late, Dead, Held int }
+
+// Standings counts by destination ("" for leads that are not routed yet), and the leads of the last day.
+func (c *Custody) Standings(lateAfter func(dest string) time.Duration) (by map[string]Standing, day int) {
+	now := c.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	by = map[string]Standing{}
+	count := func(dest string, s State, since time.Time) {
+		n := by[dest]
+		switch s {
+		case InFlight:
+			n.InFlight++
+			if now.Sub(since) > lateAfter(dest) {
+				n.Late++
+			}
+		case Dead:
+			n.Dead++
+		case Held:
+			n.Held++
+		}
+		by[dest] = n
+	}
+	for _, r := range c.leads {
+		if !r.home {
+			continue
+		}
+		if now.Sub(r.accepted) < 24*time.Hour {
+			day++
+		}
+		if !r.routed || r.whole != "" {
+			count("", r.state(), r.accepted)
+			continue
+		}
+		for _, d := range r.dests {
+			count(d.name, d.state, r.accepted)
+		}
+	}
+	return by, day
+}
+
+// Conflicts counts requests with a known key and another body since the start, by source.
+func (c *Custody) Conflicts() map[string]uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.clashes)
 }

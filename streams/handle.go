@@ -343,9 +343,14 @@ func (p *Partition) follower(f Follower, from *Entry) (next, error) {
 	if epoch == noEpoch {
 		epoch = p.epoch.Load()
 	}
-	n := next{stream: p.Keys.Queue(f.Queue), words: words(f.Lead.ID, string(line), epoch, from.only)}
-	if dest := destinationOf(f.Queue); dest != "" {
-		n.queue, n.hot, n.order = Destined(dest), strings.HasSuffix(f.Queue, ":hot"), f.Lead.OrderKey()
+	to := f.Queue
+	dest := destinationOf(to)
+	if dest != "" && slices.ContainsFunc(p.Workers, func(w *Worker) bool { return w.NoHot && w.Queue == Destined(dest) }) {
+		to = Destined(dest)
+	}
+	n := next{stream: p.Keys.Queue(to), words: words(f.Lead.ID, string(line), epoch, from.only)}
+	if dest != "" {
+		n.queue, n.hot, n.order = Destined(dest), strings.HasSuffix(to, ":hot"), f.Lead.OrderKey()
 	}
 	return n, nil
 }

@@ -38,6 +38,7 @@ type Partition struct {
 	missing  chan struct{}
 
 	reconcileAfter time.Duration
+	unexplained    atomic.Int64 // open leads that the last look found in no queue
 }
 
 // Run works the partition until ctx ends: it forwards always, and serves the queues while it holds the lease.

@@ -101,6 +101,7 @@ func (p *Partition) reconcile(ctx context.Context, suspects map[string]bool) (in
 	stale := p.Custody.staleIn(p.Keys.Partition, p.Custody.Now().Add(-p.reconcileAfter))
 	if len(stale) == 0 {
 		clear(suspects)
+		p.unexplained.Store(0)
 		return 0, nil
 	}
 	missing := map[string]bool{}
@@ -125,6 +126,7 @@ func (p *Partition) reconcile(ctx context.Context, suspects map[string]bool) (in
 	for id := range missing {
 		suspects[id] = true
 	}
+	p.unexplained.Store(int64(len(missing)))
 	if len(lost) > 0 {
 		p.Metrics.Lost.Add(float64(len(lost)))
 		p.Log.Error().Int("count", len(lost)).Strs("lead", lost[:min(len(lost), 10)]).

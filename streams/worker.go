@@ -49,6 +49,7 @@ type Worker struct {
 	Guard       Guard // nil for a processor
 	OnAmbiguous OnAmbiguous
 	Failover    []string // destinations that take over what surely was not sent here
+	NoHot       bool     // hot leads stand in line with the others
 }
 
 // waitersLimit is how many entries of one customer may wait behind one that waits for its retry; further ones overtake.
