@@ -220,7 +220,10 @@ func parseEmail(s string) (string, bool) {
 	if strings.HasPrefix(local, ".") || strings.HasSuffix(local, ".") {
 		return "", false
 	}
-	ascii, err := idna.Lookup.ToASCII(domain)
+	ascii, err := domain, error(nil)
+	if !plainDomain(domain) {
+		ascii, err = idna.Lookup.ToASCII(domain)
+	}
 	if err != nil || len(ascii) > 253 || strings.Contains("."+ascii+".", "..") {
 		return "", false
 	}
@@ -231,17 +234,35 @@ func parseEmail(s string) (string, bool) {
 	return local + "@" + ascii, true
 }
 
+// plainDomain is true for domains that IDNA leaves as they are, which is nearly all of them. The fuzz test holds it to
+// the library.
+func plainDomain(s string) bool {
+	if len(s) == 0 || s[0] == '-' || s[len(s)-1] == '-' {
+		return false
+	}
+	label := 0
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z' || c >= '0' && c <= '9':
+		case c == '-' && s[i-1] != '-' && s[i-1] != '.' && s[i+1] != '.':
+		case c == '.':
+			label = -1
+		default:
+			return false
+		}
+		if label++; label > 63 {
+			return false
+		}
+	}
+	return true
+}
+
 // CleanName makes a name fit to be shown: composed letters, no control or invisible characters, single spaces. It
 // leaves spelling and case alone.
 func CleanName(raw string) string {
-	ascii := true
-	for i := range len(raw) {
-		if raw[i] < ' ' || raw[i] >= utf8.RuneSelf {
-			ascii = false
-			break
-		}
-	}
-	if !ascii {
+	if strings.ContainsFunc(raw, func(r rune) bool {
+		return (r < ' ' || r > '~') && (r < 'А' || r > 'я') // all else is clean and composed already
+	}) {
 		raw = norm.NFC.String(strings.Map(visible, strings.ToValidUTF8(raw, "")))
 	}
 	if strings.Contains(raw, "  ") || strings.HasPrefix(raw, " ") || strings.HasSuffix(raw, " ") {

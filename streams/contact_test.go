@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/nyaruka/phonenumbers"
+	"golang.org/x/net/idna"
 )
 
 func TestNormalizePhone(t *testing.T) {
@@ -237,7 +238,7 @@ var e164Shape = regexp.MustCompile(`^\+[1-9][0-9]{4,14}$`)
 func FuzzContact(f *testing.F) {
 	for _, seed := range []string{
 		"8 (999) 000-00-11", "+7 8 999 000 00 11 доб. 5", "00375291000011", "+39 06 1234 5678", "Ольга <olga@пример.рф>",
-		"olga @ example.test", "\xff\x00+", "٨٩٩٩٠٠٠٠٠١١", "+79990000011+79990000022", "a@b.c,d@e.fg", "и\u0306\u202e",
+		"olga @ example.test", "\xff\x00+", "٨٩٩٩٠٠٠٠٠١١", "+79990000011+79990000022", "a@b.c,d@e.fg", "и\u0306\u202e", "a-b.c0.example",
 	} {
 		f.Add(seed, "RU")
 		f.Add(seed, "GB")
@@ -259,6 +260,11 @@ func FuzzContact(f *testing.F) {
 			}
 			if strings.ContainsAny(email, " \r\n\t,;<>") {
 				t.Errorf("NormalizeEmail(%q) = %q", raw, email)
+			}
+		}
+		if plainDomain(raw) {
+			if ascii, err := idna.Lookup.ToASCII(raw); err != nil || ascii != raw {
+				t.Errorf("plainDomain(%q), yet the library says %q, %v", raw, ascii, err)
 			}
 		}
 		name := CleanName(raw)

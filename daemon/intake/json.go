@@ -2,6 +2,7 @@ package intake
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -305,11 +306,18 @@ func unwrapString(body []byte) []byte {
 // canonical appends the members in an order and spelling that do not depend on the sender's, except for those that
 // differ between two sendings of one lead.
 func canonical(dst []byte, members []member, volatile func(key string) bool) []byte {
-	sorted := slices.Clone(members)
-	slices.SortStableFunc(sorted, func(a, b member) int { return strings.Compare(a.key, b.key) })
+	var few [32]int
+	order := few[:0]
+	for i := range members {
+		order = append(order, i)
+	}
+	slices.SortFunc(order, func(i, j int) int { // repeated keys stay in their order
+		return cmp.Or(strings.Compare(members[i].key, members[j].key), i-j)
+	})
 	dst = append(dst, '{')
 	n := len(dst)
-	for _, m := range sorted {
+	for _, i := range order {
+		m := members[i]
 		if volatile != nil && volatile(m.key) {
 			continue
 		}

@@ -139,7 +139,7 @@ func BenchmarkDecodeJSON(b *testing.B) {
 			b.Fatal(err)
 		}
 		s.read(items[0], now, "")
-		canonical(nil, items[0].members, s.volatile)
+		canonical(make([]byte, 0, len(body)), items[0].members, s.volatile)
 	}
 }
 

@@ -98,7 +98,7 @@ func (h *Handler) judge(q *request, it item) (Taken, outcome, *reason, string) {
 		d.problem("the %s had line breaks inside its strings, the sender must escape them",
 			"в %s переносы строк не экранированы, это нужно исправить у отправителя", "JSON")
 	}
-	t := Taken{Lead: d.lead, Raw: it.raw, Canonical: canonical(nil, it.members, s.volatile)}
+	t := Taken{Lead: d.lead, Raw: it.raw, Canonical: canonical(make([]byte, 0, len(it.raw)), it.members, s.volatile)}
 	t.Key = h.key(q, d, it.index)
 	d.lead.Key = t.Key
 	if d.mapping > 0 {
