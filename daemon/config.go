@@ -1,8 +1,12 @@
 package main
 
 import (
+	"path/filepath"
 	"time"
 
+	"leadstream/daemon/intake"
+	"leadstream/processors"
+	"leadstream/processors/monitor"
 	"leadstream/streams"
 )
 
@@ -25,8 +29,25 @@ type Config struct {
 	Partitions int           `koanf:"partitions"`
 	Retention  time.Duration `koanf:"retention"` // journal segments whose leads all came to an end are kept this long
 
-	Sinks map[string]Sink `koanf:"sinks"`
-	Tell  Tell            `koanf:"tell"`
+	Sources map[string]intake.Source `koanf:"sources"`
+	Intake  intake.Config            `koanf:"intake"` // its listen, region, language and sources are the keys above
+	Triage  Triage                   `koanf:"triage"`
+	Tagging Tagging                  `koanf:"tagging"`
+	Sinks   map[string]Sink          `koanf:"sinks"`
+	Tell    Tell                     `koanf:"tell"`
+	Alerts  monitor.Settings         `koanf:"alerts"`
+}
+
+// Triage is how leads are judged before they are routed.
+type Triage struct {
+	DedupeWindow time.Duration `koanf:"dedupe_window"` // the same phone or e-mail within it is a repeat; 0: never (Q-05)
+}
+
+// Tagging is how leads are marked and routed.
+type Tagging struct {
+	Level string            `koanf:"level"` // of a customer that has none; empty: "new customer" (G-18)
+	Sinks []string          `koanf:"sinks"` // of a lead that no rule routes; empty: every sink that is no person's and no stand-in
+	Rules []processors.Rule `koanf:"rules"`
 }
 
 // Log says what is logged and how.
@@ -50,49 +71,38 @@ const Embedded = "embedded"
 
 // Redis says which server the queues live on. In config.yaml it is `embedded`, a URL, or a block of these keys.
 type Redis struct {
-	URL       string   `koanf:"url"`       // embedded, redis://, rediss:// or unix://
-	Addresses []string `koanf:"addresses"` // further nodes: of a Sentinel group when master is set, else of a cluster
-	Master    string   `koanf:"master"`    // Sentinel's name of the master
-	Username  string   `koanf:"username"`
-	Password  string   `koanf:"password"`
-	Server    string   `koanf:"server"`     // embedded: the redis-server binary
-	MaxMemory string   `koanf:"max_memory"` // embedded: as redis.conf writes it
+	URL       string `koanf:"url"`        // embedded, or as streams.RedisOptions has it
+	Server    string `koanf:"server"`     // embedded: the redis-server binary
+	MaxMemory string `koanf:"max_memory"` // embedded: as redis.conf writes it
 }
 
 // Sink is one destination: the engine's part of its block. Keys that are none of these belong to its kind.
 type Sink struct {
 	Kind string `koanf:"kind"`
 
-	Retry       streams.Policy `koanf:"retry"`       // default: its kind's
-	Rate        Rate           `koanf:"rate"`        // shared by all daemons on one Redis
-	Concurrency int            `koanf:"concurrency"` // calls at one time
-	Breaker     Breaker        `koanf:"breaker"`
-	LateAfter   time.Duration  `koanf:"late_after"`   // an entry that waits longer is told to a person
-	Failover    []string       `koanf:"failover"`     // sinks that take over what surely was not sent
-	OnAmbiguous string         `koanf:"on_ambiguous"` // hold, retry or drop: of a blind sink, when it may have worked
-	Hot         bool           `koanf:"hot"`          // hot leads have a queue of their own, drained first
-	Timeout     time.Duration  `koanf:"timeout"`      // of one call; 0: the kind's own
+	Retry       streams.Policy  `koanf:"retry"`       // default: its kind's
+	Rate        streams.Rate    `koanf:"rate"`        // shared by all daemons on one Redis
+	Concurrency int             `koanf:"concurrency"` // calls at one time
+	Breaker     streams.Breaker `koanf:"breaker"`
+	LateAfter   time.Duration   `koanf:"late_after"`   // an entry that waits longer is told to a person
+	Failover    []string        `koanf:"failover"`     // sinks that take over what surely was not sent
+	OnAmbiguous string          `koanf:"on_ambiguous"` // hold, retry or drop: of a blind sink, when it may have worked
+	Hot         bool            `koanf:"hot"`          // hot leads have a queue of their own, drained first
+	Timeout     time.Duration   `koanf:"timeout"`      // of one call; 0: the kind's own
 
 	Rest     map[string]any `koanf:",remain"` // the kind's own keys, as written
 	Settings any            `koanf:"-"`       // Rest, decoded: what the kind's Open takes
-}
-
-// Rate is a token bucket.
-type Rate struct {
-	PerSecond float64 `koanf:"per_second"` // 0: no limit
-	Burst     int     `koanf:"burst"`
-}
-
-// Breaker says when a destination is given a rest.
-type Breaker struct {
-	Failures int           `koanf:"failures"` // faults in a row that open it
-	Open     time.Duration `koanf:"open"`     // rest before one probe is let through
 }
 
 // Tell says who hears of dead and late leads, and where they are written for manual handling (Q-06, Q-07).
 type Tell struct {
 	Sinks []string `koanf:"sinks"` // names of sinks that reach a person, tried in this order
 	CSV   string   `koanf:"csv"`   // relative to data_dir
+}
+
+// Destination is what the engine needs of the sink's block.
+func (s Sink) Destination(name string) streams.DestinationConfig {
+	return streams.DestinationConfig{Name: name, Concurrency: s.Concurrency, Batch: kinds[s.Kind].Batch, Rate: s.Rate, Breaker: s.Breaker}
 }
 
 // Defaults is the configuration of an empty config.yaml.
@@ -106,15 +116,35 @@ func Defaults() *Config {
 		Redis:      Redis{URL: Embedded, Server: "redis-server", MaxMemory: "512mb"},
 		Partitions: 1,
 		Retention:  7 * 24 * time.Hour,
+		Intake:     intake.Defaults(),
+		Triage:     Triage{DedupeWindow: processors.DedupeWindow},
 		Tell:       Tell{CSV: "manual.csv"},
+		Alerts:     monitor.Defaults(),
 	}
+}
+
+// Zone is the business's own time zone. Load has seen that it exists.
+func (c *Config) Zone() *time.Location {
+	zone, err := time.LoadLocation(c.TimeZone)
+	if err != nil {
+		return time.UTC
+	}
+	return zone
+}
+
+// inData is a path below data_dir, unless it is absolute.
+func (c *Config) inData(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(c.DataDir, path)
 }
 
 // sinkDefaults is what a sink's block starts from; its retry policy is its kind's.
 func sinkDefaults() Sink {
 	return Sink{
 		Concurrency: 4,
-		Breaker:     Breaker{Failures: 5, Open: 30 * time.Second},
+		Breaker:     streams.Breaker{Failures: 5, Of: 5, Delay: 5 * time.Second, MaxDelay: 300 * time.Second},
 		LateAfter:   10 * time.Minute,
 		OnAmbiguous: "hold",
 		Hot:         true,

@@ -24,7 +24,8 @@ func (f Fault) String() string {
 	if f.Line > 0 {
 		where = strings.TrimSuffix(fmt.Sprintf("line %d: %s", f.Line, f.Key), ": ")
 	}
-	return fmt.Sprintf("%s: %s; %s", where, f.Problem, f.Cure)
+	problem, _, _ := strings.Cut(f.Problem, "\n") // an expression's error also draws where
+	return fmt.Sprintf("%s: %s; %s", where, problem, f.Cure)
 }
 
 // broken tells whether any of the faults keeps the daemon from starting.

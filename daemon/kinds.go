@@ -1,6 +1,20 @@
 package main
 
-import "leadstream/sinks"
+import (
+	"leadstream/sinks"
+	"leadstream/sinks/bitrix24"
+	"leadstream/streams"
+)
 
 // kinds are the sorts of sink that config.yaml's `kind` may name. A new sink is its file and its line here.
-var kinds = map[string]sinks.Kind{}
+var kinds = map[string]sinks.Kind{
+	"bitrix24": bitrix24.Kind,
+	"csv":      sinks.CSV,
+	"telegram": sinks.Telegram,
+	"webhook":  sinks.Webhook,
+}
+
+// usualRates are what the far sides of some kinds permit, whoever runs them.
+var usualRates = map[string]streams.Rate{
+	"bitrix24": {PerSecond: 2, Burst: 50},
+}

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,6 +18,9 @@ import (
 	"github.com/knadh/koanf/providers/rawbytes"
 	"github.com/knadh/koanf/v2"
 	"go.yaml.in/yaml/v3"
+
+	"leadstream/daemon/intake"
+	"leadstream/processors/monitor"
 )
 
 // Load reads config.yaml and says everything that is wrong with it at once. The error is for a file that cannot be read;
@@ -46,10 +51,22 @@ type loader struct {
 	mode   fs.FileMode // of config.yaml
 	faults []Fault
 	lines  map[string]int // of each key, for faults found after decoding
+	unread int            // how many of faults are of values that could not be read
 }
 
 func (l *loader) fault(key, problem, cure string) {
+	if l.isUnread(key) {
+		return
+	}
 	l.faults = append(l.faults, Fault{Key: key, Line: l.lineOf(key), Problem: problem, Cure: cure})
+}
+
+// isUnread tells whether the key, a part of it or the block around it could not be read: there the default stands, of
+// which there is nothing to say.
+func (l *loader) isUnread(key string) bool {
+	return slices.ContainsFunc(l.faults[:l.unread], func(f Fault) bool {
+		return !f.Warning && (f.Key == key || strings.HasPrefix(f.Key, key+".") || strings.HasPrefix(key, f.Key+"."))
+	})
 }
 
 // lineOf is the line of the key, or of the nearest block around it that is in the file.
@@ -70,6 +87,10 @@ func (l *loader) load(text []byte) *Config {
 	cfg := Defaults()
 	doc := l.parse(text)
 	if doc == nil {
+		if len(l.faults) == 0 {
+			l.complete(cfg)
+			l.validate(cfg)
+		}
 		return cfg
 	}
 	if v := scalarAt(doc, "language"); v == "ru" || v == "en" {
@@ -87,6 +108,7 @@ func (l *loader) load(text []byte) *Config {
 		return cfg
 	}
 	l.decode(k, cfg)
+	l.unread = len(l.faults)
 	l.validate(cfg)
 	return cfg
 }
@@ -157,6 +179,66 @@ func (l *loader) decode(k *koanf.Koanf, cfg *Config) {
 	}
 	k.Delete("sinks")
 	l.into(k.Raw(), cfg, "")
+	l.complete(cfg)
+}
+
+// complete gives the parts what they share with the whole.
+func (l *loader) complete(c *Config) {
+	if !filepath.IsAbs(c.DataDir) {
+		c.DataDir = filepath.Join(l.dir, c.DataDir)
+	}
+	for _, s := range c.Sources {
+		for i, key := range s.Keys {
+			s.Keys[i] = hashed(key)
+		}
+	}
+	c.Intake.Listen, c.Intake.Region, c.Intake.Language, c.Intake.Sources = c.Listen, c.Region, c.Language, c.Sources
+	if len(c.Tagging.Sinks) == 0 {
+		c.Tagging.Sinks = c.usualSinks()
+	}
+	if len(c.Alerts.Escalation) == 0 && len(c.Tell.Sinks) > 0 {
+		c.Alerts.Escalation = []monitor.Step{{To: c.Tell.Sinks}}
+	}
+	c.Alerts.Rules = mergeRules(monitor.DefaultRules(), c.Alerts.Rules)
+}
+
+// hashed is the form in which intake knows a key: a key that config.yaml takes from a secret is hashed here.
+func hashed(key string) string {
+	if key == "" || strings.HasPrefix(key, "sha256:") {
+		return key
+	}
+	return intake.KeyHash(key)
+}
+
+// usualSinks are those that leads go to when nothing says otherwise: not people, who are told of what goes wrong, and
+// not those that only stand in for another.
+func (c *Config) usualSinks() []string {
+	standIn := map[string]bool{}
+	for _, s := range c.Sinks {
+		for _, name := range s.Failover {
+			standIn[name] = true
+		}
+	}
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(c.Sinks)) {
+		if !standIn[name] && !kinds[c.Sinks[name].Kind].Human {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// mergeRules lets a written rule take the place of the built-in one of its name.
+func mergeRules(builtIn, written []monitor.Rule) []monitor.Rule {
+	rules := slices.DeleteFunc(slices.Clone(builtIn), func(b monitor.Rule) bool {
+		return slices.ContainsFunc(written, func(w monitor.Rule) bool { return w.Name == b.Name })
+	})
+	for _, w := range written {
+		if !slices.ContainsFunc(rules, func(r monitor.Rule) bool { return r.Name == w.Name }) {
+			rules = append(rules, w)
+		}
+	}
+	return rules
 }
 
 // into decodes a block into a pointer; prefix is the block's own key, for faults.

@@ -3,8 +3,14 @@
 // by sinks.
 package main
 
-import "os"
+import (
+	"context"
+	"errors"
+	"os"
+)
 
 func main() {
-	os.Exit(0)
+	os.Exit(execute(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
+
+func run(context.Context, *Config) error { return errors.ErrUnsupported }

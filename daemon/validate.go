@@ -1,15 +1,20 @@
 package main
 
 import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
 	"net"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/nyaruka/phonenumbers"
+	"github.com/rs/zerolog"
 
-	"leadstream/sinks"
+	"leadstream/processors"
+	"leadstream/processors/monitor"
 	"leadstream/streams"
 )
 
@@ -26,6 +31,7 @@ func (l *loader) decodeSink(block any, path string) Sink {
 	if s.Retry = kind.Policy; s.Retry == (streams.Policy{}) {
 		s.Retry = streams.CRMPolicy
 	}
+	s.Rate, s.OnAmbiguous = usualRates[name], cmp.Or(kind.OnAmbiguous, s.OnAmbiguous)
 	l.into(block, &s, path)
 	s.Settings = kind.Settings()
 	l.into(s.Rest, s.Settings, path)
@@ -55,7 +61,6 @@ func (l *loader) validate(c *Config) {
 	if len(c.Currency) != 3 || strings.ToUpper(c.Currency) != c.Currency {
 		l.fault("currency", l.say("unknown currency %q", "неизвестная валюта %q", c.Currency), l.say("three capital letters, like RUB", "три заглавные буквы, например RUB"))
 	}
-	l.address("listen", c.Listen)
 	if c.Metrics.Listen != "" {
 		l.address("metrics.listen", c.Metrics.Listen)
 	}
@@ -68,9 +73,84 @@ func (l *loader) validate(c *Config) {
 	for _, name := range slices.Sorted(slices.Values(keysOf(c.Sinks))) {
 		l.sink(c, name)
 	}
-	for i, name := range c.Tell.Sinks {
-		l.tellSink(c, name, i)
+	for _, name := range c.Tell.Sinks {
+		l.tellSink(c, name)
 	}
+	l.parts(c)
+}
+
+// parts asks the parts of the daemon what is wrong with their own blocks.
+func (l *loader) parts(c *Config) {
+	for _, f := range c.Intake.Faults() {
+		l.fault(intakeKey(f.Key), f.Problem, f.Cure)
+	}
+	if len(c.Sources) == 0 {
+		l.warn("sources", l.say("nobody can send", "некому присылать заявки"), l.say("add a source", "добавьте источник"))
+	}
+	if len(c.Sinks) == 0 {
+		l.fault("sinks", l.say("leads would go nowhere", "заявкам некуда идти"), l.say("add a sink; the simplest is {kind: csv}", "добавьте приёмник; самый простой — {kind: csv}"))
+		return
+	}
+	tagging := processors.Tagging{Rules: c.Tagging.Rules, Sinks: c.Tagging.Sinks, Known: slices.Sorted(maps.Keys(c.Sinks)), Zone: c.Zone()}
+	l.partFaults("tagging.", tagging.Compile())
+	if len(c.Tell.Sinks) == 0 {
+		l.warn("tell.sinks", l.say("nobody is told of leads that are late or dead", "никто не узнает о заявках, которые опоздали или не доставлены"),
+			l.say("name a telegram, sms or email sink", "назовите приёмник telegram, sms или email"))
+		return
+	}
+	if slices.ContainsFunc(c.Tell.Sinks, func(name string) bool { return !l.human(c, name) }) {
+		return // said already
+	}
+	_, err := monitor.New(c.Alerts, monitor.Options{Notifiers: c.people(), Language: c.Language, Zone: c.Zone()})
+	l.partFaults("", err)
+}
+
+// people stand in for the sinks that reach a person, by name: the alert settings are only read here, nothing is sent.
+func (c *Config) people() map[string]processors.Notifier {
+	people := map[string]processors.Notifier{}
+	for name, s := range c.Sinks {
+		if kinds[s.Kind].Human {
+			people[name] = unsent{}
+		}
+	}
+	return people
+}
+
+type unsent struct{}
+
+func (unsent) Send(context.Context, processors.Message) error { return errors.ErrUnsupported }
+
+// intakeKey is where a fault of the shim stands in config.yaml: some of its keys are the whole's.
+func intakeKey(key string) string {
+	top, _, _ := strings.Cut(key, ".")
+	if slices.Contains([]string{"listen", "language", "region", "sources"}, top) {
+		return strings.TrimSuffix(key, ".")
+	}
+	return "intake." + key
+}
+
+// partFaults takes processors.Faults out of a joined error.
+func (l *loader) partFaults(prefix string, err error) {
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, one := range all.Unwrap() {
+			l.partFaults(prefix, one)
+		}
+		return
+	}
+	var f processors.Fault
+	switch {
+	case errors.As(err, &f):
+		l.fault(prefix+strings.Replace(f.Key, "default sinks", "sinks", 1), f.Problem, f.Cure)
+	case err != nil:
+		l.fault(strings.TrimSuffix(prefix, "."), err.Error(), l.say("see its comment in config.yaml", "см. пояснение в config.yaml"))
+	}
+}
+
+func (l *loader) warn(key, problem, cure string) {
+	if l.isUnread(key) {
+		return
+	}
+	l.faults = append(l.faults, Fault{Key: key, Line: l.lineOf(key), Problem: problem, Cure: cure, Warning: true})
 }
 
 func (l *loader) oneOf(key, value string, known ...string) {
@@ -86,9 +166,6 @@ func (l *loader) atLeast(key string, value, least int) {
 }
 
 func (l *loader) address(key, value string) {
-	if strings.HasPrefix(value, "unix:/") {
-		return
-	}
 	if _, _, err := net.SplitHostPort(value); err != nil {
 		l.fault(key, l.say("%q is no address", "%q — не адрес", value), l.say("write host:port, like 127.0.0.1:8080", "напишите адрес:порт, например 127.0.0.1:8080"))
 	}
@@ -99,11 +176,12 @@ func (l *loader) redis(r Redis) {
 	if r.URL == Embedded {
 		return
 	}
-	u, err := url.Parse(r.URL)
-	if err != nil || !slices.Contains([]string{"redis", "rediss", "unix"}, u.Scheme) {
-		l.fault("redis", l.say("neither `embedded` nor a Redis URL", "это не `embedded` и не адрес Redis"),
-			l.say("write embedded, redis://host:6379/0, rediss://… or unix:///path", "пишите embedded, redis://адрес:6379/0, rediss://… или unix:///путь"))
+	clients, err := streams.OpenRedis(streams.RedisOptions{URL: r.URL})
+	if err != nil {
+		l.fault("redis", err.Error(), l.say("or write embedded", "или напишите embedded"))
+		return
 	}
+	_ = clients.Close()
 }
 
 func (l *loader) sink(c *Config, name string) {
@@ -114,7 +192,8 @@ func (l *loader) sink(c *Config, name string) {
 	}
 	l.atLeast(path+".retry.attempts", s.Retry.Attempts, 1)
 	l.atLeast(path+".concurrency", s.Concurrency, 1)
-	l.atLeast(path+".breaker.failures", s.Breaker.Failures, 1)
+	l.atLeast(path+".breaker.failures", int(s.Breaker.Failures), 1)
+	l.atLeast(path+".breaker.of", int(s.Breaker.Of), int(s.Breaker.Failures))
 	if s.Retry.Jitter < 0 || s.Retry.Jitter >= 1 {
 		l.fault(path+".retry.jitter", l.say("is not a share", "не доля"), l.say("write 0 to 0.9; 0.2 is ±20 %%", "от 0 до 0.9; 0.2 — это ±20 %%"))
 	}
@@ -128,10 +207,10 @@ func (l *loader) sink(c *Config, name string) {
 	for _, other := range s.Failover {
 		l.sinkName(c, path+".failover", other, name)
 	}
-	if broken(l.faults) {
+	if slices.ContainsFunc(l.faults, func(f Fault) bool { return !f.Warning && strings.HasPrefix(f.Key, path) }) {
 		return // its kind would only say again, in other words, what is said already
 	}
-	if _, err := kind.Open(s.Settings, sinks.Env{Name: name, Language: c.Language, Region: c.Region, Zone: time.UTC, DataDir: c.DataDir}); err != nil {
+	if _, err := kind.Open(s.Settings, c.sinkEnv(name, zerolog.Nop())); err != nil {
 		l.fault(path, err.Error(), l.say("see the block of kind %s in config.yaml", "см. блок kind %s в config.yaml", s.Kind))
 	}
 }
@@ -143,14 +222,16 @@ func (l *loader) sinkName(c *Config, key, name, self string) {
 	}
 }
 
-func (l *loader) tellSink(c *Config, name string, _ int) {
+func (l *loader) tellSink(c *Config, name string) {
 	s, ok := c.Sinks[name]
 	if !ok {
 		l.sinkName(c, "tell.sinks", name, "")
 		return
 	}
-	if kind, known := kinds[s.Kind]; known && !kind.Human {
+	if _, known := kinds[s.Kind]; known && !l.human(c, name) {
 		l.fault("tell.sinks", l.say("sink %q (%s) does not reach a person", "приёмник %q (%s) не достигает человека", name, s.Kind),
 			l.say("name a telegram, sms or email sink", "назовите приёмник telegram, sms или email"))
 	}
 }
+
+func (l *loader) human(c *Config, name string) bool { return kinds[c.Sinks[name].Kind].Human }

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"leadstream/daemon/intake"
 )
 
 // walk goes over the file before it is decoded: it notes the line of every key, refuses unknown and repeated ones (and
@@ -82,6 +84,11 @@ func (l *loader) fieldsOf(n *yaml.Node, t reflect.Type) map[string]reflect.Type 
 	}
 	fields := map[string]reflect.Type{}
 	addFields(fields, t)
+	if t == reflect.TypeFor[intake.Config]() {
+		for _, top := range []string{"listen", "region", "language", "sources"} {
+			delete(fields, top)
+		}
+	}
 	if t != reflect.TypeFor[Sink]() {
 		return fields
 	}
