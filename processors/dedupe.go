@@ -28,16 +28,16 @@ type Dedupe struct {
 	Alive func(ctx context.Context, leadID string) bool
 }
 
-// claimScript makes the lead ARGV[1] the first of its contacts KEYS, unless one of them has a first already, and
-// answers the first. All keys then lead to it: a chain of repeats points to its beginning. A lead that is judged a
-// second time finds itself and is no repeat.
+// claimScript makes the lead ARGV[1] the first of the contacts KEYS, unless one of them has a first already, and answers
+// the first. All keys then lead to it: a chain of repeats points to its beginning. A lead that is judged a second time
+// finds itself and is no repeat.
 const claimScript = `
 local first = ARGV[1]
 for _, key in ipairs(KEYS) do
 	local known = redis.call('GET', key)
-	if known and known ~= ARGV[2] then first = known break end
+	if known then first = known break end
 end
-for _, key in ipairs(KEYS) do redis.call('SET', key, first, 'NX', 'PX', ARGV[3]) end
+for _, key in ipairs(KEYS) do redis.call('SET', key, first, 'NX', 'PX', ARGV[2]) end
 return first`
 
 // forgetScript removes the keys that still hold the lead ARGV[1].
@@ -115,7 +115,7 @@ func (d *Dedupe) claim(ctx context.Context, c redis.Cmdable, l *streams.Lead, kn
 	if window == 0 {
 		window = DedupeWindow
 	}
-	return c.Eval(ctx, claimScript, keys, first, l.ID, window.Milliseconds())
+	return c.Eval(ctx, claimScript, keys, first, window.Milliseconds())
 }
 
 // Forget frees the contacts of a lead that died, was dropped or erased, so that the customer's next message is a lead

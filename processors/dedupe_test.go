@@ -101,6 +101,24 @@ func TestDedupeKeys(t *testing.T) {
 	}
 }
 
+func TestARepeatDoesNotProlongTheWindow(t *testing.T) {
+	ctx := context.Background()
+	s := streamstest.Redis(t)
+	d := &Dedupe{Redis: s.Client}
+	a := &streams.Lead{ID: "a", Phone: phone1}
+	for _, l := range []*streams.Lead{a, {ID: "b", Phone: phone1}} {
+		if _, err := d.Firsts(ctx, []*streams.Lead{l}); err != nil {
+			t.Fatal(err)
+		}
+		k := d.keys(a)[0]
+		if l == a {
+			s.Client.PExpire(ctx, k, time.Minute) // time has passed
+		} else if ttl := s.Client.PTTL(ctx, k).Val(); ttl > time.Minute {
+			t.Errorf("the window of the first ends in %v, want a minute at most", ttl)
+		}
+	}
+}
+
 func TestForget(t *testing.T) {
 	ctx := context.Background()
 	s := streamstest.Redis(t)

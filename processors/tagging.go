@@ -28,12 +28,6 @@ type Rule struct {
 	Stop     bool     `koanf:"stop"`     // later rules are not asked
 }
 
-// Routing is what tagging decided for one lead.
-type Routing struct {
-	Lead         *streams.Lead
-	Destinations []string
-}
-
 // Tagging is the handler of the queue after triage: it marks leads by the rules of the business and chooses their
 // destinations.
 type Tagging struct {
@@ -43,9 +37,6 @@ type Tagging struct {
 	Level string         // of a lead that has none; "" is NewCustomer
 	Zone  *time.Location // of the business: what `hour` and `weekday` mean
 	Log   zerolog.Logger
-
-	// Routed records a batch's routing before its verdicts are answered: what is not recorded is not sent. Nil: nothing.
-	Routed func(ctx context.Context, batch []Routing) error
 
 	programs []*vm.Program
 }
@@ -87,39 +78,25 @@ func (t *Tagging) unknown(key string, names []string) (faults []error) {
 	return faults
 }
 
-// Handle judges a batch, one verdict an entry.
-func (t *Tagging) Handle(ctx context.Context, batch []*streams.Entry) []streams.Verdict {
+// Handle judges a batch, one verdict an entry; its followers are the lead's routing.
+func (t *Tagging) Handle(_ context.Context, batch []*streams.Entry) []streams.Verdict {
 	verdicts := make([]streams.Verdict, len(batch))
-	var routed []Routing
 	for i, e := range batch {
-		var r Routing
-		if verdicts[i], r = t.judge(e); r.Lead != nil {
-			routed = append(routed, r)
-		}
-	}
-	if t.Routed == nil || len(routed) == 0 {
-		return verdicts
-	}
-	if err := t.Routed(ctx, routed); err != nil {
-		for i, v := range verdicts {
-			if len(v.Followers) > 0 {
-				verdicts[i] = streams.Verdict{Result: streams.Wait, After: redisPause, Err: fmt.Errorf("record the routing: %w", err)}
-			}
-		}
+		verdicts[i] = t.judge(e)
 	}
 	return verdicts
 }
 
 // judge gives one lead its marks and destinations. A panic ends this lead alone.
-func (t *Tagging) judge(e *streams.Entry) (v streams.Verdict, r Routing) {
+func (t *Tagging) judge(e *streams.Entry) (v streams.Verdict) {
 	defer func() {
 		if p := recover(); p != nil {
 			// What was panicked with may quote the lead.
-			v, r = streams.Verdict{Result: streams.Permanent, Err: errors.New("tagging panicked on this lead")}, Routing{}
+			v = streams.Verdict{Result: streams.Permanent, Err: errors.New("tagging panicked on this lead")}
 		}
 	}()
 	if e.Lead == nil {
-		return streams.Verdict{Result: streams.Permanent, Err: errors.New("the entry holds no lead")}, r
+		return streams.Verdict{Result: streams.Permanent, Err: errors.New("the entry holds no lead")}
 	}
 	l := *e.Lead
 	l.Tags, l.Problems = slices.Clone(l.Tags), slices.Clone(l.Problems)
@@ -130,7 +107,7 @@ func (t *Tagging) judge(e *streams.Entry) (v streams.Verdict, r Routing) {
 	}
 	sinks, drop := t.apply(&l)
 	if drop != "" {
-		return streams.Verdict{Result: streams.Drop, Reason: drop}, r
+		return streams.Verdict{Result: streams.Drop, Reason: drop}
 	}
 	if len(sinks) == 0 {
 		sinks = t.Sinks
@@ -142,7 +119,7 @@ func (t *Tagging) judge(e *streams.Entry) (v streams.Verdict, r Routing) {
 		}
 		v.Followers = append(v.Followers, streams.Follower{Queue: queue, Lead: &l})
 	}
-	return v, Routing{Lead: &l, Destinations: sinks}
+	return v
 }
 
 // apply asks the rules in their order; each sees what those before it did. A rule that cannot be judged for this lead

@@ -3,7 +3,6 @@ package processors
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -66,10 +65,8 @@ func TestTagging(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			var routed []Routing
 			tg := &Tagging{
 				Rules: rules, Sinks: []string{"crm"}, Known: []string{"crm", "managers", "history"}, Zone: krasnoyarsk,
-				Routed: func(_ context.Context, b []Routing) error { routed = b; return nil },
 			}
 			if err := tg.Compile(); err != nil {
 				t.Fatal(err)
@@ -89,9 +86,6 @@ func TestTagging(t *testing.T) {
 				t.Errorf("queues (-want +got):\n%s", diff)
 			}
 			if tt.result == streams.Drop {
-				if routed != nil {
-					t.Errorf("a dropped lead was routed: %+v", routed)
-				}
 				return
 			}
 			l := v.Followers[0].Lead
@@ -101,13 +95,6 @@ func TestTagging(t *testing.T) {
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("marks (-want +got):\n%s", diff)
-			}
-			var want []string
-			for _, q := range queues {
-				want = append(want, strings.TrimSuffix(strings.TrimPrefix(q, "to:"), ":hot"))
-			}
-			if diff := cmp.Diff([]Routing{{Lead: l, Destinations: want}}, routed); diff != "" {
-				t.Errorf("routed (-want +got):\n%s", diff)
 			}
 			if len(tt.in.Tags) > 0 || tt.in.Level != "" && tt.in.Level != "vip" {
 				t.Error("the entry's own lead was changed")
@@ -155,21 +142,6 @@ func TestTaggingFaults(t *testing.T) {
 func TestTaggingWithoutSinks(t *testing.T) {
 	if err := (&Tagging{}).Compile(); err == nil {
 		t.Error("leads would go nowhere, and nothing is said")
-	}
-}
-
-func TestTaggingSendsNothingThatIsNotRecorded(t *testing.T) {
-	tg := &Tagging{Sinks: []string{"crm"}, Known: []string{"crm"}, Rules: []Rule{{When: `name == "x"`, Drop: "test"}},
-		Routed: func(context.Context, []Routing) error { return errors.New("disk full") }}
-	if err := tg.Compile(); err != nil {
-		t.Fatal(err)
-	}
-	got := tg.Handle(context.Background(), []*streams.Entry{{Lead: &streams.Lead{Name: "x"}}, {Lead: &streams.Lead{}}})
-	if got[0].Result != streams.Drop {
-		t.Errorf("the dropped lead: %+v", got[0])
-	}
-	if got[1].Result != streams.Wait || len(got[1].Followers) != 0 || got[1].Err == nil {
-		t.Errorf("the routed lead: %+v, want a wait", got[1])
 	}
 }
 

@@ -24,17 +24,21 @@ const (
 // Case is one lead in trouble at one destination.
 type Case struct {
 	Lead        *streams.Lead // nil: a request that holds none
-	Destination string
+	Destination string        // of quarantine: the request's id
 	Trouble     Trouble
 	Since       time.Time
 	Attempts    int
 	Err         string // the last error, without secrets or people's data
 }
 
+// key is the same for as long as nobody was told. A late lead may reach one destination and still lack the next.
 func (c Case) key() string {
 	id := c.Since.UTC().Format(time.RFC3339Nano)
 	if c.Lead != nil {
 		id = c.Lead.ID
+	}
+	if c.Trouble == Late {
+		return id + "\x00" + string(Late)
 	}
 	return id + "\x00" + c.Destination + "\x00" + string(c.Trouble)
 }

@@ -201,6 +201,15 @@ func TestTellerForgetsWhatEndedByItself(t *testing.T) {
 	d.want(time.Minute, 0, 0)
 }
 
+func TestALateLeadMovesOn(t *testing.T) {
+	d := newDesk(t)
+	d.dies("a")
+	d.open[0].Trouble = Late
+	d.want(time.Second, 0, 1)
+	d.open[0].Destination = "history" // it has reached crm
+	d.want(10*time.Second, 1, 0)
+}
+
 func TestTellerReturnsWhatWentWrong(t *testing.T) {
 	d := newDesk(t)
 	d.off = map[string]bool{"telegram": true, "sms": true}
@@ -233,8 +242,8 @@ func TestTellerTexts(t *testing.T) {
 			[]string{"Заявок задерживается: 2, с 02.03 19:00\n", "1. СРОЧНО anna@example.test"}, "Не дошло: 2. Звоните anna@example.test, остальные в CSV"},
 		"one customer, two destinations": {"en", []Case{{Lead: anna, Destination: "crm", Trouble: Dead, Since: since}, {Lead: anna, Destination: "history", Trouble: Held, Since: since}},
 			[]string{"Leads not delivered: 1 (crm 1)", "Leads that wait for your decision: 1 (history 1)", "1. Анна"}, ""},
-		"nothing to read": {"en", []Case{{Trouble: Quarantine, Since: since, Err: "not JSON"}},
-			[]string{"Requests that could not be read: 1", "not JSON"}, "1 leads stuck. See the console and the CSV"},
+		"nothing to read": {"en", []Case{{Trouble: Quarantine, Destination: "q1", Since: since, Err: "site: not JSON"}},
+			[]string{"Requests that could not be read: 1, since", "\nsite: not JSON\n"}, "1 leads stuck. See the console and the CSV"},
 		"neither name nor contact": {"ru", []Case{{Lead: &streams.Lead{ID: "x1"}, Trouble: Dead, Since: since}},
 			[]string{"1. без имени и контакта, заявка x1"}, "Заявок не дошло: 1. Смотрите консоль и CSV"},
 		"a chat": {"ru", []Case{{Lead: &streams.Lead{ID: "x1", Channel: "telegram", UserID: "77"}, Trouble: Dead, Since: since}},

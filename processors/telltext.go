@@ -88,7 +88,7 @@ func (t *Teller) headOf(trouble Trouble, words string, cases []Case) string {
 			continue
 		}
 		n++
-		if c.Destination != "" {
+		if c.Destination != "" && trouble != Quarantine {
 			by[c.Destination]++
 		}
 		if oldest.IsZero() || c.Since.Before(oldest) {
@@ -177,11 +177,15 @@ func (t *Teller) sms(n int, customers []*streams.Lead) string {
 func firstErrors(cases []Case) (list []string) {
 	seen := map[string]bool{}
 	for _, c := range cases {
-		if c.Err == "" || seen[c.Destination] || len(list) == 3 {
+		from := c.Destination
+		if c.Trouble == Quarantine {
+			from = ""
+		}
+		if c.Err == "" || seen[from] || len(list) == 3 {
 			continue
 		}
-		seen[c.Destination] = true
-		list = append(list, strings.TrimPrefix(c.Destination+": "+oneLine(c.Err, 150), ": "))
+		seen[from] = true
+		list = append(list, strings.TrimPrefix(from+": "+oneLine(c.Err, 150), ": "))
 	}
 	return list
 }

@@ -96,10 +96,10 @@ func DefaultRules() []Rule {
 		{
 			Name: "leads_late", When: "leads_late > 0", KeepFiringFor: time.Minute, Severity: Critical,
 			Texts: Texts{
-				"ru": {"Заявок не дошло вовремя: {{.Value}} ({{.Labels.destination}})", "Позвоните клиентам из CSV; заявки остаются в очереди.",
-					"{{.Labels.destination}}: опоздало {{.Value}}. Звоните по CSV"},
-				"en": {"{{.Value}} leads for {{.Labels.destination}} are late", "Call the customers listed in the CSV; the leads stay queued.",
-					"{{.Labels.destination}}: {{.Value}} leads late. Call those in the CSV"},
+				"ru": {"Заявок не дошло вовремя: {{.Value}}{{with .Labels.destination}} ({{.}}){{end}}", "Позвоните клиентам из CSV; заявки остаются в очереди.",
+					"Опоздало заявок: {{.Value}}{{with .Labels.destination}} ({{.}}){{end}}. Звоните по CSV"},
+				"en": {"Late leads: {{.Value}}{{with .Labels.destination}} ({{.}}){{end}}", "Call the customers listed in the CSV; the leads stay queued.",
+					"Late leads: {{.Value}}{{with .Labels.destination}} ({{.}}){{end}}. Call those in the CSV"},
 			},
 		},
 		{

@@ -19,6 +19,8 @@ const blindFor = 10 * time.Minute
 func (m *Monitor) evaluate(values []Value, now time.Time) {
 	series := map[string]map[string]Value{} // by name, by labels
 	for _, v := range values {
+		v.Labels = maps.Clone(v.Labels)
+		maps.DeleteFunc(v.Labels, func(_, value string) bool { return value == "" }) // an empty label is none
 		if series[v.Name] == nil {
 			series[v.Name] = map[string]Value{}
 		}

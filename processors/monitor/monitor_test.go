@@ -233,6 +233,35 @@ func TestEscalationAndAck(t *testing.T) {
 	}
 }
 
+func TestAckDoesNotCoverWhatComesLater(t *testing.T) {
+	o := newOffice(t, critical("breaker", "breaker_open"))
+	o.measure("breaker_open", 1, "destination", "crm")
+	o.pass(time.Minute)
+	if err := o.m.Ack(o.m.Alerts()[0].Fingerprint); err != nil {
+		t.Fatal(err)
+	}
+	o.measure("breaker_open", 1, "destination", "history")
+	o.want(10*time.Minute, "telegram: Тревога | breaker", "sms: Никто не ответил за 5 мин | breaker")
+}
+
+func TestOnlyAFiringCauseMutes(t *testing.T) {
+	cause := critical("breaker", "breaker_open", "queue")
+	cause.For = time.Hour
+	o := newOffice(t, queueRule(), cause)
+	o.measure("breaker_open", 1)
+	o.measure("queue_length", 60)
+	o.want(time.Minute, "telegram: Внимание | очередь  60")
+}
+
+func TestEmptyLabelsAreNone(t *testing.T) {
+	o := newOffice(t, queueRule())
+	o.measure("queue_length", 60, "queue", "intake", "destination", "")
+	o.pass(time.Minute)
+	if diff := cmp.Diff(map[string]string{"queue": "intake"}, o.m.Alerts()[0].Labels); diff != "" {
+		t.Errorf("labels (-want +got):\n%s", diff)
+	}
+}
+
 func TestEscalationWithoutAck(t *testing.T) {
 	o := newOffice(t, critical("redis", "redis_down"))
 	o.measure("redis_down", 1)
