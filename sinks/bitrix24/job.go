@@ -272,20 +272,6 @@ func (s *Sink) newCard(j *job) command {
 	return command{method: s.api.add, params: params}
 }
 
-// created reads the id out of an answer to a create: bare, {"id"}, {"item":{"id"}} or {"task":{"id"}}.
-func created(raw json.RawMessage) string {
-	if n := id(raw); n != "" {
-		return n
-	}
-	m := object(raw)
-	for _, k := range []string{"item", "task"} {
-		if inner := object(m[k]); inner != nil {
-			m = inner
-		}
-	}
-	return id(m["id"])
-}
-
 func noID(method string) streams.Verdict {
 	return streams.Verdict{Result: streams.Ambiguous, Fault: true, Err: fmt.Errorf("%s: the answer names no id", method)}
 }

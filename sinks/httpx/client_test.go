@@ -115,8 +115,10 @@ func TestDoFailures(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			o := Options{Secrets: []string{canary}}
-			if tc.timeout {
-				o.Timeout, o.DialTimeout = 300*time.Millisecond, 100*time.Millisecond
+			if tc.timeout && tc.sent {
+				o.Timeout = 700 * time.Millisecond
+			} else if tc.timeout {
+				o.DialTimeout = 100 * time.Millisecond
 			}
 			c := open(t, o)
 			a, err := c.Do(t.Context(), Request{
