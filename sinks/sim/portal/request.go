@@ -12,7 +12,10 @@ import (
 	"strings"
 )
 
-const maxBody = 16 << 20
+const (
+	maxBody  = 16 << 20
+	maxDepth = 100
+)
 
 // object is decoded input whose keys keep the order they came in, as in PHP: a batch runs its commands in that order.
 type object struct {
@@ -69,18 +72,21 @@ func plain(v any) any {
 	return v
 }
 
-// arguments reads the query and the body: JSON, or a form with PHP's brackets.
+// arguments reads the query and the body: JSON, or a form with PHP's brackets. With an error comes what was read.
 func arguments(r *http.Request) (*object, error) {
 	args := newObject()
 	if err := brackets(args, r.URL.RawQuery); err != nil {
-		return nil, err
+		return args, err
+	}
+	if r.Method == http.MethodGet {
+		return args, nil // PHP does not look at its body
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil {
-		return nil, fmt.Errorf("reading the body: %w", err)
+		return args, fmt.Errorf("reading the body: %w", err)
 	}
 	if len(body) > maxBody {
-		return nil, fmt.Errorf("body over %d bytes", maxBody)
+		return args, fmt.Errorf("body over %d bytes", maxBody)
 	}
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch {
@@ -96,7 +102,7 @@ func arguments(r *http.Request) (*object, error) {
 func readJSON(into *object, body []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.UseNumber()
-	v, err := decode(dec)
+	v, err := decode(dec, 0)
 	if err != nil {
 		return fmt.Errorf("reading JSON: %w", err)
 	}
@@ -111,7 +117,10 @@ func readJSON(into *object, body []byte) error {
 }
 
 // decode reads one JSON value, keeping the order of keys.
-func decode(dec *json.Decoder) (any, error) {
+func decode(dec *json.Decoder, depth int) (any, error) {
+	if depth > maxDepth {
+		return nil, fmt.Errorf("nested deeper than %d", maxDepth)
+	}
 	t, err := dec.Token()
 	if err != nil {
 		return nil, err
@@ -123,7 +132,7 @@ func decode(dec *json.Decoder) (any, error) {
 	if d == '[' {
 		list := []any{}
 		for dec.More() {
-			v, err := decode(dec)
+			v, err := decode(dec, depth+1)
 			if err != nil {
 				return nil, err
 			}
@@ -138,7 +147,7 @@ func decode(dec *json.Decoder) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		v, err := decode(dec)
+		v, err := decode(dec, depth+1)
 		if err != nil {
 			return nil, err
 		}
@@ -180,7 +189,9 @@ func put(o *object, name, value string) {
 		if !ok {
 			break
 		}
-		path = append(path, key)
+		if path = append(path, key); len(path) > maxDepth {
+			return // PHP drops what is nested too deep
+		}
 		if rest, ok = strings.CutPrefix(after, "["); !ok {
 			break
 		}

@@ -36,6 +36,7 @@ func TestErrors(t *testing.T) {
 		"to-do without deadline": {"crm.activity.todo.add", `{"ownerTypeId":1,"ownerId":1}`, 400, "100"},
 		"to-do, bad deadline":    {"crm.activity.todo.add", `{"ownerTypeId":1,"ownerId":1,"deadline":"soon"}`, 400, "WRONG_DATETIME_FORMAT"},
 		"unreadable JSON":        {"crm.item.add", `{"entityTypeId":`, 400, "INVALID_REQUEST"},
+		"unreadable query":       {"crm.item.add?%zz", `{}`, 400, "INVALID_REQUEST"},
 		"wrong secret":           {"../other/server.time", `{}`, 401, "NO_AUTH_FOUND"},
 		"no token":               {"../../server.time", `{}`, 401, "NO_AUTH_FOUND"},
 		"unknown token":          {"../../server.time", `{"auth":"who"}`, 401, "NO_AUTH_FOUND"},
@@ -49,11 +50,12 @@ func TestErrors(t *testing.T) {
 	p.call(t, "crm.item.add", `{"entityTypeId":1,"fields":{"sourceId":"WEB"}}`)
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			target, err := url.JoinPath(p.URL(), c.method)
+			path, query, _ := strings.Cut(c.method, "?")
+			target, err := url.JoinPath(p.URL(), path)
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := post(t, target, "application/json", c.body)
+			got := post(t, target+"?"+query, "application/json", c.body)
 			if got.Status != c.status || got.Error != c.code {
 				t.Errorf("got %d %q, want %d %q", got.Status, got.Error, c.status, c.code)
 			}
