@@ -46,7 +46,10 @@ func startEmbedded(t *testing.T, opt streams.EmbeddedOptions) *streams.Embedded 
 
 func TestEmbeddedRestarts(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
-	dir := filepath.Join(shortDir(t), "redis")
+	dir := shortDir(t)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	e := startEmbedded(t, streams.EmbeddedOptions{Dir: dir, MaxMemory: "64mb"})
 	var running sync.WaitGroup
 	running.Go(func() { _ = e.Run(ctx) })
