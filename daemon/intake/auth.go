@@ -135,11 +135,12 @@ func (sig *signature) decode(given string) ([]byte, bool) {
 	return raw, err == nil
 }
 
-// clientOf is the address that a request came from: the right-most one that no trusted proxy of ours has.
+// clientOf is the address that a request came from: the right-most one that no trusted proxy of ours has. Who comes by a
+// unix socket has no address, and was let in by the file system: a proxy, and trusted.
 func clientOf(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
 	addr := peer.Addr().Unmap()
-	if !within(trusted, addr) {
+	if addr.IsValid() && !within(trusted, addr) {
 		return addr
 	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")

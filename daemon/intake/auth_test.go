@@ -169,18 +169,19 @@ func TestClientOf(t *testing.T) {
 		forwarded []string
 		want      string
 	}{
-		"direct":                     {"192.0.2.1:5", nil, "192.0.2.1"},
-		"direct, lying":              {"192.0.2.1:5", []string{"198.51.100.7"}, "192.0.2.1"},
-		"by a proxy":                 {"127.0.0.1:5", []string{"198.51.100.7"}, "198.51.100.7"},
-		"by a proxy, lying":          {"127.0.0.1:5", []string{"203.0.113.9, 198.51.100.7"}, "198.51.100.7"},
-		"by two proxies":             {"127.0.0.1:5", []string{"203.0.113.9, 198.51.100.7, 10.1.1.1"}, "198.51.100.7"},
-		"two headers":                {"127.0.0.1:5", []string{"203.0.113.9", "198.51.100.7"}, "198.51.100.7"},
-		"only proxies":               {"127.0.0.1:5", []string{"10.0.0.2, 10.0.0.1"}, "10.0.0.2"},
-		"nonsense":                   {"127.0.0.1:5", []string{"198.51.100.7, unknown"}, "127.0.0.1"},
-		"proxy without a header":     {"127.0.0.1:5", nil, "127.0.0.1"},
-		"IPv6 and a mapped address":  {"127.0.0.1:5", []string{"2001:db8::1, ::ffff:10.0.0.1"}, "2001:db8::1"},
-		"mapped address of a proxy":  {"[::ffff:127.0.0.1]:5", []string{"198.51.100.7"}, "198.51.100.7"},
-		"a unix socket has no place": {"@", []string{"198.51.100.7"}, "invalid IP"},
+		"direct":                    {"192.0.2.1:5", nil, "192.0.2.1"},
+		"direct, lying":             {"192.0.2.1:5", []string{"198.51.100.7"}, "192.0.2.1"},
+		"by a proxy":                {"127.0.0.1:5", []string{"198.51.100.7"}, "198.51.100.7"},
+		"by a proxy, lying":         {"127.0.0.1:5", []string{"203.0.113.9, 198.51.100.7"}, "198.51.100.7"},
+		"by two proxies":            {"127.0.0.1:5", []string{"203.0.113.9, 198.51.100.7, 10.1.1.1"}, "198.51.100.7"},
+		"two headers":               {"127.0.0.1:5", []string{"203.0.113.9", "198.51.100.7"}, "198.51.100.7"},
+		"only proxies":              {"127.0.0.1:5", []string{"10.0.0.2, 10.0.0.1"}, "10.0.0.2"},
+		"nonsense":                  {"127.0.0.1:5", []string{"198.51.100.7, unknown"}, "127.0.0.1"},
+		"proxy without a header":    {"127.0.0.1:5", nil, "127.0.0.1"},
+		"IPv6 and a mapped address": {"127.0.0.1:5", []string{"2001:db8::1, ::ffff:10.0.0.1"}, "2001:db8::1"},
+		"mapped address of a proxy": {"[::ffff:127.0.0.1]:5", []string{"198.51.100.7"}, "198.51.100.7"},
+		"by a unix socket":          {"@", []string{"198.51.100.7"}, "198.51.100.7"},
+		"unix socket, no header":    {"@", nil, "invalid IP"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -225,6 +226,7 @@ func TestWidget(t *testing.T) {
 		"time is nonsense":       {"name=Olga&_filled=soon", nil, 200, 1, "", ""},
 		"clock runs ahead":       {"name=Olga&_filled=" + ago(-time.Hour), nil, 200, 1, "", ""},
 		"opened a minute ago":    {"name=Olga&_filled=" + ago(time.Minute), nil, 200, 1, "", ""},
+		"opened, in seconds":     {fmt.Sprintf("name=Olga&_filled=%d", now.Add(-time.Second).Unix()), nil, 200, 0, "too_fast", ""},
 		"opened a moment ago":    {"name=Olga&_filled=" + ago(time.Second), nil, 200, 0, "too_fast", ""},
 		"too fast":               {"name=Olga&_filled=300", nil, 200, 0, "too_fast", ""},
 		"a bot":                  {"name=Olga&company_fax=1", nil, 200, 0, "honeypot", ""},

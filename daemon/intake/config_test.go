@@ -2,6 +2,7 @@ package intake
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -62,8 +63,8 @@ func TestFaults(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("keys (-want +got):\n%s", diff)
 			}
-			if _, err := New(c, nothing{}, nil, discard); err == nil {
-				t.Error("New took it")
+			if _, err := New(c, nothing{}, nil, discard); err == nil || !strings.Contains(err.Error(), tt.want[0]+": ") {
+				t.Errorf("New says %v", err)
 			}
 		})
 	}

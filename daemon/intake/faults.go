@@ -18,7 +18,7 @@ type Fault struct {
 	Cure    string
 }
 
-func (f Fault) Error() string { return "intake." + f.Key + ": " + f.Problem + "; " + f.Cure }
+func (f Fault) Error() string { return f.Key + ": " + f.Problem + "; " + f.Cure }
 
 func faultsError(faults []Fault) error {
 	var all []error

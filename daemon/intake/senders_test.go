@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -180,6 +181,26 @@ func TestGzip(t *testing.T) {
 				t.Errorf("got %d %s", w.Code, w.Body)
 			}
 		})
+	}
+}
+
+// A bomb is inflated no further than the limit.
+func TestGzipBombCostsLittle(t *testing.T) {
+	var bomb bytes.Buffer
+	z := gzip.NewWriter(&bomb)
+	for range 64 {
+		_, _ = z.Write(make([]byte, 1<<20))
+	}
+	_ = z.Close()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := inflate(bomb.Bytes(), "gzip", 256<<10)
+	runtime.ReadMemStats(&after)
+	if asError(err).Code != "too_large" {
+		t.Errorf("got %v", err)
+	}
+	if spent := after.TotalAlloc - before.TotalAlloc; spent > 8<<20 {
+		t.Errorf("%d bytes for a limit of 256 KiB", spent)
 	}
 }
 

@@ -95,11 +95,10 @@ func tooFast(text string, least time.Duration, now time.Time) bool {
 	if err != nil || n < 0 {
 		return false
 	}
-	const year = 365 * 24 * time.Hour
 	switch ms := n.Milliseconds(); {
-	case n < year:
+	case ms < 1e9: // since the page was opened
 		return n < least
-	case ms < 1e11: // seconds
+	case ms < 1e11: // in seconds
 		n = now.Sub(time.Unix(ms, 0))
 	default:
 		n = now.Sub(time.UnixMilli(ms))
