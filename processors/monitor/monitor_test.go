@@ -31,6 +31,7 @@ type office struct {
 	set    Settings
 	file   string
 	beats  int
+	tries  int
 }
 
 type phone struct {
@@ -39,6 +40,7 @@ type phone struct {
 }
 
 func (p phone) Send(_ context.Context, m processors.Message) error {
+	p.o.tries++
 	if p.o.broken[p.name] {
 		return errors.New("no connection")
 	}
@@ -285,6 +287,9 @@ func TestNobodyTakesIt(t *testing.T) {
 	o.broken = map[string]bool{"telegram": true, "sms": true, "owner": true}
 	o.measure("queue_length", 60)
 	o.want(30 * time.Minute)
+	if o.tries > 3*12 { // 10 s, 20 s, … 5 min apart
+		t.Errorf("%d tries in half an hour", o.tries)
+	}
 	o.broken = nil
 	o.want(5*time.Minute, "telegram: Внимание | очередь  60")
 	o.broken = map[string]bool{"telegram": true}
@@ -368,8 +373,10 @@ func TestBlindness(t *testing.T) {
 	o.measure("queue_length", 60)
 	o.pass(time.Minute)
 	delete(o.values, "queue_length")
-	o.want(9 * time.Minute) // unmeasured is not over
-	o.want(6*time.Minute, "telegram: Прошло | Прошло: очередь  60 (длилось 11 мин)")
+	o.want(5 * time.Minute) // unmeasured is not over
+	o.restart()             // and counts anew
+	o.want(9 * time.Minute)
+	o.want(6*time.Minute, "telegram: Прошло | Прошло: очередь  60 (длилось 16 мин)")
 	o.values = nil
 	if err := o.m.Step(context.Background(), o.now); err == nil {
 		t.Error("a source that measures nothing passes for a healthy one")
