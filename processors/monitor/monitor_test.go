@@ -294,7 +294,11 @@ func TestNobodyTakesIt(t *testing.T) {
 	o.want(5*time.Minute, "telegram: Внимание | очередь  60")
 	o.broken = map[string]bool{"telegram": true}
 	o.measure("queue_length", 0)
+	o.tries = 0
 	o.want(10 * time.Minute)
+	if o.tries == 0 || o.tries > 7 {
+		t.Errorf("%d tries to tell the end in ten minutes", o.tries)
+	}
 	o.broken = nil
 	o.want(5*time.Minute, "telegram: Прошло | Прошло: очередь  60 (длилось 35 мин)")
 	o.want(time.Hour)
