@@ -3,14 +3,8 @@
 // by sinks.
 package main
 
-import (
-	"context"
-	"errors"
-	"os"
-)
+import "os"
 
 func main() {
 	os.Exit(execute(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
-
-func run(context.Context, *Config) error { return errors.ErrUnsupported }

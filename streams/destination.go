@@ -107,7 +107,8 @@ func (d *Destination) Admit(ctx context.Context, want int) (int, time.Duration) 
 	if wait := d.wait(); wait > 0 || want <= 0 {
 		return 0, max(wait, pollAgain)
 	}
-	calls := min(d.cfg.Concurrency-d.inFlight, d.rate.left()) // a call is one unit of the rate, whatever its batch
+	// A call is one unit of the rate, whatever its batch; wait has found room for one.
+	calls := min(d.cfg.Concurrency-d.inFlight, max(d.rate.left(), 1))
 	n := min(want, calls*d.cfg.Batch)
 	switch {
 	case d.breaker.IsHalfOpen():

@@ -62,7 +62,8 @@ func (l *limiter) wait() time.Duration {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return max(0, l.empty.Sub(l.clock())+l.interval()-time.Duration(l.rate.Burst)*l.interval())
+	filled := max(l.empty.Sub(l.clock()), 0) // a bucket that was never used is empty, not 292 years overdue
+	return max(0, filled+l.interval()-time.Duration(l.rate.Burst)*l.interval())
 }
 
 // take waits for units and takes them. A call never needs more than a full bucket: it would wait for ever.

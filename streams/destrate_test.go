@@ -50,8 +50,8 @@ func TestRateTakesBatchesWhole(t *testing.T) {
 	if err := d.Call(ctx, 48); err != nil {
 		t.Fatal(err)
 	}
-	if n := admitted(d, 100); n < 2 || n > 20 {
-		t.Errorf("%d entries with a bucket that has room for 2 calls", n)
+	if n := admitted(d, 1000); n != 100 {
+		t.Errorf("%d entries with a bucket that has room for 2 calls of 50", n)
 	}
 	if err := d.Call(ctx, 2); err != nil {
 		t.Fatal(err)
@@ -126,5 +126,13 @@ func TestRateOutlivesRedis(t *testing.T) {
 	defer s.Cont()
 	if err := d.Call(ctx, 1); err != nil {
 		t.Error("Redis hangs:", err)
+	}
+}
+
+// A bucket that nobody has used yet must let the first call through at once.
+func TestUnusedBucketAdmits(t *testing.T) {
+	d := streams.NewDestination(streams.DestinationConfig{Name: "crm", Batch: 50, Rate: streams.Rate{PerSecond: 2, Burst: 50}}, nil, "ls", time.Now)
+	if n, wait := d.Admit(context.Background(), 60); n != 60 || wait != 0 {
+		t.Errorf("Admit(60) is %d, %s; want all of them now: a call may carry 50", n, wait)
 	}
 }

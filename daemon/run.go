@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"leadstream/daemon/intake"
+	"leadstream/processors"
+	"leadstream/processors/monitor"
+	"leadstream/streams"
+	"leadstream/streams/journal"
+)
+
+// stopTime is how long calls in hand may take at a stop. What has not ended by then is taken up by the next start.
+const stopTime = 20 * time.Second
+
+// run is the daemon: a lead comes in through the doors, is kept in custody's journal, moves through the engine's
+// queues, is judged by triage and tagging, and delivered by the sinks; the monitor and the teller see to it that a
+// person hears of what does not go well. It returns when ctx ends and everything has stopped.
+func run(ctx context.Context, cfg *Config) error {
+	log := newLogger(cfg.Log)
+	redis.SetLogger(quiet{}) // our own lines say what happens to Redis
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return fmt.Errorf("data_dir: %w", err)
+	}
+	instance, err := identity(cfg)
+	if err != nil {
+		return err
+	}
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	custody := &streams.Custody{Instance: instance, Partitions: cfg.Partitions, Retention: cfg.Retention, Log: log}
+	if err := custody.Open(journalOptions(cfg, log)); err != nil {
+		return err
+	}
+	defer custody.Close()
+
+	clients, err := openRedis(cfg)
+	if err != nil {
+		return err
+	}
+	defer clients.Close()
+	destinations, err := openSinks(cfg, instance, clients, log)
+	if err != nil {
+		return err
+	}
+	workers, dedupe, err := judges(cfg, clients, custody, log)
+	if err != nil {
+		return err
+	}
+	for _, d := range destinations {
+		workers = append(workers, d.worker())
+		if err := d.guard.Register(reg); err != nil {
+			return err
+		}
+	}
+	if dedupe != nil {
+		custody.OnEnded(forget(dedupe, custody, log))
+	}
+	engine := &streams.Engine{Custody: custody, Clients: clients, Workers: workers, Boot: rand.Text(), Grace: stopTime,
+		Metrics: streams.NewMetrics(reg, workers), Log: log}
+	if err := gauges(reg, custody, engine); err != nil {
+		return err
+	}
+
+	shim, err := intake.New(cfg.Intake, taker{custody}, reg, log)
+	if err != nil {
+		return err
+	}
+	late := lateAfter(cfg)
+	by := people(destinations)
+	rows, err := manualRows(cfg, sinkEnv(cfg, "tell", instance, log))
+	if err != nil {
+		return err
+	}
+	teller := &processors.Teller{Ledger: untold{custody, late}, Rows: rows, People: inOrder(by, cfg.Tell.Sinks),
+		Language: cfg.Language, Zone: cfg.Zone(), Log: log}
+	alerts, err := monitor.New(cfg.Alerts, monitor.Options{Notifiers: by, Language: cfg.Language, Zone: cfg.Zone(), Log: log,
+		Source: &measure{custody: custody, engine: engine, destinations: destinations, gatherer: reg, lateAfter: late},
+		File:   filepath.Join(cfg.DataDir, "alerts.json")})
+	if err != nil {
+		return err
+	}
+	health := &Health{
+		Alive: []Probe{{Name: "ledger", Ask: func(context.Context) error { custody.Tally(); return nil }}},
+		Ready: []Probe{{Name: "journal", Ask: func(context.Context) error { return custody.Healthy() }}},
+		Notes: []Probe{{Name: "redis", Ask: func(context.Context) error { return redisState(engine) }}},
+	}
+	doors := &Doors{Config: cfg, Intake: shim, Health: health, Metrics: reg, Log: log,
+		Operator: &operator{cfg: cfg, custody: custody, engine: engine, destinations: destinations, started: time.Now(), late: late}}
+	if err := doors.Open(); err != nil {
+		return err
+	}
+
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return doors.Run(ctx) })
+	g.Go(func() error { return serveQueues(ctx, cfg, clients, engine, log) })
+	g.Go(func() error { return teller.Run(ctx) })
+	g.Go(func() error { return alerts.Run(ctx) })
+	g.Go(func() error { return tellSystemd(ctx, health.Check, log) })
+	log.Info().Str("instance", instance).Str("listen", doors.PublicAddr().String()).Str("version", version()).Msg("leadstream runs")
+	err = g.Wait()
+	log.Info().Msg("leadstream has stopped")
+	return err
+}
+
+// serveQueues runs the engine on the embedded Redis or on the user's own. Leads are taken meanwhile: the journal does
+// not wait for Redis. A Redis on which leads would be lost is refused; one that does not answer is waited for.
+func serveQueues(ctx context.Context, cfg *Config, clients *streams.Clients, engine *streams.Engine, log zerolog.Logger) error {
+	if cfg.Redis.URL == Embedded {
+		embedded, err := startEmbedded(ctx, cfg, log)
+		if err != nil {
+			return err
+		}
+		g, watched := errgroup.WithContext(ctx)
+		g.Go(func() error { return embedded.Run(watched) })
+		g.Go(func() error { return engine.Run(watched) })
+		return errors.Join(g.Wait(), embedded.Close())
+	}
+	for _, f := range streams.CheckRedis(ctx, clients.Write) {
+		if f.Fatal && f.Code != "unreachable" {
+			return usageError{fmt.Errorf("redis: %s; %s", f.Problem, f.Cure)}
+		}
+		log.Warn().Str("redis", f.Problem).Str("cure", f.Cure).Msg("Redis is not as it should be; the journal keeps the leads")
+	}
+	return engine.Run(ctx)
+}
+
+func startEmbedded(ctx context.Context, cfg *Config, log zerolog.Logger) (*streams.Embedded, error) {
+	return streams.StartEmbedded(ctx, streams.EmbeddedOptions{Dir: embeddedDir(cfg), MaxMemory: cfg.Redis.MaxMemory, Binary: cfg.Redis.Server, Log: log})
+}
+
+func embeddedDir(cfg *Config) string { return cfg.inData("redis") }
+
+func openRedis(cfg *Config) (*streams.Clients, error) {
+	url := cfg.Redis.URL
+	if url == Embedded {
+		var err error
+		if url, err = streams.EmbeddedURL(embeddedDir(cfg)); err != nil {
+			return nil, err
+		}
+	}
+	return streams.OpenRedis(streams.RedisOptions{URL: url, Readers: cfg.Partitions * (len(cfg.Sinks) + 2)})
+}
+
+func journalOptions(cfg *Config, log zerolog.Logger) journal.Options {
+	return journal.Options{Dir: cfg.inData("journal"), Log: log, OnFault: func(err error) {
+		log.Error().Err(err).Msg("journal")
+	}}
+}
+
+func redisState(engine *streams.Engine) error {
+	if d := engine.RedisDownFor(); d > 0 {
+		return fmt.Errorf("has not answered for %s; leads are kept in the journal", d.Round(time.Second))
+	}
+	return nil
+}
+
+// quiet drops go-redis's own lines: they come by the hundred while Redis is away.
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
