@@ -107,8 +107,9 @@ func (t *terminal) leadsCSV(leads []streams.Life) error {
 	return w.Error()
 }
 
-// formulaFree keeps a spreadsheet from running a stranger's text.
+// formulaFree keeps a spreadsheet from running a stranger's text, and a terminal too.
 func formulaFree(s string) string {
+	s = plain(s)
 	if t := strings.TrimLeft(s, " \u00a0"); t != "" && strings.ContainsRune("=+-@\t\r", rune(t[0])) {
 		return "'" + s
 	}

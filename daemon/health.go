@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -23,10 +24,9 @@ type Health struct {
 	Alive []Probe
 	Ready []Probe
 	Notes []Probe // told in /readyz, change nothing
-}
 
-// probeTime bounds one probe: systemd and load balancers ask every few seconds.
-const probeTime = 2 * time.Second
+	Within time.Duration // what one probe may take; 0 is 2 s: systemd and load balancers ask every few seconds
+}
 
 // Report is the body of /healthz and /readyz.
 type Report struct {
@@ -36,7 +36,7 @@ type Report struct {
 
 // Check is nil when the daemon is alive: what the watchdog asks.
 func (h *Health) Check(ctx context.Context) error {
-	if r := ask(ctx, h.Alive); !r.OK {
+	if r := h.ask(ctx, h.Alive); !r.OK {
 		for name, state := range r.Checks {
 			if state != "ok" {
 				return errors.New(name + ": " + state)
@@ -46,8 +46,8 @@ func (h *Health) Check(ctx context.Context) error {
 	return nil
 }
 
-func ask(ctx context.Context, probes []Probe) Report {
-	ctx, cancel := context.WithTimeout(ctx, probeTime)
+func (h *Health) ask(ctx context.Context, probes []Probe) Report {
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(h.Within, 2*time.Second))
 	defer cancel()
 	r := Report{OK: true, Checks: map[string]string{}}
 	var mu sync.Mutex
@@ -81,13 +81,13 @@ func within(ctx context.Context, do func(context.Context) error) error {
 
 // Live serves /healthz.
 func (h *Health) Live(w http.ResponseWriter, r *http.Request) {
-	answerReport(w, ask(r.Context(), h.Alive))
+	answerReport(w, h.ask(r.Context(), h.Alive))
 }
 
 // Readiness serves /readyz.
 func (h *Health) Readiness(w http.ResponseWriter, r *http.Request) {
-	report := ask(r.Context(), append(append([]Probe{}, h.Alive...), h.Ready...))
-	for name, state := range ask(r.Context(), h.Notes).Checks {
+	report := h.ask(r.Context(), append(append([]Probe{}, h.Alive...), h.Ready...))
+	for name, state := range h.ask(r.Context(), h.Notes).Checks {
 		report.Checks[name] = state
 	}
 	answerReport(w, report)

@@ -104,10 +104,10 @@ type sender struct {
 
 // all sends the rows. Its error is what kept it from going on; a row that is refused does not.
 func (s *sender) all(ctx context.Context, read func() (row, error)) error {
-	g, ctx := errgroup.WithContext(ctx)
+	g, going := errgroup.WithContext(ctx)
 	g.SetLimit(s.Workers)
 	var readErr error
-	for ctx.Err() == nil {
+	for going.Err() == nil {
 		r, err := read()
 		if err == io.EOF {
 			break
@@ -116,7 +116,7 @@ func (s *sender) all(ctx context.Context, read func() (row, error)) error {
 			readErr = fmt.Errorf("%s: %w", s.name, err)
 			break
 		}
-		g.Go(func() error { return s.one(ctx, r) })
+		g.Go(func() error { return s.one(going, r) })
 	}
 	return errors.Join(g.Wait(), readErr, context.Cause(ctx))
 }
