@@ -61,7 +61,7 @@ func TestFaults(t *testing.T) {
 			[]string{"line 4: log.level: the key is already set on line 3; keep one of them"}},
 		"tab": {"language: en\nlog:\n\tlevel: info\n", []string{"line 3: a tab in the indentation; indent with spaces"}},
 		"not yaml": {"language: en\nlog: [\n", []string{
-			"line 2: this is not YAML (did not find expected node content); look at this line and the one above: indentation, colons, quotes"}},
+			"line 2: this is not YAML (did not find expected node content); look at this line and its neighbours: indentation, colons, quotes"}},
 		"a list": {"- a\n", []string{"line 1: there are no keys; write `key: value` lines"}},
 		"bad duration": {"language: en\nretention: 7 days\n" + told,
 			[]string{"line 2: retention: must be a duration; write a number and its unit: 30s, 10m, 2h, 7d"}},

@@ -128,8 +128,8 @@ func (l *loader) parse(text []byte) *yaml.Node {
 		l.faults = append(l.faults, Fault{
 			Line:    line,
 			Problem: l.say("this is not YAML (%s)", "это не YAML (%s)", strings.TrimPrefix(err.Error(), m[0])),
-			Cure: l.say("look at this line and the one above: indentation, colons, quotes",
-				"посмотрите на эту строку и на предыдущую: отступы, двоеточия, кавычки"),
+			Cure: l.say("look at this line and its neighbours: indentation, colons, quotes",
+				"посмотрите на эту строку и соседние: отступы, двоеточия, кавычки"),
 		})
 		return nil
 	}
