@@ -94,6 +94,7 @@ type Quarantined struct {
 	At                          time.Time
 	Raw                         []byte
 	ID                          string
+	segment                     uint64 // of the journal
 }
 
 // Open opens the journal and reads the ledger from it. It comes before everything else.
@@ -339,12 +340,14 @@ func (c *Custody) Quarantine(q Quarantined) error {
 	if err != nil {
 		return fmt.Errorf("quarantine: %w", err)
 	}
-	if _, _, err := c.journal.Append(recQuarantine, b); err != nil {
+	pos, _, err := c.journal.Append(recQuarantine, b)
+	if err != nil {
 		return fmt.Errorf("quarantine: %w: %w", ErrRefused, err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.counts.Quarantined++
+	q.segment = pos.Segment
 	c.quarantined(q)
 	return nil
 }
@@ -434,6 +437,7 @@ func (c *Custody) replay(rec journal.Record) error {
 		if err := json.Unmarshal(rec.Payload, &q); err != nil {
 			return fmt.Errorf("quarantine: %w", err)
 		}
+		q.segment = rec.Pos.Segment
 		c.quarantined(q)
 	case recEpoch:
 		var n epochNote
@@ -490,7 +494,10 @@ func digest(parts ...string) (d [16]byte) {
 
 // lead reads a home lead back from the journal.
 func (c *Custody) lead(r *record) (*Lead, []byte, error) {
-	rec, err := c.journal.Read(r.pos)
+	c.mu.Lock()
+	pos := r.pos
+	c.mu.Unlock()
+	rec, err := c.journal.Read(pos)
 	if err != nil {
 		return nil, nil, fmt.Errorf("lead %s: %w", r.id, err)
 	}

@@ -33,7 +33,7 @@ func (r *runner) handle(ctx context.Context, batch []*Entry) []settled {
 	start := time.Now()
 	tried, fault := c.try(ctx)
 	if g := r.w.Guard; g != nil {
-		g.Finish(1, fault)
+		g.Finish(min(tried, 1), fault)
 	}
 	for i, e := range c.entries {
 		e.slot = i

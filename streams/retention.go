@@ -10,8 +10,10 @@ import (
 // tidy forgets what ended longer than the retention ago, and has the journal drop segments that nothing needs. Segments
 // go in order only, the oldest first: an event is never older than the lead it speaks of. A lead that stays open in a
 // segment past its time is written again into the newest one.
-func (c *Custody) tidy() error {
-	cutoff := c.Now().Add(-c.Retention)
+func (c *Custody) tidy() error { return c.tidyAt(time.Now().Add(-c.Retention)) }
+
+// tidyAt does so for segments last written before cutoff, by the disk's clock.
+func (c *Custody) tidyAt(cutoff time.Time) error {
 	segments := c.journal.Segments()
 	var keep uint64
 	c.mu.Lock()
@@ -22,8 +24,11 @@ func (c *Custody) tidy() error {
 		}
 		keep = s.Number + 1
 	}
+	for _, q := range c.unread { // nobody was told of it yet: its body is still needed
+		keep = min(keep, q.segment)
+	}
 	for _, r := range c.leads {
-		if r.pos.Segment < keep && r.home && !r.queued && (!r.state().Final() || r.state() == Dead) {
+		if r.pos.Segment < keep && r.home && (!r.state().Final() || r.state() == Dead) {
 			carry = append(carry, r)
 		}
 	}

@@ -1,0 +1,305 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"leadstream/streams/journal"
+)
+
+// clock is a time that a test sets.
+type clock struct {
+	mu sync.Mutex
+	t  time.Time
+}
+
+func (c *clock) now() time.Time { c.mu.Lock(); defer c.mu.Unlock(); return c.t }
+func (c *clock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t = c.t.Add(d)
+}
+
+func newCustody(t *testing.T, dir string, clk *clock) *Custody {
+	t.Helper()
+	c := &Custody{Instance: "one", Now: clk.now}
+	if err := c.Open(journal.Options{Dir: dir, Reserve: -1, SegmentSize: 64 << 10, MaxRecord: 16 << 10}); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func takeOne(t *testing.T, c *Custody, source, key, body string) (Receipt, *Lead) {
+	t.Helper()
+	l := &Lead{Source: source, Phone: "+79990000011", Message: body}
+	r, err := c.TakeAll(context.Background(), []Taken{{Lead: l, Key: key, Canonical: []byte(body), Raw: []byte(body)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r[0], l
+}
+
+func TestSameLeadByKey(t *testing.T) {
+	t.Parallel()
+	clk := &clock{t: time.Now()}
+	dir := t.TempDir()
+	c := newCustody(t, dir, clk)
+	first, _ := takeOne(t, c, "make", "k1", "a")
+	for _, after := range []time.Duration{0, time.Minute, 47 * time.Hour} {
+		clk.add(after)
+		if again, _ := takeOne(t, c, "make", "k1", "a"); !again.Duplicate || again.LeadID != first.LeadID {
+			t.Errorf("after %s: %+v, want a duplicate of %s", after, again, first.LeadID)
+		}
+	}
+	other, _ := takeOne(t, c, "make", "k1", "b")
+	if other.Duplicate || !other.Conflict || other.LeadID == first.LeadID {
+		t.Errorf("same key, other body: %+v, want a new lead and a conflict", other)
+	}
+	if r, _ := takeOne(t, c, "site", "k1", "a"); r.Duplicate || r.Conflict {
+		t.Errorf("another source's key: %+v, want a new lead", r)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c = newCustody(t, dir, clk)
+	defer c.Close()
+	if again, _ := takeOne(t, c, "make", "k1", "a"); !again.Duplicate || again.LeadID != first.LeadID {
+		t.Errorf("after a restart: %+v, want a duplicate", again)
+	}
+	if again, _ := takeOne(t, c, "make", "k1", "c"); !again.Conflict {
+		t.Errorf("after a restart, same key, other body: %+v, want a conflict", again)
+	}
+}
+
+func TestSameLeadByBody(t *testing.T) {
+	t.Parallel()
+	clk := &clock{t: time.Now()}
+	c := newCustody(t, t.TempDir(), clk)
+	defer c.Close()
+	first, _ := takeOne(t, c, "site", "", "a")
+	clk.add(9 * time.Minute)
+	if r, _ := takeOne(t, c, "site", "", "a"); !r.Duplicate || r.LeadID != first.LeadID {
+		t.Errorf("after 9 min: %+v, want a duplicate", r)
+	}
+	clk.add(2 * time.Minute)
+	second, l := takeOne(t, c, "site", "", "a")
+	if second.Duplicate || l.RepeatOf != first.LeadID {
+		t.Errorf("after 11 min: %+v repeat of %q, want a repeat of the first", second, l.RepeatOf)
+	}
+	clk.add(time.Minute)
+	if r, _ := takeOne(t, c, "site", "", "a"); !r.Duplicate || r.LeadID != second.LeadID {
+		t.Errorf("a minute after the repeat: %+v, want its duplicate", r)
+	}
+	clk.add(time.Hour)
+	third, l := takeOne(t, c, "site", "", "a")
+	if l.RepeatOf != first.LeadID {
+		t.Errorf("a repeat of a repeat points to %q, want the first", l.RepeatOf)
+	}
+	if err := c.note([]event{{Lead: third.LeadID, Kind: evRouted, Dests: []string{"crm"}}, {Lead: third.LeadID, Kind: evDead, Dest: "crm"}}); err != nil {
+		t.Fatal(err)
+	}
+	if r, l := takeOne(t, c, "site", "", "a"); r.Duplicate || l.RepeatOf != "" {
+		t.Errorf("after a dead lead: %+v repeat of %q, want a lead of its own", r, l.RepeatOf)
+	}
+	clk.add(49 * time.Hour)
+	if r, l := takeOne(t, c, "site", "", "a"); r.Duplicate || l.RepeatOf != "" {
+		t.Errorf("after two days: %+v repeat of %q, want a lead of its own", r, l.RepeatOf)
+	}
+}
+
+func TestTwinsAtOnce(t *testing.T) {
+	t.Parallel()
+	c := newCustody(t, t.TempDir(), &clock{t: time.Now()})
+	defer c.Close()
+	var mu sync.Mutex
+	ids, fresh := map[string]int{}, 0
+	var wg sync.WaitGroup
+	for i := range 60 {
+		key := ""
+		if i%2 == 0 {
+			key = "k"
+		}
+		wg.Go(func() {
+			r, _ := takeOne(t, c, "site", key, "a")
+			mu.Lock()
+			defer mu.Unlock()
+			ids[r.LeadID]++
+			if !r.Duplicate {
+				fresh++
+			}
+		})
+	}
+	wg.Wait()
+	if fresh != 2 || len(ids) != 2 {
+		t.Errorf("%d accepted as %d leads, want one with the key and one without", fresh, len(ids))
+	}
+}
+
+func TestTwinsInOneRequest(t *testing.T) {
+	t.Parallel()
+	c := newCustody(t, t.TempDir(), &clock{t: time.Now()})
+	defer c.Close()
+	var all []Taken
+	for range 3 {
+		all = append(all, Taken{Lead: &Lead{Source: "s"}, Canonical: []byte("x")})
+	}
+	rs, err := c.TakeAll(context.Background(), all)
+	if err != nil || rs[0].Duplicate || !rs[1].Duplicate || rs[2].LeadID != rs[0].LeadID {
+		t.Errorf("%+v %v", rs, err)
+	}
+}
+
+func TestRefusedLeadLeavesNoTrace(t *testing.T) {
+	t.Parallel()
+	c := newCustody(t, t.TempDir(), &clock{t: time.Now()})
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		_, err := c.TakeAll(context.Background(), []Taken{{Lead: &Lead{Source: "s"}, Key: "k", Canonical: []byte("x")}})
+		if !errors.Is(err, ErrRefused) {
+			t.Errorf("%v, want ErrRefused: the lead is nowhere", err)
+		}
+	}
+	if len(c.leads)+len(c.open)+len(c.keyed)+len(c.bodies) != 0 {
+		t.Error("a refused lead is remembered: its next try would be answered as a duplicate")
+	}
+}
+
+// TestLedgerSurvives: what the ledger knows after a restart is what it knew before, also with segments dropped and
+// open leads carried forward.
+func TestLedgerSurvives(t *testing.T) {
+	t.Parallel()
+	clk := &clock{t: time.Now()}
+	dir := t.TempDir()
+	c := newCustody(t, dir, clk)
+	var stays []string
+	for i := range 400 {
+		r, _ := takeOne(t, c, "site", fmt.Sprint("k", i), fmt.Sprint("body ", i))
+		id := r.LeadID
+		events := []event{{Lead: id, Kind: evRouted, Dests: []string{"crm", "csv"}}, {Lead: id, Kind: evIntent, Dest: "crm", At: clk.now()}}
+		switch i % 40 {
+		case 0: // open
+			stays = append(stays, id)
+		case 1: // one destination done, the other dead
+			events = append(events, event{Lead: id, Kind: evDelivered, Dest: "csv", Remote: "7", Attempts: 1, At: clk.now()},
+				event{Lead: id, Kind: evDead, Dest: "crm", Reason: "no", Attempts: 5, Tries: []Try{{Err: "no"}}, At: clk.now()},
+				event{Lead: id, Kind: evTold, Dest: "crm"})
+			stays = append(stays, id)
+		case 2: // held
+			events = append(events, event{Lead: id, Kind: evHeld, Dest: "crm", At: clk.now()}, event{Lead: id, Kind: evDelivered, Dest: "csv", At: clk.now()})
+			stays = append(stays, id)
+		default:
+			for _, d := range []string{"crm", "csv"} {
+				events = append(events, event{Lead: id, Kind: evDelivered, Dest: d, Remote: fmt.Sprint(i), Attempts: 1, At: clk.now()})
+			}
+		}
+		if err := c.note(events); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := map[string]Life{}
+	for _, l := range c.Lives(Query{Limit: 1000}) {
+		want[l.ID] = l
+	}
+	before := len(c.journal.Segments())
+	clk.add(8 * 24 * time.Hour)
+	takeOne(t, c, "site", "newest", "newest")
+	for range 2 { // twice: what was carried is carried no more
+		if err := c.tidyAt(time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after := len(c.journal.Segments()); after >= before {
+		t.Errorf("%d segments after tidying, %d before", after, before)
+	}
+	for range 2 {
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		c = newCustody(t, dir, clk)
+		for _, id := range stays {
+			got, ok := c.Life(id)
+			w := want[id]
+			w.ReceivedAt, got.ReceivedAt = time.Time{}, time.Time{}
+			if diff := cmp.Diff(w, got); !ok || diff != "" {
+				t.Errorf("lead %s after a restart: %v %s", id, ok, diff)
+			}
+			if _, ok := c.Lead(id); !ok {
+				t.Errorf("lead %s cannot be read back", id)
+			}
+		}
+		if open := c.Tally().Open; open != len(stays)/3+1 {
+			t.Errorf("%d leads open, want %d", open, len(stays)/3+1)
+		}
+		for _, u := range c.Untold(clk.now(), func(string) time.Duration { return time.Hour }) {
+			if u.State == Dead {
+				t.Errorf("dead lead %s would be told again", u.LeadID)
+			}
+		}
+	}
+	c.Close()
+}
+
+func TestLateIsToldOnce(t *testing.T) {
+	t.Parallel()
+	clk := &clock{t: time.Now()}
+	dir := t.TempDir()
+	c := newCustody(t, dir, clk)
+	r, _ := takeOne(t, c, "site", "", "a")
+	late := func(string) time.Duration { return 10 * time.Minute }
+	if u := c.Untold(clk.now(), late); len(u) != 0 {
+		t.Errorf("late at once: %+v", u)
+	}
+	clk.add(11 * time.Minute)
+	u := c.Untold(clk.now(), late)
+	if len(u) != 1 || u[0].LeadID != r.LeadID || u[0].State != InFlight || u[0].Lead.Phone == "" {
+		t.Fatalf("after 11 min: %+v", u)
+	}
+	if err := c.Told(u); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	c = newCustody(t, dir, clk)
+	defer c.Close()
+	if u := c.Untold(clk.now(), late); len(u) != 0 {
+		t.Errorf("told twice: %+v", u)
+	}
+	if err := c.note([]event{{Lead: r.LeadID, Kind: evRouted, Dests: []string{"crm"}}, {Lead: r.LeadID, Kind: evDead, Dest: "crm"}}); err != nil {
+		t.Fatal(err)
+	}
+	if u := c.Untold(clk.now(), late); len(u) != 1 || u[0].State != Dead {
+		t.Errorf("a late lead that dies is told of again: %+v", u)
+	}
+}
+
+func TestQuarantineIsToldOnce(t *testing.T) {
+	t.Parallel()
+	clk := &clock{t: time.Now()}
+	dir := t.TempDir()
+	c := newCustody(t, dir, clk)
+	if err := c.Quarantine(Quarantined{Source: "make", Reason: "bad JSON", Raw: []byte("{")}); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	c = newCustody(t, dir, clk)
+	q := c.UntoldQuarantine()
+	if len(q) != 1 || q[0].Source != "make" {
+		t.Fatalf("after a restart: %+v", q)
+	}
+	if err := c.ToldQuarantine([]string{q[0].ID}); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	c = newCustody(t, dir, clk)
+	defer c.Close()
+	if q := c.UntoldQuarantine(); len(q) != 0 {
+		t.Errorf("told twice: %+v", q)
+	}
+}
