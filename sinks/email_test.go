@@ -127,6 +127,7 @@ func (s *mailServer) start(t *testing.T, config *tls.Config, implicit bool) {
 			close(s.hang)
 		}
 		_ = server.Close()
+		_ = listener.Close() // Close does not know of it when Serve has not begun yet
 		serving.Wait()
 	})
 }
