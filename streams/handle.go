@@ -81,6 +81,9 @@ func (c *call) try(ctx context.Context) (tried int, fault bool) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.w.timeout())
 	defer cancel()
+	if r.w.Guard != nil {
+		ctx = withTurns(ctx, r.w.Guard)
+	}
 	for i, v := range r.ask(ctx, ask) {
 		c.verdicts[at[i]] = v
 		fault = fault || v.Fault

@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
+
+	"leadstream/streams"
 )
 
 // Options of a Client. The zero value is usable: 30 s a call, public addresses only.
@@ -174,6 +176,9 @@ func passing(ctx context.Context, resp *http.Response, err error) (bool, error) 
 // Status may come with an error: the body broke off. Any status is an answer, not an error.
 func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
 	outer := ctx
+	if err := streams.Turn(ctx); err != nil {
+		return Answer{}, c.failure(outer, ctx, r, false, err)
+	}
 	ctx, cancel := context.WithTimeout(ctx, or(r.Timeout, c.opts.Timeout)) // covers a trickled body too
 	defer cancel()
 	var sent atomic.Bool
