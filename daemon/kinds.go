@@ -3,6 +3,7 @@ package main
 import (
 	"leadstream/sinks"
 	"leadstream/sinks/bitrix24"
+	"leadstream/sinks/sms"
 	"leadstream/streams"
 )
 
@@ -10,7 +11,13 @@ import (
 var kinds = map[string]sinks.Kind{
 	"bitrix24": bitrix24.Kind,
 	"csv":      sinks.CSV,
+	"email":    sinks.Email,
+	"kannel":   sms.Kannel,
+	"sms_http": sms.Template,
+	"smsc":     sms.SMSC,
+	"smsru":    sms.SMSRu,
 	"telegram": sinks.Telegram,
+	"twilio":   sms.Twilio,
 	"webhook":  sinks.Webhook,
 }
 

@@ -108,11 +108,14 @@ func readSecret(path string) (string, error) {
 }
 
 // secretKey finds the keys whose values are secrets by their names.
-var secretKey = regexp.MustCompile(`(^|[._])(token|password|secret|api_key|keys?|webhook)(\[\d+\])?$`)
+var secretKey = regexp.MustCompile(`(^|[._])(tokens?|passwords?|secrets?|api_key|api_id|keys?)(\[\d+\])?$`)
+
+// secretURL finds the addresses that hold a secret: Bitrix24's webhooks, and those with a password.
+var secretURL = regexp.MustCompile(`/rest/\d+/[^/]+|://[^/@]*:[^/@]+@`)
 
 // inlineSecret warns of a secret that stands in the open in a file which others may read.
 func (l *loader) inlineSecret(n *yaml.Node, path string) {
-	if l.mode&0o077 == 0 || n.Value == "" || n.Tag == "!!null" || !secretKey.MatchString(path) {
+	if l.mode&0o077 == 0 || n.Value == "" || n.Tag == "!!null" || !secretKey.MatchString(path) && !secretURL.MatchString(n.Value) {
 		return
 	}
 	if strings.HasPrefix(n.Value, "sha256:") {
