@@ -1,12 +1,14 @@
 package sinks
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"leadstream/streams"
 )
@@ -58,5 +60,28 @@ func TestCSVDiskFull(t *testing.T) {
 	}
 	if v := csvVerdict(syscall.ENOSPC); v.Code != "disk full" || errors.Is(v.Err, ErrUnsettled) {
 		t.Errorf("a full disk is not named: %v", v.Code)
+	}
+}
+
+// While another program holds the file, nothing is written, and the wait ends with ctx.
+func TestCSVLocked(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "leads.csv")
+	f, err := NewCSVFile(CSVSettings{Path: path, Separator: ",", Columns: []string{"id"}}, Env{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := lockedFile(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	v := csvVerdict(f.Append(ctx, Row{Lead: &streams.Lead{ID: "a"}}))
+	if v.Result != streams.Retry || v.Code != "locked" {
+		t.Errorf("got result %d, code %q (%v)", v.Result, v.Code, v.Err)
+	}
+	if info, err := other.Stat(); err != nil || info.Size() != 0 {
+		t.Errorf("written beside the lock: %v", err)
 	}
 }
