@@ -72,6 +72,7 @@ type Custody struct {
 	counts  Counts
 	clashes map[string]uint64      // conflicting keys, by source
 	unread  map[string]Quarantined // quarantined requests that no person was told of
+	trouble map[string]*record     // home leads that are dead or held somewhere, of which no person was told
 }
 
 // Counts are totals since the start, for metrics and alerts.
@@ -101,7 +102,7 @@ type Quarantined struct {
 func (c *Custody) Open(o journal.Options) error {
 	c.leads, c.open = map[string]*record{}, map[string]*record{}
 	c.bodies, c.keyed, c.epochs = map[[16]byte]*record{}, map[[16]byte]*record{}, map[int]epochNote{}
-	c.clashes, c.unread = map[string]uint64{}, map[string]Quarantined{}
+	c.clashes, c.unread, c.trouble = map[string]uint64{}, map[string]Quarantined{}, map[string]*record{}
 	c.Partitions = max(c.Partitions, 1)
 	c.Retention = max(c.Retention, sameEnquiry)
 	if c.Now == nil {
@@ -237,6 +238,7 @@ func (c *Custody) index(r *record) {
 func (c *Custody) unindex(r *record) {
 	delete(c.leads, r.id)
 	delete(c.open, r.id)
+	delete(c.trouble, r.id)
 	if c.keyed[r.key] == r {
 		delete(c.keyed, r.key)
 	}
@@ -397,6 +399,11 @@ func (c *Custody) applyAll(events []event) {
 			delete(c.open, r.id)
 		} else if r.home {
 			c.open[r.id] = r
+		}
+		if r.home && r.troubled() {
+			c.trouble[r.id] = r
+		} else {
+			delete(c.trouble, r.id)
 		}
 		if was != now && (now == Dead || now == Dropped || now == Erased) {
 			ended = append(ended, r.id)

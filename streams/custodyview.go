@@ -185,18 +185,19 @@ func (c *Custody) Untold(now time.Time, lateAfter func(dest string) time.Duratio
 		u.LeadID = r.id
 		list, rows = append(list, u), append(rows, r)
 	}
-	for _, r := range c.leads {
-		if !r.home || r.whole == Erased {
-			continue
-		}
+	for _, r := range c.trouble {
 		if r.whole == Dead && !r.toldWhole {
 			add(r, Untold{State: Dead, Since: r.accepted, Error: r.reason})
 		}
-		late := r.whole == "" && !r.routed && now.Sub(r.accepted) > lateAfter("")
 		for _, d := range r.dests {
 			if (d.state == Dead || d.state == Held) && !d.told {
 				add(r, Untold{Destination: d.name, State: d.state, Since: d.at, Attempts: d.attempts, Error: d.reason})
 			}
+		}
+	}
+	for _, r := range c.open {
+		late := !r.routed && now.Sub(r.accepted) > lateAfter("")
+		for _, d := range r.dests {
 			late = late || d.state == InFlight && now.Sub(r.accepted) > lateAfter(d.name)
 		}
 		if late && !r.toldLate {

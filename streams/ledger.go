@@ -72,6 +72,13 @@ func (r *record) state() State {
 	return Dropped
 }
 
+// troubled says that the lead is dead or held, as a whole or somewhere, and no person was told.
+func (r *record) troubled() bool {
+	return r.whole == Dead && !r.toldWhole || r.whole != Erased && slices.ContainsFunc(r.dests, func(d stop) bool {
+		return (d.state == Dead || d.state == Held) && !d.told
+	})
+}
+
 // lacking names the destinations that a routed lead has not ended at yet.
 func (r *record) lacking() []string {
 	var names []string
