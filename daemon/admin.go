@@ -18,6 +18,7 @@ import (
 // everything that it can.
 type AdminAPI struct {
 	Operator Operator
+	Language lang
 	Log      zerolog.Logger
 }
 
@@ -40,9 +41,9 @@ func (a *AdminAPI) Handler() http.Handler {
 }
 
 // errAsk is a request that makes no sense.
-type errAsk struct{ field, problem string }
+type errAsk struct{ field, en, ru string }
 
-func (e errAsk) Error() string { return e.field + ": " + e.problem }
+func (e errAsk) Error() string { return e.field + ": " + e.en }
 
 // answer writes what do gives as JSON, or its error in the shape of all our errors.
 func (a *AdminAPI) answer(do func(*http.Request) (any, error)) http.HandlerFunc {
@@ -56,7 +57,7 @@ func (a *AdminAPI) answer(do func(*http.Request) (any, error)) http.HandlerFunc 
 		var ask errAsk
 		switch {
 		case errors.As(err, &ask):
-			writeError(w, http.StatusBadRequest, "bad_request", ask.problem, ask.field)
+			writeError(w, http.StatusBadRequest, "bad_request", a.Language.say(ask.en, ask.ru), ask.field)
 		case errors.Is(err, ErrNotFound):
 			writeError(w, http.StatusNotFound, "not_found", err.Error(), "")
 		default:
@@ -148,7 +149,7 @@ func (a *AdminAPI) drop(r *http.Request) (any, error) {
 		return nil, err
 	}
 	if s.Reason == "" {
-		return nil, errAsk{"reason", "say why they are dropped"}
+		return nil, errAsk{"reason", "say why they are dropped", "скажите, почему они закрываются"}
 	}
 	n, err := a.Operator.DropDead(r.Context(), q, s.Reason)
 	a.Log.Info().Int("count", n).Err(err).Msg("dead letters dropped by an operator")
@@ -166,7 +167,7 @@ func selection(r *http.Request) (Selection, DeadQuery, error) {
 	}
 	q.IDs = append(q.IDs, s.IDs...)
 	if q.all() && !s.All {
-		return s, q, errAsk{"ids", "name ids or a filter, or say all"}
+		return s, q, errAsk{"ids", "name ids or a filter, or say all", "назовите номера или отбор, либо скажите all"}
 	}
 	return s, q, nil
 }
@@ -186,7 +187,7 @@ func (a *AdminAPI) pause(r *http.Request) (any, error) {
 	if p.For != "" {
 		var err error
 		if d, err = parseDuration(p.For); err != nil || d <= 0 {
-			return nil, errAsk{"for", "must be a duration, like 30m or 2h"}
+			return nil, errAsk{"for", "must be a duration, like 30m or 2h", "должна быть длительность, например 30m или 2h"}
 		}
 	}
 	name := r.PathValue("name")
@@ -206,7 +207,7 @@ func readBody(r *http.Request, to any) error {
 	d := json.NewDecoder(r.Body)
 	d.DisallowUnknownFields()
 	if err := d.Decode(to); err != nil {
-		return errAsk{"body", "is not the JSON that this needs: " + err.Error()}
+		return errAsk{"body", "is not the JSON that this needs: " + err.Error(), "не тот JSON, который нужен: " + err.Error()}
 	}
 	return nil
 }
@@ -220,7 +221,8 @@ func (v values) state(s streams.State) error {
 	if s == "" || slices.Contains(states, s) {
 		return nil
 	}
-	return errAsk{"state", "must be in_flight, held, delivered, merged, dropped, dead or erased"}
+	return errAsk{"state", "must be in_flight, held, delivered, merged, dropped, dead or erased",
+		"должно быть in_flight, held, delivered, merged, dropped, dead или erased"}
 }
 
 var states = []streams.State{streams.InFlight, streams.Held, streams.Delivered, streams.Merged, streams.Dropped, streams.Dead, streams.Erased}
@@ -242,7 +244,8 @@ func parseMoment(name, s string, to *time.Time) error {
 	}
 	t, err := time.ParseInLocation(time.DateOnly, s, time.Local)
 	if err != nil {
-		return errAsk{name, "must be a time like 2026-01-31T09:00:00Z, a date, or a duration before now like 24h"}
+		return errAsk{name, "must be a time like 2026-01-31T09:00:00Z, a date, or a duration before now like 24h",
+			"должно быть время вида 2026-01-31T09:00:00Z, дата или длительность до сих пор, например 24h"}
 	}
 	*to = t
 	return nil
@@ -261,7 +264,7 @@ func (v values) limit(to *int) error {
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 || n > maxLimit {
-		return errAsk{"limit", "must be 1 to " + strconv.Itoa(maxLimit)}
+		return errAsk{"limit", "must be 1 to " + strconv.Itoa(maxLimit), "должно быть от 1 до " + strconv.Itoa(maxLimit)}
 	}
 	*to = n
 	return nil

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -120,8 +121,9 @@ func (ch chosen) selection(t *terminal, reason string) (Selection, error) {
 		name, text string
 		to         *time.Time
 	}{{"since", ch.Since, &f.Since}, {"until", ch.Until, &f.Until}} {
-		if err := parseMoment(m.name, m.text, m.to); err != nil {
-			return s, usageError{err}
+		var ask errAsk
+		if err := parseMoment(m.name, m.text, m.to); errors.As(err, &ask) {
+			return s, usageError{errors.New(m.name + ": " + t.say(ask.en, ask.ru))}
 		}
 	}
 	if !f.all() {

@@ -29,7 +29,7 @@ type row struct {
 const maxRow = 1 << 20
 
 // readRows tells CSV from JSON lines by the first character, and answers a reader of rows; it ends with io.EOF.
-func readRows(name string, in io.Reader) (func() (row, error), error) {
+func readRows(l lang, name string, in io.Reader) (func() (row, error), error) {
 	b := bufio.NewReaderSize(in, 64<<10)
 	if bom, _ := b.Peek(3); bytes.Equal(bom, []byte("\ufeff")) {
 		_, _ = b.Discard(3)
@@ -41,16 +41,16 @@ func readRows(name string, in io.Reader) (func() (row, error), error) {
 	head := bytes.TrimLeft(start, " \t\r\n")
 	switch {
 	case len(head) == 0:
-		return nil, errors.New("there is nothing in it")
+		return nil, errors.New(l.say("there is nothing in it", "он пуст"))
 	case head[0] == '[':
-		return nil, errors.New("this is one JSON array; write one object a line")
+		return nil, errors.New(l.say("this is one JSON array; write one object a line", "это один массив JSON; пишите по объекту в строке"))
 	case head[0] == '{':
-		return jsonRows(filepath.Base(name), b), nil
+		return jsonRows(l, filepath.Base(name), b), nil
 	}
 	return csvRows(filepath.Base(name), b, start)
 }
 
-func jsonRows(name string, in *bufio.Reader) func() (row, error) {
+func jsonRows(l lang, name string, in *bufio.Reader) func() (row, error) {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, maxRow)
 	n := 0
@@ -63,7 +63,7 @@ func jsonRows(name string, in *bufio.Reader) func() (row, error) {
 			}
 			r := row{number: n, body: bytes.Clone(line)}
 			if !json.Valid(line) {
-				r.fault = "this line is not JSON"
+				r.fault = l.say("this line is not JSON", "эта строка не JSON")
 			}
 			r.key = rowKey(name, r)
 			return r, nil

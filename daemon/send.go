@@ -61,7 +61,7 @@ func (cmd sendCmd) Run(t *terminal) error {
 	}
 	defer in.Close()
 	bar := t.progress(size)
-	read, err := readRows(name, io.TeeReader(in, bar))
+	read, err := readRows(t.lang, name, io.TeeReader(in, bar))
 	if err != nil {
 		return usageError{fmt.Errorf("%s: %w", name, err)}
 	}
