@@ -75,6 +75,8 @@ type rig struct {
 
 type rigOptions struct {
 	dir, instance string
+	partitions    int
+	url           string // of Redis; empty: the server's socket
 	policy        streams.Policy
 	tagging       streams.Handler
 	tune          func(*streams.Worker)
@@ -91,14 +93,17 @@ func newRig(t *testing.T, r *streamstest.Server, o rigOptions) *rig {
 	if o.policy.Attempts == 0 {
 		o.policy = streams.Policy{Attempts: 5, Base: 30 * time.Millisecond, Factor: 1.5, Max: 300 * time.Millisecond}
 	}
+	if o.url == "" {
+		o.url = "unix://" + r.Addr
+	}
 	g := &rig{t: t, redis: r, dir: o.dir, crm: &crm{}}
 	log := zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel)
-	g.custody = &streams.Custody{Instance: o.instance, Log: log}
+	g.custody = &streams.Custody{Instance: o.instance, Partitions: o.partitions, Log: log}
 	if err := g.custody.Open(journal.Options{Dir: o.dir, Reserve: -1, SegmentSize: 2 << 20}); err != nil {
 		t.Fatal(err)
 	}
 	var err error
-	if g.clients, err = streams.OpenRedis(streams.RedisOptions{URL: "unix://" + r.Addr, Timeout: time.Second}); err != nil {
+	if g.clients, err = streams.OpenRedis(streams.RedisOptions{URL: o.url, Timeout: time.Second, Readers: 20}); err != nil {
 		t.Fatal(err)
 	}
 	pass := streams.HandlerFunc(func(_ context.Context, batch []*streams.Entry) []streams.Verdict {
