@@ -1,12 +1,16 @@
 package streams
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // backlog holds the leads of one partition that Redis has not confirmed, in the order in which they were accepted.
 // Their bytes are kept up to a limit; the others are read back from the journal when their turn comes.
 type backlog struct {
 	mu    sync.Mutex
 	list  []pending
+	out   int // of its front, with the forwarder now
 	bytes int
 	wake  chan struct{} // has one token when there is something to do
 }
@@ -25,7 +29,13 @@ const backlogBytes = 32 << 20
 
 func newBacklog() *backlog { return &backlog{wake: make(chan struct{}, 1)} }
 
-func (b *backlog) push(ps ...pending) {
+// push adds leads at the end.
+func (b *backlog) push(ps ...pending) { b.add(false, ps) }
+
+// merge adds leads that were accepted before others which wait already, each at its place.
+func (b *backlog) merge(ps []pending) { b.add(true, ps) }
+
+func (b *backlog) add(sorted bool, ps []pending) {
 	b.mu.Lock()
 	for _, p := range ps {
 		if b.bytes+len(p.line) > backlogBytes {
@@ -33,6 +43,9 @@ func (b *backlog) push(ps ...pending) {
 		}
 		b.bytes += len(p.line)
 		b.list = append(b.list, p)
+	}
+	if sorted {
+		slices.SortStableFunc(b.list[b.out:], func(x, y pending) int { return x.record.compare(y.record) })
 	}
 	b.mu.Unlock()
 	select {
@@ -45,7 +58,8 @@ func (b *backlog) push(ps ...pending) {
 func (b *backlog) head(n int) []pending {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return append([]pending(nil), b.list[:min(n, len(b.list))]...)
+	b.out = min(n, len(b.list))
+	return slices.Clone(b.list[:b.out])
 }
 
 func (b *backlog) done(n int) {
@@ -55,7 +69,7 @@ func (b *backlog) done(n int) {
 		b.bytes -= len(b.list[i].line)
 		b.list[i] = pending{}
 	}
-	b.list = b.list[n:]
+	b.list, b.out = b.list[n:], 0
 	if len(b.list) == 0 {
 		b.list = nil
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -118,6 +119,14 @@ func decodeEntry(queue, id string, values map[string]any) *Entry {
 		e.Lead.ID, e.Lead.Home = "", ""
 	}
 	return e
+}
+
+// lacking are the destinations that a lead driven again has not ended at.
+func (e *Entry) lacking() []string {
+	if e.only == "" || destinationOf(e.Queue) != "" {
+		return nil
+	}
+	return strings.Split(e.only, ",")
 }
 
 // noEpoch is the epoch of an entry that a program added.

@@ -219,8 +219,13 @@ func (c *call) decide(ctx context.Context, i int) {
 	case Done:
 		c.finish(i, v)
 	case Drop:
-		c.event(e, event{Kind: evDropped, Reason: v.Reason})
 		c.outs[i] = outcome{entry: e}
+		for _, dest := range e.lacking() { // driven again: what it has reached already stays
+			c.event(e, event{Kind: evDropped, Dest: dest, Reason: v.Reason})
+		}
+		if e.only == "" {
+			c.event(e, event{Kind: evDropped, Reason: v.Reason})
+		}
 	case Wait:
 		c.unsent(e)
 		c.park(i, max(v.After, 100*time.Millisecond))
@@ -310,18 +315,21 @@ func (c *call) finish(i int, v Verdict) {
 		c.r.p.Metrics.delivered(dest, e, c.now())
 		return
 	}
-	if len(v.Followers) == 0 {
+	if len(v.Followers) == 0 && e.only == "" {
 		c.event(e, event{Kind: evDropped, Reason: "no destination"})
 		return
 	}
+	lacking := e.lacking()
 	var dests []string
 	for _, f := range v.Followers {
 		dest := destinationOf(f.Queue)
 		if dest != "" {
 			dests = append(dests, dest)
-			if e.only != "" && !slices.Contains(strings.Split(e.only, ","), dest) {
+			if e.only != "" && !slices.Contains(lacking, dest) {
 				continue
 			}
+		} else {
+			lacking = nil // not routed yet
 		}
 		n, err := c.r.p.follower(f, e)
 		if err != nil {
@@ -334,6 +342,22 @@ func (c *call) finish(i int, v Verdict) {
 	if len(dests) > 0 {
 		c.event(e, event{Kind: evRouted, Dests: dests, RepeatOf: v.Followers[0].Lead.RepeatOf})
 	}
+	for _, dest := range lacking {
+		if !slices.Contains(dests, dest) {
+			c.unroutable(i, dest)
+		}
+	}
+}
+
+// unroutable ends a lead that is driven again at a destination that it is not routed to any more: the sink was taken out
+// of the configuration, or the rules were changed. A person decides.
+func (c *call) unroutable(i int, dest string) {
+	e := c.entries[i]
+	why := Try{At: c.now().UTC(), Err: "the lead was on its way to this destination, and is not routed to it any more"}
+	letter := *e
+	letter.meta.Tries = []Try{why}
+	c.event(e, event{Kind: evDead, Dest: dest, Reason: why.Err, Tries: letter.meta.Tries})
+	c.outs[i].next = append(c.outs[i].next, c.r.p.deadLetter(&letter, Destined(dest), Dead, c.now()))
 }
 
 // follower is a lead's entry for a further queue.
@@ -401,7 +425,7 @@ func (c *call) keepOrder() {
 // event adds a fact about the entry's lead, for our ledger.
 func (c *call) event(e *Entry, ev event) {
 	ev.Lead, ev.At = e.Lead.ID, c.now().UTC()
-	if ev.Kind != evRouted {
+	if ev.Kind != evRouted && ev.Dest == "" {
 		ev.Dest = c.r.w.destination()
 	}
 	if ev.RepeatOf == "" {

@@ -1,9 +1,9 @@
 package streams
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -67,12 +67,7 @@ func (c *Custody) redriveLost(ids []string) {
 
 // push queues records for the forwarder, as like says. The caller holds mu.
 func (c *Custody) push(rows []*record, like pending) {
-	slices.SortFunc(rows, func(a, b *record) int {
-		if a.pos.Segment != b.pos.Segment {
-			return int(int64(a.pos.Segment) - int64(b.pos.Segment))
-		}
-		return int(a.pos.Offset - b.pos.Offset)
-	})
+	again := make([][]pending, c.Partitions)
 	for _, r := range rows {
 		p := like
 		p.record = r
@@ -80,8 +75,16 @@ func (c *Custody) push(rows []*record, like pending) {
 			p.only = strings.Join(r.lacking(), ",")
 		}
 		r.queued = true
-		c.forward[r.partition].push(p)
+		again[r.partition] = append(again[r.partition], p)
 	}
+	for n, ps := range again {
+		c.forward[n].merge(ps)
+	}
+}
+
+// compare orders leads as they were accepted.
+func (r *record) compare(o *record) int {
+	return cmp.Or(cmp.Compare(r.pos.Segment, o.pos.Segment), cmp.Compare(r.pos.Offset, o.pos.Offset))
 }
 
 // forwarded marks leads that Redis has.
