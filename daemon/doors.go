@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -37,6 +38,10 @@ type Doors struct {
 
 // drainTime is how long requests that are being answered may take at a stop: longer than the journal ever does.
 const drainTime = 10 * time.Second
+
+// lingerTime is how long open connections may still bring a request after a stop has begun: it was sent before its
+// sender could know. http.Server's own Shutdown hangs up on those without an answer.
+const lingerTime = 500 * time.Millisecond
 
 // Open opens the listeners, or takes those that systemd holds.
 func (d *Doors) Open() error {
@@ -78,15 +83,19 @@ func (d *Doors) Run(ctx context.Context) error {
 }
 
 func (d *Doors) serve(ctx context.Context, g *errgroup.Group, l net.Listener, h http.Handler) {
-	s := intake.Server(h, d.Config.Intake, d.Log)
+	last := &lingerer{Handler: h}
+	s := intake.Server(last, d.Config.Intake, d.Log)
+	s.ConnState = last.count
 	g.Go(func() error {
-		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) && ctx.Err() == nil {
 			return fmt.Errorf("serving %s: %w", l.Addr(), err)
 		}
 		return nil
 	})
 	g.Go(func() error {
 		<-ctx.Done()
+		_ = l.Close() // Shutdown closes it again and says what is wrong
+		last.linger(lingerTime)
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 		defer cancel()
 		if err := s.Shutdown(drain); err != nil {
@@ -94,6 +103,37 @@ func (d *Doors) serve(ctx context.Context, g *errgroup.Group, l net.Listener, h 
 		}
 		return nil
 	})
+}
+
+// lingerer answers what still comes over open connections at a stop, and asks their senders to hang up.
+type lingerer struct {
+	http.Handler
+	open     atomic.Int64
+	stopping atomic.Bool
+}
+
+func (l *lingerer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if l.stopping.Load() {
+		w.Header().Set("Connection", "close")
+	}
+	l.Handler.ServeHTTP(w, r)
+}
+
+func (l *lingerer) count(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		l.open.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		l.open.Add(-1)
+	}
+}
+
+// linger returns when no connection is open, and after most at the latest.
+func (l *lingerer) linger(most time.Duration) {
+	l.stopping.Store(true)
+	for end := time.Now().Add(most); l.open.Load() > 0 && time.Now().Before(end); {
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 // Public is what the public listener serves.

@@ -17,7 +17,7 @@ func misbehaves(i *instance) {
 		{Probability: 0.1, LoseAnswer: true},
 		{Probability: 0.05, Reset: true},
 		{Probability: 0.05, FinishLate: 850 * time.Millisecond},
-		{Probability: 0.05, Code: "QUERY_LIMIT_EXCEEDED"},
+		{Method: "batch", Probability: 0.05, Code: "QUERY_LIMIT_EXCEEDED"},
 		{Probability: 0.05, Code: "INTERNAL_SERVER_ERROR"},
 		{Probability: 0.7, Delay: 100 * time.Millisecond},
 	} {

@@ -1,0 +1,93 @@
+//go:build linux
+
+package main
+
+import (
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"leadstream/sinks/sim/fault"
+)
+
+// strangers is a client that opens a connection for each request: a request on an idle connection that the server
+// happens to close is nobody's fault, and no sender can tell it from a lost answer.
+func strangers() *http.Client {
+	return &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+}
+
+func TestStopUnderLoad(t *testing.T) {
+	t.Parallel()
+	i := newInstance(t, setup{})
+	i.http = strangers()
+	i.crm.Inject(fault.Fault{Delay: 200 * time.Millisecond})
+	l := i.ledger()
+	stop := l.load(100)
+	for range 4 {
+		pause(200*time.Millisecond, 700*time.Millisecond)
+		flying := l.inFlight()
+		code, took := i.terminate()
+		t.Logf("%d in flight, stopped within %s", flying, took)
+		if code != 0 || took > 25*time.Second {
+			t.Errorf("exit code %d after %s, want 0 within 25 s", code, took)
+		}
+		if i.redisPID() != 0 {
+			t.Error("the stopped daemon has left its redis-server behind")
+		}
+		i.start()
+	}
+	stop()
+	i.crm.Clear()
+	l.settled()
+	for _, r := range l.with(unknown) {
+		t.Errorf("a request that was sent has got no answer: %v", r.err)
+	}
+	for _, r := range l.with(rejected) {
+		if r.status != 0 {
+			t.Errorf("answered %d in a stop: %v", r.status, r.err)
+		}
+	}
+	t.Logf("acked %d, not connected %d", len(l.with(acked)), len(l.with(rejected)))
+}
+
+// What systemd does: it holds the socket, so that over a restart nobody is refused, only kept waiting.
+func TestHeldSocketRefusesNobody(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	held, err := listener.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	i := newInstance(t, setup{Held: held})
+	i.http = strangers()
+	l := i.ledger()
+	stop := l.load(100)
+	for n := range 4 {
+		pause(200*time.Millisecond, 600*time.Millisecond)
+		if n == 3 {
+			i.kill()
+		} else if code, _ := i.terminate(); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+		before := len(l.with(unknown))
+		if n < 3 && before > 0 {
+			t.Errorf("%d requests without an answer after a stop", before)
+		}
+		pause(0, 100*time.Millisecond)
+		i.start()
+	}
+	stop()
+	l.settled()
+	for _, r := range l.with(rejected) {
+		t.Errorf("refused: %v", r.err)
+	}
+	if n := len(l.with(acked)); n < 150 {
+		t.Errorf("%d leads acked: nothing was tested", n)
+	}
+}
