@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"leadstream/daemon/intake"
+	"leadstream/streams"
+	"leadstream/streams/journal"
+)
+
+// engine is leadstream without what judges and delivers: the journal, and the queues intake, triaged and to:bench with
+// the daemon's own batches, the guard of a real destination, and handlers that pass everything on.
+type engine struct {
+	custody *streams.Custody
+	queues  *streams.Engine
+	shut    atomic.Bool // the destination takes nothing
+	handled atomic.Int64
+	seen    func(*streams.Lead) // called for each delivery
+}
+
+// Sizes as in the daemon: of its two processors, and of a destination that takes batches.
+const (
+	judgeBatch, judges = 256, 2
+	sinkBatch, callers = 100, 4
+)
+
+func startEngine(socket, dir string) *engine {
+	e := &engine{seen: func(*streams.Lead) {}}
+	logger := shipped()
+	e.custody = &streams.Custody{Instance: "bench", Log: logger}
+	check(e.custody.Open(journal.Options{Dir: dir}))
+	clients, err := streams.OpenRedis(streams.RedisOptions{URL: "unix://" + socket})
+	check(err)
+	destination := streams.NewDestination(streams.DestinationConfig{Name: "bench", Concurrency: callers, Batch: sinkBatch}, clients, "ls", time.Now)
+	workers := []*streams.Worker{
+		{Queue: streams.Intake, Handler: pass(streams.Triaged), Batch: judgeBatch, Concurrency: judges},
+		{Queue: streams.Triaged, Handler: pass(streams.Destined("bench")), Batch: judgeBatch, Concurrency: judges},
+		{Queue: streams.Destined("bench"), Handler: streams.HandlerFunc(e.deliver), Batch: sinkBatch, Guard: &valve{destination, &e.shut}},
+	}
+	e.queues = &streams.Engine{Custody: e.custody, Clients: clients, Workers: workers, Boot: fmt.Sprint(os.Getpid()),
+		Grace: time.Second, Metrics: streams.NewMetrics(prometheus.NewRegistry(), workers), Log: logger}
+	go func() { check(e.queues.Run(context.Background())) }()
+	for !e.queues.Partitions()[0].Owned() {
+		time.Sleep(time.Millisecond)
+	}
+	return e
+}
+
+// shipped is a log with the level and the lines of the daemon, which nobody reads.
+func shipped() zerolog.Logger {
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	check(err)
+	return zerolog.New(null).Level(zerolog.InfoLevel).With().Timestamp().Logger()
+}
+
+func pass(to string) streams.Handler {
+	return streams.HandlerFunc(func(_ context.Context, batch []*streams.Entry) []streams.Verdict {
+		verdicts := make([]streams.Verdict, len(batch))
+		for i, e := range batch {
+			verdicts[i].Followers = []streams.Follower{{Queue: to, Lead: e.Lead}}
+		}
+		return verdicts
+	})
+}
+
+func (e *engine) deliver(_ context.Context, batch []*streams.Entry) []streams.Verdict {
+	for _, entry := range batch {
+		if entry.Lead.ID == "" {
+			check(fmt.Errorf("entry %s has no lead", entry.ID))
+		}
+		e.seen(entry.Lead)
+	}
+	e.handled.Add(int64(len(batch)))
+	return make([]streams.Verdict, len(batch))
+}
+
+// valve is a destination that can be shut, so that its queue fills.
+type valve struct {
+	*streams.Destination
+	shut *atomic.Bool
+}
+
+func (v *valve) Admit(ctx context.Context, want int) (int, time.Duration) {
+	if v.shut.Load() {
+		return 0, 5 * time.Millisecond
+	}
+	return v.Destination.Admit(ctx, want)
+}
+
+// open is how many leads have been accepted and not yet delivered.
+func (e *engine) open(accepted int64) int64 { return accepted - e.handled.Load() }
+
+// taker is custody as the shim sees it.
+type taker struct {
+	*streams.Custody
+	accepted atomic.Int64
+}
+
+func (t *taker) Take(ctx context.Context, one intake.Taken) (intake.Receipt, error) {
+	all, err := t.TakeAll(ctx, []intake.Taken{one})
+	if err != nil {
+		return intake.Receipt{}, err
+	}
+	return all[0], nil
+}
+
+func (t *taker) TakeAll(ctx context.Context, all []intake.Taken) ([]intake.Receipt, error) {
+	taken := make([]streams.Taken, len(all))
+	for i, one := range all {
+		taken[i] = streams.Taken(one)
+	}
+	receipts, err := t.Custody.TakeAll(ctx, taken)
+	if err != nil {
+		return nil, err
+	}
+	answer := make([]intake.Receipt, len(receipts))
+	for i, r := range receipts {
+		answer[i] = intake.Receipt{LeadID: r.LeadID, Status: intake.Accepted, Conflict: r.Conflict}
+		if r.Duplicate {
+			check(fmt.Errorf("lead %s came twice: the load has to be of different leads", r.LeadID))
+		}
+	}
+	t.accepted.Add(int64(len(answer)))
+	return answer, nil
+}
+
+func (t *taker) Quarantine(_ context.Context, q intake.Quarantined) error {
+	check(fmt.Errorf("quarantined: %s", q.Reason))
+	return nil
+}

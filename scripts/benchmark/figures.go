@@ -1,0 +1,256 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// plan is how much is measured.
+type plan struct {
+	rounds            int
+	window            time.Duration // of one closed loop measurement
+	leads, asynqLeads int           // through one queue
+	paced, idle       time.Duration
+}
+
+// series are the results of the rounds.
+type series []float64
+
+// median of a series.
+func (s series) median() float64 {
+	if len(s) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(s))
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
+}
+
+func (s series) text(format string) string {
+	return fmt.Sprintf(format+" ("+format+" – "+format+")", s.median(), slices.Min(s), slices.Max(s))
+}
+
+// over divides round by round: both sides of a round have met the same weather.
+func (s series) over(other series) series {
+	ratios := make(series, len(s))
+	for i := range s {
+		ratios[i] = s[i] / other[i]
+	}
+	return ratios
+}
+
+func row(what string, s series, format, target string) {
+	if target != "" {
+		target = "   target " + target
+	}
+	fmt.Printf("  %-46s %-34s%s\n", what, s.text(format), target)
+}
+
+// bound is how many leads may be under way while a sustained rate is measured: a second's worth or two.
+const bound = 10_000
+
+// measureHTTP: POST /v1/leads against a handler that does nothing, in closed loop.
+func measureHTTP(p plan) {
+	fmt.Println("1. HTTP intake, leads/s: median (least – most)")
+	fmt.Printf("   closed loop, keep-alive; key checked, journal fsynced before 200; forwarder and queues run, at most %d leads under way\n", bound)
+	for _, c := range []struct {
+		conns  int
+		target string
+	}{{64, "≥ 0.40"}, {256, "≥ 0.50"}} {
+		var nothing, ours, most, engineCPU, redisCPU series
+		for r := range p.rounds {
+			nothing = append(nothing, loaded("nothing", c.conns, p.window, 0, "", nil))
+			path := ""
+			if r == 0 {
+				path = fmt.Sprintf("http%d", c.conns)
+			}
+			var st stats
+			ours = append(ours, loaded("leadstream", c.conns, p.window, bound, path, &st))
+			most = append(most, float64(st.Most))
+			engineCPU = append(engineCPU, st.perLead(st.CPU))
+			redisCPU = append(redisCPU, st.perLead(st.redisCPU))
+		}
+		row(fmt.Sprintf("%d connections: handler that does nothing", c.conns), nothing, "%.0f", "")
+		row(fmt.Sprintf("%d connections: leadstream, accepted to delivered", c.conns), ours, "%.0f", "")
+		row("  ratio", ours.over(nothing), "%.2f", c.target)
+		row("  leads under way, at most", most, "%.0f", "")
+		row("  CPU a lead, leadstream, µs", engineCPU, "%.0f", "")
+		row("  CPU a lead, its redis-server, µs", redisCPU, "%.0f", "")
+	}
+	fmt.Println()
+}
+
+// loaded measures one server in closed loop.
+func loaded(what string, conns int, d time.Duration, bound int, path string, st *stats) float64 {
+	s := startServer(what, bound)
+	defer s.stop()
+	if path != "" {
+		s.profile(path, d)
+	}
+	rate := closed(s.addr, conns, d)
+	if st != nil {
+		*st = s.drained()
+	}
+	return rate
+}
+
+// measureQueue: the last queue, read to settled, against what others do with theirs.
+func measureQueue(p plan) {
+	names := []string{"leadstream", "watermill", "asynq", "raw"}
+	in, out := map[string]series{}, map[string]series{}
+	for round := range p.rounds {
+		for _, name := range names {
+			n := p.leads
+			if name == "asynq" {
+				n = p.asynqLeads
+			}
+			path := ""
+			if name == "leadstream" && round == 0 {
+				path = profilePath("queue")
+			}
+			r := contest(name, n, path)
+			in[name], out[name] = append(in[name], r.Enqueue), append(out[name], r.Handle)
+		}
+	}
+	fmt.Println("2. Last queue, leads/s: median (least – most)")
+	fmt.Printf("   %d producers, %d handlers for watermill and asynq; leadstream %d calls of %d leads, with intent and outcome fsynced in its journal\n",
+		producers, handlers, callers, sinkBatch)
+	titles := map[string]string{"leadstream": "leadstream", "watermill": "watermill-redisstream", "asynq": "asynq", "raw": "go-redis XADD; XREADGROUP + XACK, 500 each"}
+	for _, name := range names {
+		row("handle:  "+titles[name], out[name], "%.0f", "")
+	}
+	row("  leadstream / watermill", out["leadstream"].over(out["watermill"]), "%.2f", "≥ 2.5")
+	row("  leadstream / asynq", out["leadstream"].over(out["asynq"]), "%.2f", "≥ 8")
+	row("  leadstream / raw", out["leadstream"].over(out["raw"]), "%.2f", "")
+	for _, name := range names {
+		row("enqueue: "+titles[name], in[name], "%.0f", "")
+	}
+	row("  leadstream / watermill", in["leadstream"].over(in["watermill"]), "%.2f", "")
+	row("  leadstream / asynq", in["leadstream"].over(in["asynq"]), "%.2f", "")
+	fmt.Println()
+}
+
+func contest(name string, n int, profileTo string) rates {
+	redis := startRedis()
+	defer redis.stop()
+	dir, err := os.MkdirTemp(scratch, name)
+	check(err)
+	defer os.RemoveAll(dir)
+	cmd := exec.Command(self(), "contend", name, redis.socket, dir, strconv.Itoa(n))
+	cmd.Stderr = os.Stderr
+	cmd.Env = append(os.Environ(), "PROFILE="+profileTo)
+	out, err := cmd.Output()
+	check(err)
+	var r rates
+	decodeJSON(out, &r)
+	return r
+}
+
+// measureLatency: how long a lead takes at a steady rate that no answer slows down.
+func measureLatency(p plan) {
+	const rate = 1000
+	s := startServer("leadstream", 0)
+	defer s.stop()
+	s.profile("latency", p.paced)
+	answered := paced(s.addr, rate, p.paced)
+	st := s.drained()
+	fmt.Printf("3. Latency at %d leads/s for %s, open loop, from the moment a lead ought to be sent; %d delivered\n", rate, p.paced, len(st.Delays))
+	for _, what := range []struct {
+		name, target string
+		took         []time.Duration
+	}{{"until the 200", "", answered}, {"until the sink is called", "p99 < 20ms", st.Delays}} {
+		at := func(q float64) time.Duration { return percentile(what.took, q).Round(10 * time.Microsecond) }
+		target := what.target
+		if target != "" {
+			target = "   target " + target
+		}
+		fmt.Printf("  %-46s p50 %s  p95 %s  p99 %s  max %s%s\n", what.name, at(.5), at(.95), at(.99), at(1), target)
+	}
+	fmt.Println()
+}
+
+func measureIdle(p plan) {
+	d, r := idle(*daemon, p.idle)
+	fmt.Printf("4. Idle for %s: leadstream serve, embedded Redis, one CSV sink\n", p.idle)
+	fmt.Printf("  %-46s %.1f MB, %.2f %% of a core   target < 40 MB, < 1 %%\n", "leadstream", d.rss, d.cpu)
+	fmt.Printf("  %-46s %.1f MB, %.2f %% of a core\n", "its redis-server", r.rss, r.cpu)
+}
+
+// running is a server in a process of its own, with a Redis of its own.
+type running struct {
+	addr  string
+	cmd   *exec.Cmd
+	redis *server
+	dir   string
+}
+
+func startServer(what string, bound int) *running {
+	r := &running{redis: startRedis()}
+	var err error
+	r.dir, err = os.MkdirTemp(scratch, "journal")
+	check(err)
+	r.cmd = exec.Command(self(), "serve", what, r.redis.socket, r.dir, strconv.Itoa(bound))
+	r.cmd.Stderr, r.cmd.SysProcAttr = os.Stderr, &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	out, err := r.cmd.StdoutPipe()
+	check(err)
+	check(r.cmd.Start())
+	line, err := bufio.NewReader(out).ReadString('\n')
+	check(err)
+	r.addr = strings.TrimSpace(line)
+	return r
+}
+
+// drained waits until everything accepted was delivered.
+func (r *running) drained() stats {
+	for {
+		var st stats
+		decodeJSON(r.get("/stats"), &st)
+		if st.Accepted == st.Handled {
+			st.CPU, st.redisCPU = cpuTime(r.cmd.Process.Pid), cpuTime(r.redis.cmd.Process.Pid)
+			return st
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func (r *running) get(path string) []byte {
+	answer, err := http.Get("http://" + r.addr + path)
+	check(err)
+	defer answer.Body.Close()
+	b, err := io.ReadAll(answer.Body)
+	check(err)
+	return b
+}
+
+// profile fetches a CPU profile of the coming load.
+func (r *running) profile(name string, d time.Duration) {
+	path := profilePath(name)
+	if path == "" {
+		return
+	}
+	go func() {
+		check(os.WriteFile(path, r.get(fmt.Sprintf("/debug/pprof/profile?seconds=%d", int(d.Seconds()))), 0o644))
+	}()
+}
+
+func (r *running) stop() {
+	_ = r.cmd.Process.Kill()
+	_ = r.cmd.Wait()
+	r.redis.stop()
+	_ = os.RemoveAll(r.dir)
+}
+
+func self() string {
+	path, err := filepath.EvalSymlinks("/proc/self/exe")
+	check(err)
+	return path
+}
