@@ -101,7 +101,11 @@ func TestTellSystemd(t *testing.T) {
 	}
 	ill.Store(true)
 	for range 4 { // the one under way may have seen it well; the next ones have not
-		<-asked
+		select {
+		case <-asked:
+		case <-time.After(5 * time.Second):
+			t.Fatal("the watchdog does not ask how the daemon is")
+		}
 	}
 	stop()
 	if err := <-done; err != nil {
