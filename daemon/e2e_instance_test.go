@@ -75,7 +75,8 @@ type setup struct {
 	DataDir string // empty: a folder of the test's own
 	CRM     string // further keys of the sink crm, each on its own line; they win
 	Tell    string // names of the sinks that tell a person; empty: manager
-	More    string // further top level keys
+	Route   string // where leads go; empty: crm
+	Sinks   string // further sinks, as lines of YAML
 	Limits  portal.Limits
 	Args    []string // a wrapper: what to run the daemon with
 	Held    *os.File // the public listening socket, held for the daemon as systemd does
@@ -166,15 +167,15 @@ func (i *instance) configure() {
 	line("redis: %s", or(i.set.Redis, Embedded))
 	line("sources:\n  site: {keys: [%q], channel: site, concurrency: 1024}", intake.KeyHash(i.key))
 	line("intake: {connections_per_ip: 2000}")
-	line("tagging: {sinks: [crm]}")
+	line("tagging: {sinks: [%s]}", or(i.set.Route, "crm"))
 	line("sinks:\n  crm:")
 	for k, v := range crm {
 		line("    %s: %s", k, v)
 	}
 	line("  manager: {kind: telegram, token: %q, chat: 1000001, base_url: %q, allow_private: true, timeout: 1s}", botToken, i.phone.URL())
 	line("  sms: {kind: smsc, to: \"+79990009999\", api_key: secret, base_url: %q, allow_private: true, timeout: 1s}", i.phone.URL())
+	b.WriteString(i.set.Sinks)
 	line("tell: {sinks: [%s]}", or(i.set.Tell, "manager"))
-	b.WriteString(i.set.More)
 	if err := os.WriteFile(i.config, []byte(b.String()), 0o600); err != nil {
 		i.t.Fatal(err)
 	}
@@ -342,6 +343,12 @@ func (i *instance) run(args ...string) string {
 		i.t.Fatal(err)
 	}
 	return out
+}
+
+// pause stops deliveries, once Redis is there to note it.
+func (i *instance) pause() {
+	i.t.Helper()
+	i.eventually("the destination is paused", func() bool { _, err := i.cli("pause", "crm", "--reason", "moving house"); return err == nil })
 }
 
 // status is what `leadstream status --json` says; ok is false while the daemon does not answer.

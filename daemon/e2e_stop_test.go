@@ -91,3 +91,16 @@ func TestHeldSocketRefusesNobody(t *testing.T) {
 		t.Errorf("%d leads acked: nothing was tested", n)
 	}
 }
+
+// A stop may come while the embedded Redis is still starting.
+func TestStopRightAfterTheStart(t *testing.T) {
+	t.Parallel()
+	i := newInstance(t, setup{})
+	for n := range 6 {
+		if code, _ := i.terminate(); code != 0 || i.redisPID() != 0 {
+			t.Errorf("stop %d: exit code %d, redis-server %d; want 0 and none", n+1, code, i.redisPID())
+		}
+		i.start()
+		time.Sleep(time.Duration(n) * 10 * time.Millisecond)
+	}
+}

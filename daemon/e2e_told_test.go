@@ -3,10 +3,7 @@
 package main
 
 import (
-	"bytes"
-	"encoding/csv"
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -35,19 +32,8 @@ func (i *instance) told(of string) []phone.Message {
 // manual is the rows of the file that people work through by hand.
 func (i *instance) manual() []string {
 	i.t.Helper()
-	b, err := os.ReadFile(filepath.Join(i.data, "manual.csv"))
-	if os.IsNotExist(err) {
-		return nil
-	}
-	if err != nil {
-		i.t.Fatal(err)
-	}
-	rows, err := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(b, []byte("\ufeff")))).ReadAll()
-	if err != nil {
-		i.t.Fatal(err)
-	}
 	var lines []string
-	for _, row := range rows[1:] {
+	for _, row := range rowsOf(i.t, filepath.Join(i.data, "manual.csv")) {
 		lines = append(lines, strings.Join(row, "|"))
 	}
 	return lines
@@ -57,7 +43,7 @@ func TestLateLeadsAreToldAndStayQueued(t *testing.T) {
 	t.Parallel()
 	i := newInstance(t, setup{CRM: "late_after: 2s"})
 	l := i.ledger()
-	i.run("pause", "crm", "--reason", "moving house")
+	i.pause()
 	const leads = 5
 	l.burst(leads, leads)
 	i.eventually("a person is told", func() bool { return len(i.told("Leads delayed")) > 0 })

@@ -87,7 +87,7 @@ func run(ctx context.Context, cfg *Config) error {
 	}
 	teller := &processors.Teller{Ledger: untold{custody, late}, Rows: rows, People: inOrder(by, cfg.Tell.Sinks),
 		Language: cfg.Language, Zone: cfg.Zone(), Log: log}
-	alerts, err := monitor.New(cfg.Alerts, monitor.Options{Notifiers: by, Language: cfg.Language, Zone: cfg.Zone(), Log: log,
+	alerts, err := newMonitor(cfg, monitor.Options{Notifiers: by, Language: cfg.Language, Zone: cfg.Zone(), Log: log,
 		Source: &measure{custody: custody, engine: engine, destinations: destinations, gatherer: reg, lateAfter: late},
 		File:   filepath.Join(cfg.DataDir, "alerts.json")})
 	if err != nil {
@@ -108,7 +108,14 @@ func run(ctx context.Context, cfg *Config) error {
 	g.Go(func() error { return doors.Run(ctx) })
 	g.Go(func() error { return serveQueues(ctx, cfg, clients, engine, log) })
 	g.Go(func() error { return teller.Run(ctx) })
-	g.Go(func() error { return alerts.Run(ctx) })
+	if alerts != nil {
+		g.Go(func() error { return alerts.Run(ctx) })
+	}
+	for _, d := range destinations {
+		if d.cfg.Replay {
+			g.Go(func() error { return d.replayAfterOutage(ctx, engine, log) })
+		}
+	}
 	g.Go(func() error { return tellSystemd(ctx, health.Check, log) })
 	log.Info().Str("instance", instance).Str("listen", doors.PublicAddr().String()).Str("version", version()).Msg("leadstream runs")
 	err = g.Wait()
@@ -121,6 +128,9 @@ func run(ctx context.Context, cfg *Config) error {
 func serveQueues(ctx context.Context, cfg *Config, clients *streams.Clients, engine *streams.Engine, log zerolog.Logger) error {
 	if cfg.Redis.URL == Embedded {
 		embedded, err := startEmbedded(ctx, cfg, log)
+		if ctx.Err() != nil && embedded == nil {
+			return nil // the stop came first
+		}
 		if err != nil {
 			return err
 		}
@@ -153,6 +163,14 @@ func openRedis(cfg *Config) (*streams.Clients, error) {
 		}
 	}
 	return streams.OpenRedis(streams.RedisOptions{URL: url, Readers: cfg.Partitions * (len(cfg.Sinks) + 2)})
+}
+
+// newMonitor makes the alert engine; nil when the config names nobody to tell, of which the loading has warned.
+func newMonitor(cfg *Config, o monitor.Options) (*monitor.Monitor, error) {
+	if len(cfg.Alerts.Escalation) == 0 {
+		return nil, nil
+	}
+	return monitor.New(cfg.Alerts, o)
 }
 
 func journalOptions(cfg *Config, log zerolog.Logger) journal.Options {
