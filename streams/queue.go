@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -96,8 +97,9 @@ func (q *queue) settle(ctx context.Context, epoch int64, consumer string, outs [
 		return i + 1
 	}
 	counted := destinationOf(q.name) != "" && !strings.HasSuffix(q.name, ":hot")
-	args := make([]any, 0, 3+len(outs)*4)
-	args = append(args, epoch, Group, consumer)
+	first, last := idRange(outs)
+	args := make([]any, 0, 5+len(outs)*16)
+	args = append(args, epoch, Group, consumer, first, last)
 	for _, o := range outs {
 		order := ""
 		if counted && !o.park {
@@ -140,6 +142,16 @@ func (q *queue) settle(ctx context.Context, epoch int64, consumer string, outs [
 		}
 	}
 	return took, refused, nil
+}
+
+// idRange is the lowest and the highest id of the outcomes' entries.
+func idRange(outs []outcome) (first, last string) {
+	before := func(a, b outcome) int {
+		ams, aseq := idParts(a.entry.ID)
+		bms, bseq := idParts(b.entry.ID)
+		return cmp.Or(cmp.Compare(ams, bms), cmp.Compare(aseq, bseq))
+	}
+	return slices.MinFunc(outs, before).entry.ID, slices.MaxFunc(outs, before).entry.ID
 }
 
 // take claims entries of another consumer for this one and reads them. Those that are gone are left out.

@@ -4,7 +4,7 @@
 -- leaves the entry pending (the error's text).
 -- KEYS: epoch, stream, meta, count (of open entries by order key; may equal meta for queues that keep none), then the
 -- streams and counts that followers name by index.
--- ARGV: epoch, group, consumer, then for each entry:
+-- ARGV: epoch, group, consumer, the lowest and the highest id, then for each entry:
 --   id, order key ('' where none is counted), op,
 --   op 'park': idle in ms, deliveries, meta;
 --   op 'done': number of followers, and for each: stream, normal stream (0: none), count (0: none), order key,
@@ -14,11 +14,16 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then
 end
 local stream, group, consumer = KEYS[2], ARGV[2], ARGV[3]
 local answer, finished = {}, {}
-local i = 4
+local held, from = {}, ARGV[4] -- what is pending under this consumer: asked by pages, asked entry by entry it was the dearest call of all
+repeat
+  local page = redis.call('XPENDING', stream, group, from, ARGV[5], 500, consumer)
+  for _, p in ipairs(page) do held[p[1]] = true end
+  if #page > 0 then from = '(' .. page[#page][1] end
+until #page < 500
+local i = 6
 while i <= #ARGV do
   local id, key, op = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local pending = redis.call('XPENDING', stream, group, id, id, 1, consumer)
-  local ours = #pending == 1
+  local ours = held[id]
   i = i + 3
   if op == 'park' then
     if ours then
