@@ -87,6 +87,7 @@ type Sink struct {
 	LateAfter   time.Duration   `koanf:"late_after"`   // an entry that waits longer is told to a person
 	Failover    []string        `koanf:"failover"`     // sinks that take over what surely was not sent
 	OnAmbiguous string          `koanf:"on_ambiguous"` // hold, retry or drop: of a blind sink, when it may have worked
+	Replay      bool            `koanf:"replay"`       // dead letters of an outage are sent again by themselves after it
 	Hot         bool            `koanf:"hot"`          // hot leads have a queue of their own, drained first
 	Timeout     time.Duration   `koanf:"timeout"`      // of one call; 0: the kind's own
 

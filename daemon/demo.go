@@ -9,9 +9,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 
+	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
 	"leadstream/daemon/intake"
@@ -20,23 +23,22 @@ import (
 	"leadstream/streams"
 )
 
-// demoCmd runs the real daemon, in a folder of its own, between made-up customers and a made-up Bitrix24 and phone.
-// Nothing leaves this machine.
+// demoCmd runs the real daemon between its user, a simulated Bitrix24 and a simulated phone. Nothing leaves this machine.
 type demoCmd struct {
-	Leads  int    `default:"5" help:"How many made-up leads.|Сколько придуманных заявок."`
+	Leads  int    `default:"0" help:"Send so many made-up leads at once.|Сразу отправить столько придуманных заявок."`
 	Listen string `default:"127.0.0.1:8080" help:"Where leads are taken.|Где принимать заявки."`
-	Dir    string `help:"Folder for its data; without it, a temporary one.|Папка для данных; без неё временная."`
-	Once   bool   `help:"End when all are delivered, instead of going on until Ctrl-C.|Закончить, когда все доставлены, а не работать до Ctrl-C."`
+	Dir    string `default:"data" help:"Folder for its data; emptied when it is a demo's.|Папка для данных; если она от прошлой пробы, очищается."`
+	Once   bool   `help:"End when the made-up leads are delivered.|Закончить, когда придуманные заявки доставлены."`
 }
 
 // demoPatience is how long the demo waits for the daemon, and for a lead to arrive.
 const demoPatience = 30 * time.Second
 
 func (cmd demoCmd) Run(t *terminal) (err error) {
-	if cmd.Leads < 1 || cmd.Leads > 1000 {
+	if cmd.Leads < 0 || cmd.Leads > 1000 || cmd.Once && cmd.Leads == 0 {
 		return usageError{errors.New(t.say("--leads is 1 to 1000", "--leads от 1 до 1000"))}
 	}
-	dir, done, err := cmd.folder()
+	done, err := cmd.folder(t)
 	if err != nil {
 		return err
 	}
@@ -48,7 +50,7 @@ func (cmd demoCmd) Run(t *terminal) (err error) {
 	defer func() { err = errors.Join(err, crm.Close(), manager.Close()) }()
 
 	d := demo{terminal: t, cmd: cmd, key: intake.NewKey("site"), crm: crm, phone: manager}
-	cfg, err := d.config(dir)
+	cfg, err := d.config()
 	if err != nil {
 		return err
 	}
@@ -58,26 +60,71 @@ func (cmd demoCmd) Run(t *terminal) (err error) {
 	g.Go(func() error { return run(ctx, cfg) })
 	g.Go(func() error {
 		defer stop()
+		if err := d.until(ctx, d.ready); err != nil {
+			return fmt.Errorf("%s: %w", d.say("the daemon does not come up", "демон не запускается"), err)
+		}
+		d.introduce()
+		watched, ended := context.WithCancel(ctx)
+		defer ended()
+		g.Go(func() error { d.watch(watched); return nil })
 		if err := d.show(ctx); err != nil || cmd.Once {
 			return err
 		}
-		fmt.Fprintln(t.out, t.say("It goes on; Ctrl-C ends it.", "Демон работает дальше; Ctrl-C — остановить."))
 		<-ctx.Done()
 		return nil
 	})
 	if err := g.Wait(); err != nil && t.Err() == nil {
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return usageError{fmt.Errorf("%w; %s", err, t.say("choose another address: --listen 127.0.0.1:8081", "выберите другой адрес: --listen 127.0.0.1:8081"))}
+		}
 		return err
 	}
 	return nil
 }
 
-func (cmd demoCmd) folder() (dir string, done func() error, err error) {
-	if cmd.Dir != "" {
-		dir, err = filepath.Abs(cmd.Dir)
-		return dir, func() error { return nil }, errors.Join(err, os.MkdirAll(dir, 0o700))
+// demoMark is a file that says that a folder is a demo's, and may be emptied. It is locked while one runs.
+const demoMark = "DEMO"
+
+// folder makes an empty folder, and answers what to do in the end. It never empties one that may hold real leads.
+func (cmd demoCmd) folder(t *terminal) (done func() error, err error) {
+	if err := os.MkdirAll(cmd.Dir, 0o700); err != nil {
+		return nil, err
 	}
-	dir, err = os.MkdirTemp("", "leadstream-demo-*")
-	return dir, func() error { return os.RemoveAll(dir) }, err
+	files, err := os.ReadDir(cmd.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if len(files) > 0 && !slices.ContainsFunc(files, func(f os.DirEntry) bool { return f.Name() == demoMark }) {
+		return nil, usageError{errors.New(t.say("%s is not empty and not a demo's: name another folder with --dir", "Папка %s не пуста и не от прошлой пробы: укажите другую, --dir", cmd.Dir))}
+	}
+	mark, err := os.OpenFile(filepath.Join(cmd.Dir, demoMark), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(mark.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(usageError{errors.New(t.say("another demo runs in %s", "В папке %s уже идёт проба", cmd.Dir))}, mark.Close())
+	}
+	if err := stopLeftover(t, filepath.Join(cmd.Dir, "redis")); err != nil {
+		return nil, errors.Join(err, mark.Close())
+	}
+	for _, f := range files {
+		if f.Name() != demoMark {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(cmd.Dir, f.Name())))
+		}
+	}
+	return mark.Close, err
+}
+
+// stopLeftover ends the redis-server that a killed demo has left behind: nobody else would.
+func stopLeftover(ctx context.Context, dir string) error {
+	if _, err := os.Stat(dir); err != nil {
+		return nil
+	}
+	e, err := streams.StartEmbedded(ctx, streams.EmbeddedOptions{Dir: dir, Log: zerolog.Nop()})
+	if err != nil {
+		return err
+	}
+	return e.Close()
 }
 
 type demo struct {
@@ -89,10 +136,10 @@ type demo struct {
 }
 
 // config is a config.yaml as anybody would write it, read as any other.
-func (d *demo) config(dir string) (*Config, error) {
+func (d *demo) config() (*Config, error) {
 	text := fmt.Sprintf(`language: %s
 listen: %s
-data_dir: data
+data_dir: .
 log: {level: warn}
 sources:
   site: {keys: [%q], channel: site}
@@ -102,7 +149,7 @@ sinks:
   manager: {kind: telegram, token: "110201543:phone-token", chat: 1000001, base_url: %q, allow_private: true}
 tell: {sinks: [manager]}
 `, d.lang, d.cmd.Listen, intake.KeyHash(d.key), d.crm.URL(), d.phone.URL())
-	path := filepath.Join(dir, "config.yaml")
+	path := filepath.Join(d.cmd.Dir, "config.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
@@ -113,13 +160,36 @@ tell: {sinks: [manager]}
 
 func (d *demo) url(path string) string { return "http://" + d.cmd.Listen + path }
 
-// show sends the leads and tells what becomes of them.
-func (d *demo) show(ctx context.Context) error {
-	if err := d.until(ctx, d.ready); err != nil {
-		return fmt.Errorf("%s: %w", d.say("the daemon does not come up", "демон не запускается"), err)
+// introduce says where everything is, and how to send a lead.
+func (d *demo) introduce() {
+	fmt.Fprintln(d.out, d.say("leadstream runs. The simulated Bitrix24: %s  The manager's phone: %s", "leadstream работает. Учебный Битрикс24: %s  Телефон менеджера: %s", d.crm.Base(), d.phone.URL()))
+	fmt.Fprintln(d.out, d.say("Send a lead from another terminal:", "Отправьте заявку из другого терминала:"))
+	fmt.Fprintf(d.out, "\n  curl %s -H 'X-Api-Key: %s' -H 'Content-Type: application/json' -d '%s'\n\n", d.url("/v1/leads"), d.key,
+		d.say(`{"name":"Anna","phone":"+79990000011","message":"Can I come today after two?"}`, `{"name":"Анна","phone":"+79990000011","message":"Есть запись на сегодня после двух?"}`))
+	if !d.cmd.Once {
+		fmt.Fprintln(d.out, d.say("Ctrl-C ends it.", "Остановить: Ctrl-C."))
 	}
-	fmt.Fprintln(d.out, d.say("Leads are taken at %s, key %s", "Заявки принимает %s, ключ %s", d.url("/v1/leads"), d.key))
-	fmt.Fprintln(d.out, d.say("The manager's phone: %s", "Телефон менеджера: %s", d.phone.URL()))
+}
+
+// watch says what arrives in the simulated CRM.
+func (d *demo) watch(ctx context.Context) {
+	for seen := 0; ctx.Err() == nil; {
+		events := d.crm.Ledger()
+		for _, e := range events[seen:] {
+			if e.Kind == "create" && e.Entity == "lead" {
+				fmt.Fprintln(d.out, d.say("Bitrix24 has lead #%d (%s)", "В Битрикс24 появился лид №%d (%s)", e.ID, e.Origin))
+			}
+		}
+		seen = len(events)
+		select {
+		case <-ctx.Done():
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// show sends the made-up leads and tells what becomes of them.
+func (d *demo) show(ctx context.Context) error {
 	for i := range d.cmd.Leads {
 		start := time.Now()
 		id, err := d.send(ctx, i)

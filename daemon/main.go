@@ -3,8 +3,13 @@
 // by sinks.
 package main
 
-import "os"
+import (
+	"os"
+
+	"github.com/redis/go-redis/v9"
+)
 
 func main() {
+	redis.SetLogger(quiet{}) // our own lines say what happens to Redis
 	os.Exit(execute(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
@@ -30,7 +29,6 @@ const stopTime = 20 * time.Second
 // person hears of what does not go well. It returns when ctx ends and everything has stopped.
 func run(ctx context.Context, cfg *Config) error {
 	log := newLogger(cfg.Log)
-	redis.SetLogger(quiet{}) // our own lines say what happens to Redis
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return fmt.Errorf("data_dir: %w", err)
 	}

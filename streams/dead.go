@@ -20,12 +20,13 @@ type DeadLetter struct {
 	At          time.Time `json:"at"`
 	Attempts    int       `json:"attempts"`
 	Tries       []Try     `json:"tries"`
+	Faulty      bool      `json:"faulty,omitempty"` // its last try failed by the destination's fault, not the lead's
 }
 
 // deadLetter is the entry of the dead stream for an entry that ends here.
-func (p *Partition) deadLetter(e *Entry, queue string, state State, at time.Time) next {
+func (p *Partition) deadLetter(e *Entry, queue string, state State, fault bool, at time.Time) next {
 	d := DeadLetter{Lead: e.Lead, Queue: queue, Destination: destinationOf(queue), State: state, At: at.UTC().Truncate(time.Millisecond),
-		Attempts: e.meta.Attempts, Tries: e.meta.Tries}
+		Attempts: e.meta.Attempts, Tries: e.meta.Tries, Faulty: fault}
 	return p.deadEntry(d)
 }
 

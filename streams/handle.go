@@ -357,7 +357,7 @@ func (c *call) unroutable(i int, dest string) {
 	letter := *e
 	letter.meta.Tries = []Try{why}
 	c.event(e, event{Kind: evDead, Dest: dest, Reason: why.Err, Tries: letter.meta.Tries})
-	c.outs[i].next = append(c.outs[i].next, c.r.p.deadLetter(&letter, Destined(dest), Dead, c.now()))
+	c.outs[i].next = append(c.outs[i].next, c.r.p.deadLetter(&letter, Destined(dest), Dead, false, c.now()))
 }
 
 // follower is a lead's entry for a further queue.
@@ -407,7 +407,7 @@ func (c *call) fail(i int, v Verdict) {
 		kind = evHeld
 	}
 	c.event(e, event{Kind: kind, Reason: errText(v.Err), Attempts: e.meta.Attempts, Tries: e.meta.Tries})
-	c.outs[i] = outcome{entry: e, next: []next{c.r.p.deadLetter(e, c.r.w.Queue, finalOf[kind], c.now())}}
+	c.outs[i] = outcome{entry: e, next: []next{c.r.p.deadLetter(e, c.r.w.Queue, finalOf[kind], v.Fault, c.now())}}
 }
 
 // keepOrder makes the later entries of a customer in a processor's batch wait when an earlier one has to.

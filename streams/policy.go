@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"errors"
 	"math"
 	"math/rand/v2"
 	"time"
@@ -31,4 +32,19 @@ func (p Policy) Delay(n int, floor time.Duration) time.Duration {
 		d = f * (1 + p.Jitter*rand.Float64())
 	}
 	return time.Duration(d)
+}
+
+// UnmarshalText takes a policy by the name of its job, in config.yaml: `retry: sync`.
+func (p *Policy) UnmarshalText(name []byte) error {
+	switch string(name) {
+	case "crm":
+		*p = CRMPolicy
+	case "message":
+		*p = MessagePolicy
+	case "sync":
+		*p = SyncPolicy
+	default:
+		return errors.New("a retry policy is crm, message, sync, or a block of attempts, base, factor, max and jitter")
+	}
+	return nil
 }
