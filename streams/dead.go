@@ -160,7 +160,7 @@ func (p *Partition) restoreDead(ctx context.Context) error {
 			continue
 		}
 		d.Lead = lead
-		if err := p.Clients.Write.XAdd(ctx, &redis.XAddArgs{Stream: p.Keys.dead(), Values: p.deadEntry(d).words}).Err(); err != nil {
+		if err := restoreScript.Run(ctx, p.Clients.Write, []string{p.Keys.dead()}, p.deadEntry(d).words...).Err(); err != nil {
 			return fmt.Errorf("dead letters: %w", err)
 		}
 	}

@@ -416,7 +416,8 @@ func (c *call) keepOrder() {
 	for i, e := range c.entries {
 		if waits[e.meta.Key] && !c.outs[i].park {
 			c.events = slices.DeleteFunc(c.events, func(ev event) bool { return ev.Lead == e.Lead.ID })
-			c.park(i, time.Millisecond)
+			c.park(i, waiterDelay)
+			e.meta.Waiter = true
 		}
 		waits[e.meta.Key] = waits[e.meta.Key] || c.outs[i].park
 	}
@@ -458,7 +459,7 @@ func (c *call) settle(ctx context.Context) []settled {
 	r := c.r
 	result := make([]settled, len(c.entries))
 	for i, o := range c.outs {
-		result[i] = settled{entry: o.entry, parked: o.park, delay: o.delay}
+		result[i] = settled{entry: o.entry, parked: o.park, waits: o.entry.meta.Waiter, delay: o.delay}
 	}
 	left := c.outs
 	for wait := 20 * time.Millisecond; len(left) > 0; wait = min(2*wait, time.Second) {
@@ -491,7 +492,7 @@ func (c *call) settle(ctx context.Context) []settled {
 // unsettled are entries that could not be settled: they are left to the next opening of the partition.
 func unsettled(s []settled) []settled {
 	for i := range s {
-		s[i].parked = false
+		s[i].parked, s[i].waits = false, false
 	}
 	return s
 }

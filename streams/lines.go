@@ -42,6 +42,32 @@ func (l *lines) wait(key string, h handle) {
 	}
 }
 
+// waitInOrder lets an entry wait before those that came after it.
+func (l *lines) waitInOrder(key string, h handle) {
+	ln := l.of(key)
+	i := slices.IndexFunc(ln.waiters, func(w handle) bool { return idLess(h.id, w.id) })
+	if i < 0 {
+		i = len(ln.waiters)
+	}
+	ln.waiters = slices.Insert(ln.waiters, i, h)
+}
+
+// retrying says whether an entry of a key waits for its retry.
+func (l *lines) retrying(key string) bool {
+	ln := l.byKey[key]
+	return ln != nil && len(ln.parked) > 0
+}
+
+// idle names the keys whose entries wait behind nothing.
+func (l *lines) idle() (keys []string) {
+	for key, ln := range l.byKey {
+		if len(ln.parked) == 0 && l.busy[key] == 0 {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
 func (l *lines) of(key string) *line {
 	ln := l.byKey[key]
 	if ln == nil {

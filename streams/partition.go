@@ -189,10 +189,7 @@ func (p *Partition) renew(ctx context.Context, epoch int64, last, run, server st
 			p.Log.Warn().Int("partition", p.Keys.Partition).Int64("epoch", fresh.Epoch).Bool("missing", epoch == 0).
 				Bool("restarted", run != server).Msg("Redis was restarted, flushed or restored: what it may have lost is driven again")
 		}
-		pipe := p.Clients.Write.Pipeline()
-		pipe.Set(ctx, p.Keys.epoch(), fresh.Epoch, 0)
-		pipe.Set(ctx, p.Keys.run(), server, 0)
-		if _, err := pipe.Exec(ctx); err != nil {
+		if err := epochScript.Run(ctx, p.Clients.Write, []string{p.Keys.epoch(), p.Keys.run()}, fresh.Epoch, server).Err(); err != nil {
 			return fmt.Errorf("partition %d: epoch: %w", p.Keys.Partition, err)
 		}
 	}

@@ -29,12 +29,24 @@ var releaseLua string
 //go:embed lua/replay.lua
 var replayLua string
 
+//go:embed lua/create.lua
+var createLua string
+
+//go:embed lua/epoch.lua
+var epochLua string
+
+//go:embed lua/restore.lua
+var restoreLua string
+
 var (
 	appendScript  = redis.NewScript(appendLua)
 	settleScript  = redis.NewScript(settleLua)
 	leaseScript   = redis.NewScript(leaseLua)
 	releaseScript = redis.NewScript(releaseLua)
 	replayScript  = redis.NewScript(replayLua)
+	createScript  = redis.NewScript(createLua)
+	epochScript   = redis.NewScript(epochLua)
+	restoreScript = redis.NewScript(restoreLua)
 )
 
 // Horizon is the idle time at which a parked entry is due. A delay cannot be longer.
@@ -60,8 +72,7 @@ type queue struct {
 // create makes the stream and its group where they are missing. The group starts at 0: entries leave a queue by being
 // settled, so whatever stands in the stream is still to be done.
 func (q *queue) create(ctx context.Context) error {
-	err := q.redis.XGroupCreateMkStream(ctx, q.keys.Queue(q.name), Group, "0").Err()
-	if err != nil && !strings.HasPrefix(err.Error(), "BUSYGROUP") {
+	if err := createScript.Run(ctx, q.redis, []string{q.keys.Queue(q.name)}, Group).Err(); err != nil {
 		return fmt.Errorf("queue %s: create: %w", q.name, err)
 	}
 	return nil

@@ -3,6 +3,7 @@ package streams
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -29,6 +30,7 @@ func (r *runner) reclaim(ctx context.Context, n int) {
 		}
 		entries, deleted, next, err := q.due(ctx, r.p.Custody.Instance, r.cursors[i], max(n, 10))
 		if err != nil {
+			r.unheard = true
 			r.trouble(ctx, err)
 			return
 		}
@@ -59,6 +61,51 @@ func (r *runner) reclaim(ctx context.Context, n int) {
 		}
 	}
 	r.cursors = nil
+	if r.again {
+		r.again = false
+		r.beginPass()
+	}
+}
+
+// sweep takes up what Redis has handed to us in an answer that never came: it is pending under our name, so nobody else
+// is given it, and not in our hands. No read may be under way.
+func (r *runner) sweep(ctx context.Context) {
+	have := map[handle]bool{}
+	for _, es := range [][]*Entry{r.ready, r.early, r.defers} {
+		for _, e := range es {
+			have[e.handle()] = true
+		}
+	}
+	later := r.ready
+	r.ready = nil
+	defer func() { r.ready = append(r.ready, later...) }()
+	for _, q := range r.queues {
+		err := r.pages(ctx, q, r.p.Custody.Instance, func(rows []redis.XPendingExt) error {
+			ids := slices.DeleteFunc(rowIDs(rows), func(id string) bool {
+				h := handle{q.name, id}
+				return have[h] || r.inHand[h]
+			})
+			entries, err := q.take(ctx, r.p.Custody.Instance, ids)
+			if err != nil {
+				return err
+			}
+			for _, e := range entries {
+				e.Redelivered = true
+				r.identify(e)
+				if r.lines.known(e.meta.Key, e.handle()) {
+					r.admit(e)
+				} else {
+					r.readmit(e)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			r.trouble(ctx, err)
+			return
+		}
+	}
+	r.unheard = false
 }
 
 // open makes the queues ready for a new owner: groups exist, what earlier owners had in hand is taken over, and what is
@@ -76,6 +123,9 @@ func (r *runner) open(ctx context.Context) error {
 		if err := r.takeOver(ctx, q); err != nil {
 			return err
 		}
+	}
+	for _, key := range r.lines.idle() { // what they waited behind ended with the owner before
+		r.ended[key] = true
 	}
 	return nil
 }
@@ -100,7 +150,7 @@ func (r *runner) takeOver(ctx context.Context, q *queue) error {
 				if consumer != r.p.Custody.Instance { // its journal is not here: it may have called the sink
 					e.Unsure = time.Now()
 				}
-				r.admit(e)
+				r.readmit(e)
 			}
 			return nil
 		})
@@ -110,6 +160,21 @@ func (r *runner) takeOver(ctx context.Context, q *queue) error {
 		r.log.Info().Str("from", consumer).Msg("entries in hand taken over")
 	}
 	return nil
+}
+
+// readmit takes up an entry that an owner before had in hand. It came before those of its customer that wait, unless one
+// of them is older and waits for its retry: then it stands first in the line behind that one.
+func (r *runner) readmit(e *Entry) {
+	r.identify(e)
+	key, h := e.meta.Key, e.handle()
+	if r.lines.retrying(key) {
+		r.lines.waitInOrder(key, h)
+		r.defers = append(r.defers, e)
+		return
+	}
+	e.meta.Waiter = false
+	r.lines.start(key)
+	r.ready = append(r.ready, e)
 }
 
 // learnParked reads who waits for what from the pending list and the hash beside it.

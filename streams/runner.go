@@ -28,7 +28,9 @@ type runner struct {
 	ended   map[string]bool // order keys of which something has ended: those behind it may move
 	defers  []*Entry        // to be parked behind others of their customer
 	cursors []string        // of a reclaim pass, a queue each; empty: none under way
+	again   bool            // something came due behind the cursors: another pass must follow
 	asked   int             // entries that the read under way may bring
+	unheard bool            // an answer of Redis was lost, and perhaps entries in it
 	backoff time.Duration   // after a failed read
 
 	reads    chan fetched
@@ -45,6 +47,7 @@ type fetched struct {
 type settled struct {
 	entry  *Entry
 	parked bool
+	waits  bool // parked behind another entry of its key
 	delay  time.Duration
 }
 
@@ -73,9 +76,16 @@ func (r *runner) run(ctx context.Context) {
 		r.park(ctx)
 		r.release(ctx)
 		wait := r.start(work)
-		if r.alarm.rang(time.Now()) || time.Since(safety) > reclaimEvery {
+		if time.Since(safety) > reclaimEvery {
 			r.beginPass()
-			safety = time.Now()
+			r.unheard, safety = true, time.Now()
+		}
+		if r.alarm.rang(time.Now()) {
+			r.again = r.passing()
+			r.beginPass()
+		}
+		if r.unheard && r.asked == 0 {
+			r.sweep(ctx)
 		}
 		n, admitted := r.room(ctx)
 		wait = min(wait, admitted)
@@ -183,6 +193,7 @@ func (r *runner) fetched(ctx context.Context, f fetched) {
 			r.p.lost()
 		} else {
 			r.p.redisAnswered(f.err)
+			r.unheard = true
 		}
 		r.log.Debug().Err(f.err).Msg("read; trying again")
 		return
@@ -204,15 +215,7 @@ func (r *runner) admit(e *Entry) {
 		r.early = append(r.early, e)
 		return
 	}
-	if e.meta.Key == "" {
-		e.meta.Key = e.Lead.OrderKey()
-		if e.fault != nil || e.external() {
-			e.meta.Key = "x:" + e.ID
-			if e.fault == nil && (e.Lead.Phone != "" || e.Lead.Email != "" || e.Lead.UserID != "") {
-				e.meta.Key = e.Lead.OrderKey()
-			}
-		}
-	}
+	r.identify(e)
 	key, h := e.meta.Key, e.handle()
 	switch {
 	case r.lines.known(key, h):
@@ -228,6 +231,20 @@ func (r *runner) admit(e *Entry) {
 	e.meta.Waiter = false
 	r.lines.start(key)
 	r.ready = append(r.ready, e)
+}
+
+// identify gives an entry the order key by which it stands in line.
+func (r *runner) identify(e *Entry) {
+	if e.meta.Key != "" {
+		return
+	}
+	e.meta.Key = e.Lead.OrderKey()
+	if e.fault != nil || e.external() {
+		e.meta.Key = "x:" + e.ID
+		if e.fault == nil && (e.Lead.Phone != "" || e.Lead.Email != "" || e.Lead.UserID != "") {
+			e.meta.Key = e.Lead.OrderKey()
+		}
+	}
 }
 
 // waiterDelay only matters when an owner has died with the line in its memory: a waiter's turn is given to it.
@@ -335,7 +352,11 @@ func (r *runner) done(entries []settled) {
 		delete(r.working, key)
 		r.lines.finish(key)
 		if s.parked {
-			r.lines.park(key, h)
+			if s.waits {
+				r.lines.waitInOrder(key, h)
+			} else {
+				r.lines.park(key, h)
+			}
 			r.alarm.set(time.Now().Add(s.delay + 20*time.Millisecond))
 		}
 	}
@@ -358,7 +379,7 @@ func (r *runner) hold(key string) {
 			return false
 		}
 		r.lines.finish(key)
-		r.lines.wait(key, e.handle())
+		r.lines.waitInOrder(key, e.handle())
 		r.defers = append(r.defers, e)
 		return true
 	})
@@ -370,12 +391,14 @@ func (r *runner) release(ctx context.Context) {
 		return
 	}
 	for key := range r.ended {
-		free := r.lines.release(key, 50)
-		for i, h := range free {
-			if err := r.takeUp(ctx, key, h); err != nil {
-				r.lines.again(key, free[i:])
-				r.trouble(ctx, err)
-				return
+		// Once one of them is in hand no more are released; when all have vanished, those behind them move up.
+		for free := r.lines.release(key, 50); len(free) > 0; free = r.lines.release(key, 50) {
+			for i, h := range free {
+				if err := r.takeUp(ctx, key, h); err != nil {
+					r.lines.again(key, free[i:])
+					r.trouble(ctx, err)
+					return
+				}
 			}
 		}
 		delete(r.ended, key)

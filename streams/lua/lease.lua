@@ -1,3 +1,5 @@
+#!lua flags=allow-oom
+-- A full Redis can only be emptied by who owns it.
 -- Takes or renews the lease of a partition, and tells what its owner must know to trust what is in it.
 -- KEYS: owner, last owner, epoch, run. ARGV: instance, boot, time to live in ms, starting (1: the first try of this
 -- process, which may take over from an earlier process of the same instance, since a lock on its folder keeps two apart).

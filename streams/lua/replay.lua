@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Moves one dead letter back into the queue of its destination, in one step.
 -- KEYS: epoch, dead, target, count, home events. ARGV: epoch, id, order key, event ('' for none), number of words, field, value, ...
 -- With no words the dead letter is only removed. Answers 1, or 0 when it is gone already.

@@ -1,3 +1,5 @@
+#!lua flags=allow-oom
+-- A full Redis is emptied by settling: what is added here takes the place of what goes.
 -- Settles entries of one queue. An entry that is not pending under this consumer any more is somebody else's by now and
 -- is left alone (0). Else its followers are added, and only then it is acknowledged and deleted: Lua does not roll
 -- back, and the other order loses the lead when an XADD is refused. A refused follower undoes the ones before it and

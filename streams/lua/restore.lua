@@ -1,0 +1,3 @@
+#!lua flags=allow-oom
+-- Adds a dead letter that Redis has lost. KEYS: dead. ARGV: field, value, ...
+return redis.call('XADD', KEYS[1], '*', unpack(ARGV))
