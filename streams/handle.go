@@ -362,7 +362,7 @@ func (c *call) unroutable(i int, dest string) {
 
 // follower is a lead's entry for a further queue.
 func (p *Partition) follower(f Follower, from *Entry) (next, error) {
-	line, err := json.Marshal(f.Lead)
+	line, err := encodeLead(f.Lead)
 	if err != nil {
 		return next{}, fmt.Errorf("lead: %w", err)
 	}
@@ -451,7 +451,13 @@ func (c *call) journal() error {
 		n := next{stream: c.r.p.Keys.home(c.entries[a.entry].Lead.Home), words: []any{"event", string(b)}}
 		c.outs[a.entry].next = append(c.outs[a.entry].next, n)
 	}
-	return c.r.p.Custody.note(c.events)
+	err := c.r.p.Custody.note(c.events)
+	if err != nil {
+		// What has happened has happened: the ledger knows it as long as this process lives. After that an intent without
+		// an end makes the next owner look before it sends.
+		c.r.p.Custody.applyAll(c.events)
+	}
+	return err
 }
 
 // settle carries the outcomes out, trying again until Redis has answered or the entries are not ours any more.
