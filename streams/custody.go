@@ -145,7 +145,7 @@ func (c *Custody) TakeAll(ctx context.Context, taken []Taken) ([]Receipt, error)
 		if !fresh[i] {
 			continue
 		}
-		line, err := json.Marshal(t.Lead)
+		line, err := encodeLead(t.Lead)
 		if err != nil {
 			c.refuse(rows, fresh)
 			return nil, fmt.Errorf("lead: %w", err)
@@ -305,7 +305,7 @@ func (c *Custody) takeExternal(entries []*Entry) error {
 		}
 		rows = append(rows, &record{id: id, source: e.Lead.Source, home: true, accepted: c.Now(), repeatOf: e.Lead.RepeatOf,
 			partition: PartitionOf(e.Lead.OrderKey(), c.Partitions), ready: make(chan struct{})})
-		line, err := json.Marshal(e.Lead)
+		line, err := encodeLead(e.Lead)
 		if err != nil {
 			c.mu.Unlock()
 			return fmt.Errorf("lead: %w", err)

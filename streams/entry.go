@@ -3,7 +3,6 @@ package streams
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"strconv"
 	"strings"
@@ -106,7 +105,7 @@ func decodeEntry(queue, id string, values map[string]any) *Entry {
 	leadID := text("id")
 	if sum := text("sum"); sum != "" && sum != checksum([]byte(e.raw)) {
 		e.fault = errDamaged
-	} else if err := json.Unmarshal([]byte(e.raw), e.Lead); err != nil {
+	} else if err := decodeLead(e.raw, e.Lead); err != nil {
 		e.fault = err
 		if e.raw == "" {
 			e.fault = errors.New("the entry has no field `lead`")

@@ -1,0 +1,324 @@
+package streams
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// A lead is written and read four times on its way, which with encoding/json was a quarter of all the time that
+// leadstream needs for it. So the form in which leads are written here has a writer and a reader of its own. Whatever
+// is not exactly of that form, say what a program added, goes to encoding/json: the format is still that of Lead's tags.
+
+// encodeLead is json.Marshal of a lead.
+func encodeLead(l *Lead) ([]byte, error) {
+	w := leadWriter{b: append(make([]byte, 0, 1024), '{')}
+	w.text("id", l.ID)
+	w.text("source", l.Source)
+	w.text("key", l.Key)
+	w.text("home", l.Home)
+	w.time("received_at", l.ReceivedAt)
+	w.time("event_at", l.EventAt)
+	w.text("name", l.Name)
+	w.text("phone", l.Phone)
+	w.text("email", l.Email)
+	w.text("service", l.Service)
+	w.text("time", l.Time)
+	w.text("message", l.Message)
+	w.text("channel", l.Channel)
+	w.text("user_id", l.UserID)
+	if len(l.UTM) > 0 {
+		w.object("utm", slices.Sorted(maps.Keys(l.UTM)), func(k string) { w.quote(l.UTM[k]) })
+	}
+	if len(l.Fields) > 0 {
+		w.object("fields", slices.Sorted(maps.Keys(l.Fields)), func(k string) { w.raw(l.Fields[k]) })
+	}
+	w.list("problems", l.Problems)
+	w.text("repeat_of", l.RepeatOf)
+	w.text("intent", l.Intent)
+	if l.Hot {
+		w.key("hot")
+		w.b = append(w.b, "true"...)
+	}
+	w.text("language", l.Language)
+	w.text("level", l.Level)
+	if l.Priority != 0 {
+		w.key("priority")
+		w.b = strconv.AppendInt(w.b, int64(l.Priority), 10)
+	}
+	w.list("tags", l.Tags)
+	return append(w.b, '}'), w.err
+}
+
+type leadWriter struct {
+	b   []byte
+	err error
+}
+
+func (w *leadWriter) key(k string) {
+	if len(w.b) > 1 {
+		w.b = append(w.b, ',')
+	}
+	w.b = append(append(append(w.b, '"'), k...), '"', ':')
+}
+
+func (w *leadWriter) text(k, v string) {
+	if v != "" {
+		w.key(k)
+		w.quote(v)
+	}
+}
+
+func (w *leadWriter) time(k string, t time.Time) {
+	if t.IsZero() {
+		return
+	}
+	w.key(k)
+	var err error
+	w.b = append(w.b, '"')
+	if w.b, err = t.AppendText(w.b); err != nil {
+		w.err = fmt.Errorf("lead: %s: %w", k, err)
+	}
+	w.b = append(w.b, '"')
+}
+
+func (w *leadWriter) list(k string, vs []string) {
+	if len(vs) == 0 {
+		return
+	}
+	w.key(k)
+	for i, v := range vs {
+		w.b = append(w.b, "[,"[min(i, 1)])
+		w.quote(v)
+	}
+	w.b = append(w.b, ']')
+}
+
+func (w *leadWriter) object(k string, keys []string, value func(k string)) {
+	w.key(k)
+	for i, k := range keys {
+		w.b = append(w.b, "{,"[min(i, 1)])
+		w.quote(k)
+		w.b = append(w.b, ':')
+		value(k)
+	}
+	w.b = append(w.b, '}')
+}
+
+func (w *leadWriter) quote(s string) {
+	if !utf8.ValidString(s) {
+		q, _ := json.Marshal(s) // a string always has a JSON
+		w.b = append(w.b, q...)
+		return
+	}
+	w.b = append(w.b, '"')
+	for n := plainEnd(s); n < len(s); n = plainEnd(s) {
+		w.b = append(append(w.b, s[:n]...), '\\')
+		switch c := s[n]; c {
+		case '"', '\\':
+			w.b = append(w.b, c)
+		case '\n':
+			w.b = append(w.b, 'n')
+		default:
+			w.b = fmt.Appendf(w.b, "u%04x", c)
+		}
+		s = s[n+1:]
+	}
+	w.b = append(append(w.b, s...), '"')
+}
+
+// raw adds a value that came from outside. What is no JSON would make the whole lead unreadable.
+func (w *leadWriter) raw(v json.RawMessage) {
+	if len(v) == 0 {
+		v = json.RawMessage("null")
+	}
+	if n := len(v) - 1; (n < 1 || v[0] != '"' || plainEnd(string(v[1:])) != n-1 || v[n] != '"') && !json.Valid(v) {
+		w.err = errors.New("lead: a field is no JSON")
+	}
+	w.b = append(w.b, v...)
+}
+
+// plainEnd is how far s can stand in a JSON string as it is.
+func plainEnd(s string) int {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' {
+			return i
+		}
+	}
+	return len(s)
+}
+
+// decodeLead is json.Unmarshal into a lead. Its texts share line's memory.
+func decodeLead(line string, l *Lead) error {
+	r := leadReader{rest: line}
+	*l = Lead{}
+	if utf8.ValidString(line) && r.lead(l) && r.rest == "" {
+		return nil
+	}
+	*l = Lead{}
+	return json.Unmarshal([]byte(line), l)
+}
+
+// leadReader reads what encodeLead writes. Its methods answer false for everything else.
+type leadReader struct{ rest string }
+
+func (r *leadReader) lead(l *Lead) bool {
+	return r.members(func(key string) (ok bool) {
+		switch key {
+		case "id":
+			l.ID, ok = r.text()
+		case "source":
+			l.Source, ok = r.text()
+		case "key":
+			l.Key, ok = r.text()
+		case "home":
+			l.Home, ok = r.text()
+		case "received_at":
+			l.ReceivedAt, ok = r.time()
+		case "event_at":
+			l.EventAt, ok = r.time()
+		case "name":
+			l.Name, ok = r.text()
+		case "phone":
+			l.Phone, ok = r.text()
+		case "email":
+			l.Email, ok = r.text()
+		case "service":
+			l.Service, ok = r.text()
+		case "time":
+			l.Time, ok = r.text()
+		case "message":
+			l.Message, ok = r.text()
+		case "channel":
+			l.Channel, ok = r.text()
+		case "user_id":
+			l.UserID, ok = r.text()
+		case "utm":
+			if l.UTM == nil { // else it comes twice
+				l.UTM = map[string]string{}
+				ok = r.members(func(k string) (ok bool) { l.UTM[k], ok = r.text(); return ok })
+			}
+		case "fields":
+			if l.Fields == nil {
+				l.Fields = map[string]json.RawMessage{}
+				ok = r.members(func(k string) (ok bool) { l.Fields[k], ok = r.raw(); return ok })
+			}
+		case "problems":
+			if l.Problems == nil {
+				l.Problems, ok = r.list()
+			}
+		case "repeat_of":
+			l.RepeatOf, ok = r.text()
+		case "intent":
+			l.Intent, ok = r.text()
+		case "hot":
+			l.Hot, ok = true, r.skip("true")
+		case "language":
+			l.Language, ok = r.text()
+		case "level":
+			l.Level, ok = r.text()
+		case "priority":
+			l.Priority, ok = r.number()
+		case "tags":
+			if l.Tags == nil {
+				l.Tags, ok = r.list()
+			}
+		}
+		return ok
+	})
+}
+
+func (r *leadReader) skip(s string) (ok bool) {
+	r.rest, ok = strings.CutPrefix(r.rest, s)
+	return ok
+}
+
+// members reads an object that has some, and calls value where that of each begins.
+func (r *leadReader) members(value func(key string) bool) bool {
+	for sep := "{"; sep == "{" || !r.skip("}"); sep = "," {
+		if !r.skip(sep) {
+			return false
+		}
+		if key, ok := r.text(); !ok || !r.skip(":") || !value(key) {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *leadReader) text() (string, bool) {
+	if !r.skip(`"`) {
+		return "", false
+	}
+	end := plainEnd(r.rest)
+	for end < len(r.rest) && r.rest[end] == '\\' {
+		end = min(end+2, len(r.rest))
+		end += plainEnd(r.rest[end:])
+	}
+	if end >= len(r.rest) || r.rest[end] != '"' {
+		return "", false
+	}
+	s := r.rest[:end]
+	r.rest = r.rest[end+1:]
+	if strings.IndexByte(s, '\\') < 0 {
+		return s, true
+	}
+	return unescape(s)
+}
+
+func unescape(s string) (text string, ok bool) {
+	err := json.Unmarshal([]byte(`"`+s+`"`), &text)
+	return text, err == nil
+}
+
+func (r *leadReader) time() (t time.Time, ok bool) {
+	s, ok := r.text()
+	return t, ok && t.UnmarshalText([]byte(s)) == nil
+}
+
+func (r *leadReader) list() (all []string, ok bool) {
+	for sep := "["; sep == "[" || !r.skip("]"); sep = "," {
+		if !r.skip(sep) {
+			return nil, false
+		}
+		s, ok := r.text()
+		if !ok {
+			return nil, false
+		}
+		all = append(all, s)
+	}
+	return all, true
+}
+
+func (r *leadReader) number() (n int, ok bool) {
+	end := strings.IndexAny(r.rest, ",}")
+	if end <= 0 {
+		return 0, false
+	}
+	text := r.rest[:end]
+	r.rest = r.rest[end:]
+	n, err := strconv.Atoi(text)
+	return n, err == nil && strconv.Itoa(n) == text
+}
+
+// raw reads a string, a number or a word; for lists and objects encoding/json is asked.
+func (r *leadReader) raw() (json.RawMessage, bool) {
+	before := r.rest
+	if strings.HasPrefix(before, `"`) {
+		_, ok := r.text()
+		return json.RawMessage(before[:len(before)-len(r.rest)]), ok
+	}
+	end := strings.IndexAny(before, ",}[]{\": \t\n\r")
+	if end <= 0 {
+		return nil, false
+	}
+	v := json.RawMessage(before[:end])
+	r.rest = before[end:]
+	return v, json.Valid(v)
+}
