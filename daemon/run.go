@@ -40,7 +40,14 @@ func run(ctx context.Context, cfg *Config) error {
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
 	custody := &streams.Custody{Instance: instance, Partitions: cfg.Partitions, Retention: cfg.Retention, Log: log}
-	if err := custody.Open(journalOptions(cfg, log)); err != nil {
+	faults := prometheus.NewCounter(prometheus.CounterOpts{Name: "leadstream_journal_faults_total",
+		Help: "Damaged records, failed writes and lack of space in the journal."})
+	reg.MustRegister(faults)
+	err = custody.Open(journal.Options{Dir: cfg.inData("journal"), Log: log, OnFault: func(err error) {
+		faults.Inc()
+		log.Error().Err(err).Msg("journal")
+	}})
+	if err != nil {
 		return err
 	}
 	defer custody.Close()
@@ -169,12 +176,6 @@ func newMonitor(cfg *Config, o monitor.Options) (*monitor.Monitor, error) {
 		return nil, nil
 	}
 	return monitor.New(cfg.Alerts, o)
-}
-
-func journalOptions(cfg *Config, log zerolog.Logger) journal.Options {
-	return journal.Options{Dir: cfg.inData("journal"), Log: log, OnFault: func(err error) {
-		log.Error().Err(err).Msg("journal")
-	}}
 }
 
 func redisState(engine *streams.Engine) error {
