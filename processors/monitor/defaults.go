@@ -23,13 +23,14 @@ var Metrics = map[string]string{
 }
 
 // DefaultRules are the alerts of an installation that says nothing about them (M-01, M-02, M-03 and the engine's own).
+// Late, dead and unreadable leads have none: the teller tells of each, with the customer's name and number.
 func DefaultRules() []Rule {
 	return []Rule{
 		{
 			Name: "redis_down", When: "redis_down > 0", For: 30 * time.Second, KeepFiringFor: time.Minute, Severity: Critical,
 			// All that is measured in Redis; the journal is not.
 			Inhibits: []string{"queue_length", "avg_processing_time", "retry_success_rate", "destination_paused", "breaker_open",
-				"leads_late", "unexplained"},
+				"unexplained"},
 			Texts: Texts{
 				"ru": {"Redis не отвечает", "Заявки принимаются и лежат в журнале. Перезапустите Redis; доставка продолжится сама.",
 					"Redis не отвечает. Перезапустите Redis, заявки целы"},
@@ -91,24 +92,6 @@ func DefaultRules() []Rule {
 					"{{.Labels.destination}} на паузе. Причина в консоли"},
 				"en": {"{{.Labels.destination}} is paused", "The console says why: a limit, rights, or by hand. To end it: leadstream resume {{.Labels.destination}}",
 					"{{.Labels.destination}} is paused. The console says why"},
-			},
-		},
-		{
-			Name: "leads_late", When: "leads_late > 0", KeepFiringFor: time.Minute, Severity: Critical,
-			Texts: Texts{
-				"ru": {"Заявок не дошло вовремя: {{.Value}}{{with .Labels.destination}} ({{.}}){{end}}", "Позвоните клиентам из CSV; заявки остаются в очереди.",
-					"Опоздало заявок: {{.Value}}{{with .Labels.destination}} ({{.}}){{end}}. Звоните по CSV"},
-				"en": {"Late leads: {{.Value}}{{with .Labels.destination}} ({{.}}){{end}}", "Call the customers listed in the CSV; the leads stay queued.",
-					"Late leads: {{.Value}}{{with .Labels.destination}} ({{.}}){{end}}. Call those in the CSV"},
-			},
-		},
-		{
-			Name: "quarantine", When: "quarantine > 0",
-			Texts: Texts{
-				"ru": {"Обращений, которые не удалось прочесть: {{.Value}}", "Откройте карантин в консоли и поправьте поля источника.",
-					"Не прочитано обращений: {{.Value}}. Откройте карантин"},
-				"en": {"{{.Value}} requests could not be read", "Open the quarantine in the console and mend the source's field map.",
-					"{{.Value}} requests could not be read. Open the quarantine"},
 			},
 		},
 		{
