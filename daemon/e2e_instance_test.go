@@ -92,6 +92,7 @@ type instance struct {
 	key     string
 	config  string
 	crm     *portal.Portal
+	also    *portal.Portal // a further one, which may get cards; nil: there is none
 	phone   *phone.Phone
 	http    *http.Client
 

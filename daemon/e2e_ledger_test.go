@@ -197,7 +197,12 @@ func (i *instance) cards() map[string][]string {
 
 var phonePattern = regexp.MustCompile(`\+7999\d{7}`)
 
-func (i *instance) portals() []*portal.Portal { return []*portal.Portal{i.crm} }
+func (i *instance) portals() []*portal.Portal {
+	if i.also != nil {
+		return []*portal.Portal{i.crm, i.also}
+	}
+	return []*portal.Portal{i.crm}
+}
 
 // quiet waits until every lead has come to an end, and the ledger explains each.
 func (i *instance) quiet() Status {

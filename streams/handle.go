@@ -232,7 +232,7 @@ func (c *call) decide(ctx context.Context, i int) {
 	case Pause:
 		c.unsent(e)
 		c.pause(ctx, e, v)
-		c.park(i, max(v.After, 100*time.Millisecond))
+		c.park(i, c.pauseDelay(v))
 	case Retry, Ambiguous:
 		c.retry(i, v)
 	default:
@@ -280,6 +280,16 @@ func (c *call) retry(i int, v Verdict) {
 		return
 	}
 	c.park(i, c.r.w.Policy.Delay(e.meta.Attempts, v.After))
+}
+
+// pauseDelay is short when the whole destination rests: until its guard lets anything through nothing is tried anyway,
+// and somebody may resume it long before the pause would have ended.
+func (c *call) pauseDelay(v Verdict) time.Duration {
+	d := max(v.After, 100*time.Millisecond)
+	if c.r.w.Guard != nil && v.Scope == ScopeSink {
+		return min(d, time.Second)
+	}
+	return d
 }
 
 func (c *call) pause(ctx context.Context, e *Entry, v Verdict) {
