@@ -24,7 +24,6 @@ type runner struct {
 	ready   []*Entry        // in hand and not started, oldest first
 	working map[string]bool // order keys in a Handle call
 	inHand  map[handle]bool // entries in Handle calls
-	calls   int             // Handle calls
 	early   []*Entry        // were parked by a Handle call and came due before it has reported back
 	ended   map[string]bool // order keys of which something has ended: those behind it may move
 	defers  []*Entry        // to be parked behind others of their customer
@@ -296,10 +295,9 @@ func (r *runner) start(work context.Context) time.Duration {
 			if err := g.Start(1); err != nil {
 				return 20 * time.Millisecond
 			}
-		} else if r.calls >= r.w.concurrency() { // what comes meanwhile is the next batch: one settling for all of it
+		} else if len(r.inHand) >= r.w.batch()*r.w.concurrency() {
 			return often
 		}
-		r.calls++
 		for _, e := range batch {
 			r.working[e.meta.Key] = true
 			r.inHand[e.handle()] = true
@@ -347,7 +345,6 @@ func (r *runner) pickFrom(queue string) []*Entry {
 
 // done takes back what a Handle call has settled.
 func (r *runner) done(entries []settled) {
-	r.calls--
 	for _, s := range entries {
 		key, h := s.entry.meta.Key, s.entry.handle()
 		r.ended[key] = true
