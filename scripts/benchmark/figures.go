@@ -66,41 +66,51 @@ func measureHTTP(p plan) {
 		conns  int
 		target string
 	}{{64, "≥ 0.40"}, {256, "≥ 0.50"}} {
-		var nothing, ours, most, engineCPU, redisCPU series
+		var nothing, ours, share, most, cpu, redisCPU, nothingCPU series
 		for r := range p.rounds {
-			nothing = append(nothing, loaded("nothing", c.conns, p.window, 0, "", nil))
+			base := loaded("nothing", c.conns, p.window, "")
 			path := ""
 			if r == 0 {
 				path = fmt.Sprintf("http%d", c.conns)
 			}
-			var st stats
-			ours = append(ours, loaded("leadstream", c.conns, p.window, bound, path, &st))
-			most = append(most, float64(st.Most))
-			engineCPU = append(engineCPU, st.perLead(st.CPU))
-			redisCPU = append(redisCPU, st.perLead(st.redisCPU))
+			l := loaded("leadstream", c.conns, p.window, path)
+			nothing, ours = append(nothing, base.rate), append(ours, l.rate)
+			nothingCPU, cpu, redisCPU = append(nothingCPU, base.cpu), append(cpu, l.cpu), append(redisCPU, l.redisCPU)
+			share = append(share, (base.cpu+base.loadCPU)/(l.cpu+l.redisCPU+l.loadCPU))
+			most = append(most, float64(l.most))
 		}
 		row(fmt.Sprintf("%d connections: handler that does nothing", c.conns), nothing, "%.0f", "")
 		row(fmt.Sprintf("%d connections: leadstream, accepted to delivered", c.conns), ours, "%.0f", "")
 		row("  ratio", ours.over(nothing), "%.2f", c.target)
-		row("  leads under way, at most", most, "%.0f", "")
-		row("  CPU a lead, leadstream, µs", engineCPU, "%.0f", "")
+		row("  ratio by CPU used, all processes", share, "%.2f", "")
+		row("  CPU a request, handler that does nothing, µs", nothingCPU, "%.0f", "")
+		row("  CPU a lead, leadstream, µs", cpu, "%.0f", "")
 		row("  CPU a lead, its redis-server, µs", redisCPU, "%.0f", "")
+		row("  leads under way, at most", most, "%.0f", "")
 	}
 	fmt.Println()
 }
 
-// loaded measures one server in closed loop.
-func loaded(what string, conns int, d time.Duration, bound int, path string, st *stats) float64 {
+// loadResult is one server under load. CPU is in µs a request.
+type loadResult struct {
+	rate, cpu, redisCPU, loadCPU float64
+	most                         int64
+}
+
+// loaded measures one server in closed loop; what it accepts is waited for, and counts.
+func loaded(what string, conns int, d time.Duration, path string) (l loadResult) {
 	s := startServer(what, bound)
 	defer s.stop()
-	if path != "" {
-		s.profile(path, d)
+	s.profile(path, d)
+	before := cpuTime(os.Getpid())
+	rate, all := closed(s.addr, conns, d)
+	each := func(t time.Duration) float64 { return float64(t.Microseconds()) / float64(all) }
+	l.rate, l.loadCPU = rate, each(cpuTime(os.Getpid())-before)
+	if what == "leadstream" {
+		l.most = s.drained().Most
 	}
-	rate := closed(s.addr, conns, d)
-	if st != nil {
-		*st = s.drained()
-	}
-	return rate
+	l.cpu, l.redisCPU = each(cpuTime(s.cmd.Process.Pid)), each(cpuTime(s.redis.cmd.Process.Pid))
+	return l
 }
 
 // measureQueue: the last queue, read to settled, against what others do with theirs.
@@ -215,7 +225,6 @@ func (r *running) drained() stats {
 		var st stats
 		decodeJSON(r.get("/stats"), &st)
 		if st.Accepted == st.Handled {
-			st.CPU, st.redisCPU = cpuTime(r.cmd.Process.Pid), cpuTime(r.redis.cmd.Process.Pid)
 			return st
 		}
 		time.Sleep(50 * time.Millisecond)
@@ -234,7 +243,7 @@ func (r *running) get(path string) []byte {
 // profile fetches a CPU profile of the coming load.
 func (r *running) profile(name string, d time.Duration) {
 	path := profilePath(name)
-	if path == "" {
+	if path == "" || name == "" {
 		return
 	}
 	go func() {

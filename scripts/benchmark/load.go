@@ -70,9 +70,9 @@ func (s *sender) answer() error {
 // numbers makes every lead of a run another one.
 var numbers atomic.Int64
 
-// closed keeps conns connections busy, each with one request at a time, and returns answers per second: after a
-// quarter of the time to warm up.
-func closed(addr string, conns int, d time.Duration) float64 {
+// closed keeps conns connections busy, each with one request at a time, and returns answers per second, after a quarter
+// of the time to warm up, and answers in all.
+func closed(addr string, conns int, d time.Duration) (rate float64, all int64) {
 	var wg sync.WaitGroup
 	var answers atomic.Int64
 	begin := time.Now()
@@ -90,9 +90,9 @@ func closed(addr string, conns int, d time.Duration) float64 {
 	time.Sleep(d / 4)
 	warm, from := answers.Load(), time.Now()
 	time.Sleep(time.Until(end))
-	rate := float64(answers.Load()-warm) / time.Since(from).Seconds()
+	rate = float64(answers.Load()-warm) / time.Since(from).Seconds()
 	wg.Wait()
-	return rate
+	return rate, answers.Load()
 }
 
 // paced sends rate leads a second whatever the server does, and returns how long after the moment at which each ought

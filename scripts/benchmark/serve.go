@@ -24,12 +24,6 @@ const apiKey = "bench-key-0123456789abcdef"
 type stats struct {
 	Accepted, Handled, Most int64           // Most: leads accepted and not yet delivered, at the worst moment
 	Delays                  []time.Duration // from when a lead ought to have been sent until the sink was called
-
-	CPU, redisCPU time.Duration // of the processes, from start to drained: filled in by the parent
-}
-
-func (s stats) perLead(cpu time.Duration) float64 {
-	return float64(cpu.Microseconds()) / float64(max(s.Handled, 1))
 }
 
 // serve is a server under load, in a process of its own: leadstream, or a handler that does nothing on the same
