@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -83,6 +84,7 @@ func (d *Doors) Run(ctx context.Context) error {
 }
 
 func (d *Doors) serve(ctx context.Context, g *errgroup.Group, l net.Listener, h http.Handler) {
+	l = &closedOnce{Listener: l}
 	last := &lingerer{Handler: h}
 	s := intake.Server(last, d.Config.Intake, d.Log)
 	s.ConnState = last.count
@@ -94,7 +96,7 @@ func (d *Doors) serve(ctx context.Context, g *errgroup.Group, l net.Listener, h 
 	})
 	g.Go(func() error {
 		<-ctx.Done()
-		_ = l.Close() // Shutdown closes it again and says what is wrong
+		_ = l.Close() // Shutdown says what is wrong with it
 		last.linger(lingerTime)
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 		defer cancel()
@@ -117,6 +119,18 @@ func (l *lingerer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
 	}
 	l.Handler.ServeHTTP(w, r)
+}
+
+// closedOnce may be closed again; each answer is the first one's.
+type closedOnce struct {
+	net.Listener
+	once sync.Once
+	err  error
+}
+
+func (l *closedOnce) Close() error {
+	l.once.Do(func() { l.err = l.Listener.Close() })
+	return l.err
 }
 
 func (l *lingerer) count(_ net.Conn, state http.ConnState) {
