@@ -62,6 +62,7 @@ type Custody struct {
 	journal *journal.Journal
 	forward []*backlog // a partition each: what Redis has not confirmed yet
 
+	noting  sync.RWMutex // held for writing while a lead is carried: its history must not overtake an event
 	mu      sync.Mutex
 	leads   map[string]*record
 	open    map[string]*record   // home leads that have not ended
@@ -372,16 +373,32 @@ func (c *Custody) note(events []event) error {
 	if err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}
-	if _, _, err := c.journal.Append(recEvents, b); err != nil {
+	c.noting.RLock()
+	_, _, err = c.journal.Append(recEvents, b)
+	var ended []string
+	if err == nil {
+		ended = c.apply(events)
+	}
+	c.noting.RUnlock()
+	if err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}
-	c.applyAll(events)
+	c.tellEnded(ended)
 	return nil
 }
 
-func (c *Custody) applyAll(events []event) {
-	var ended []string
+func (c *Custody) tellEnded(ids []string) {
+	if c.ended != nil && len(ids) > 0 {
+		c.ended(ids)
+	}
+}
+
+func (c *Custody) applyAll(events []event) { c.tellEnded(c.apply(events)) }
+
+// apply answers which leads have died, were dropped or erased by the events.
+func (c *Custody) apply(events []event) (ended []string) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	for _, e := range events {
 		if strings.HasPrefix(e.Lead, quarantineID) {
 			delete(c.unread, e.Lead)
@@ -395,23 +412,25 @@ func (c *Custody) applyAll(events []event) {
 		was := r.state()
 		r.apply(e)
 		now := r.state()
-		if r.home && (now.Final() || now == Held) {
-			delete(c.open, r.id)
-		} else if r.home {
-			c.open[r.id] = r
-		}
-		if r.home && r.troubled() {
-			c.trouble[r.id] = r
-		} else {
-			delete(c.trouble, r.id)
-		}
+		c.place(r)
 		if was != now && (now == Dead || now == Dropped || now == Erased) {
 			ended = append(ended, r.id)
 		}
 	}
-	c.mu.Unlock()
-	if c.ended != nil && len(ended) > 0 {
-		c.ended(ended)
+	return ended
+}
+
+// place keeps a lead among the open ones and those that a person must hear of, or takes it out. The caller holds mu.
+func (c *Custody) place(r *record) {
+	if s := r.state(); r.home && (s.Final() || s == Held) {
+		delete(c.open, r.id)
+	} else if r.home {
+		c.open[r.id] = r
+	}
+	if r.home && r.troubled() {
+		c.trouble[r.id] = r
+	} else {
+		delete(c.trouble, r.id)
 	}
 }
 
@@ -425,14 +444,14 @@ func (c *Custody) replay(rec journal.Record) error {
 		if err != nil {
 			return err
 		}
-		if old := c.leads[r.id]; old != nil { // carried forward into a newer segment
-			old.pos = rec.Pos
-			return nil
+		r.partition = PartitionOf(lead.OrderKey(), c.Partitions)
+		if old := c.leads[r.id]; old != nil { // carried forward into a newer segment, maybe behind events that stayed
+			old.adopt(r)
+			r = old
 		}
 		r.home, r.pos, r.ready = true, rec.Pos, closed
-		r.partition = PartitionOf(lead.OrderKey(), c.Partitions)
 		c.index(r)
-		c.open[r.id] = r
+		c.place(r)
 	case recEvents:
 		var events []event
 		if err := json.Unmarshal(rec.Payload, &events); err != nil {

@@ -61,8 +61,9 @@ func (p *Partition) forwardBatch(ctx context.Context, batch []pending) (int64, e
 	force := batch[0].force
 	keys := make([]string, 0, len(batch)+2)
 	keys = append(keys, p.Keys.epoch(), p.Keys.Queue(Intake))
-	args := make([]any, 0, len(batch)*5+3)
-	args = append(args, epoch, p.Custody.Retention.Milliseconds(), flag(force))
+	sent := make([]*record, 0, len(batch))
+	args := make([]any, 0, len(batch)*5+4)
+	args = append(args, epoch, p.Custody.Retention.Milliseconds(), flag(force), p.Custody.Instance)
 	for _, l := range batch {
 		line := l.line
 		if line == nil {
@@ -77,6 +78,7 @@ func (p *Partition) forwardBatch(ctx context.Context, batch []pending) (int64, e
 		if l.unsure {
 			of = 0
 		}
+		sent = append(sent, l.record)
 		keys = append(keys, p.Keys.lead(l.record.id))
 		args = append(args, l.record.id, line, checksum(line), of, l.only)
 	}
@@ -85,13 +87,19 @@ func (p *Partition) forwardBatch(ctx context.Context, batch []pending) (int64, e
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	answer, err := appendScript.Run(ctx, p.Clients.Write, keys, args...).Int64Slice()
+	answer, err := appendScript.Run(ctx, p.Clients.Write, keys, args...).Slice()
 	if err != nil {
 		return 0, fmt.Errorf("intake: append: %w", epochError(err))
 	}
 	var added int64
-	for _, a := range answer {
-		added += a
+	var twins []event
+	for i, a := range answer {
+		switch a := a.(type) {
+		case int64:
+			added += a
+		case string: // the sender's repetition came to us, and its first request to another daemon: the lead is there
+			twins = append(twins, event{Lead: sent[i].id, Kind: evMerged, Reason: "accepted by " + a, At: p.Custody.Now().UTC()})
+		}
 	}
-	return added, nil
+	return added, p.Custody.note(twins)
 }

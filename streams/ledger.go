@@ -72,6 +72,14 @@ func (r *record) state() State {
 	return Dropped
 }
 
+// adopt takes over what an accept record says. Its events came first when the lead was carried into a newer segment.
+func (r *record) adopt(a *record) {
+	r.source, r.accepted, r.partition, r.body, r.key = a.source, a.accepted, a.partition, a.body, a.key
+	if r.repeatOf == "" {
+		r.repeatOf = a.repeatOf
+	}
+}
+
 // troubled says that the lead is dead or held, as a whole or somewhere, and no person was told.
 func (r *record) troubled() bool {
 	return r.whole == Dead && !r.toldWhole || r.whole != Erased && slices.ContainsFunc(r.dests, func(d stop) bool {

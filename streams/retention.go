@@ -1,6 +1,8 @@
 package streams
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
 
@@ -28,7 +30,7 @@ func (c *Custody) tidyAt(cutoff time.Time) error {
 		keep = min(keep, q.segment)
 	}
 	for _, r := range c.leads {
-		if r.pos.Segment < keep && r.home && (!r.state().Final() || r.state() == Dead) {
+		if r.durable() && r.pos.Segment < keep && r.home && (!r.state().Final() || r.state() == Dead) {
 			carry = append(carry, r)
 		}
 	}
@@ -46,23 +48,43 @@ func (c *Custody) tidyAt(cutoff time.Time) error {
 // carry writes leads again, with all that is known of them.
 func (c *Custody) carry(rows []*record) error {
 	for _, r := range rows {
-		rec, err := c.journal.Read(r.pos)
-		if err != nil {
+		if err := c.carryOne(r); err != nil {
 			return err
 		}
-		pos, err := c.journal.AppendBatch([]journal.Record{{Type: recAccept, Payload: slices.Clone(rec.Payload)}})
-		if err != nil {
-			return err
-		}
-		if err := c.note(r.history()); err != nil {
-			return err
-		}
-		c.mu.Lock()
-		r.pos = pos[0]
-		c.mu.Unlock()
 	}
 	return nil
 }
+
+func (c *Custody) carryOne(r *record) error {
+	c.noting.Lock()
+	defer c.noting.Unlock()
+	c.mu.Lock()
+	from, events := r.pos, r.history()
+	c.mu.Unlock()
+	rec, err := c.journal.Read(from)
+	if err != nil {
+		return err
+	}
+	recs := []journal.Record{{Type: recAccept, Payload: slices.Clone(rec.Payload)}}
+	if len(events) > 0 {
+		b, err := json.Marshal(events)
+		if err != nil {
+			return fmt.Errorf("ledger: %w", err)
+		}
+		recs = append(recs, journal.Record{Type: recEvents, Payload: b})
+	}
+	pos, err := c.journal.AppendBatch(recs)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	r.pos = pos[0]
+	c.mu.Unlock()
+	return nil
+}
+
+// durable is false for a lead that is on its way to the disk.
+func (r *record) durable() bool { return r.pos.Segment != 0 }
 
 // history is the record as events.
 func (r *record) history() []event {
@@ -106,7 +128,7 @@ func (c *Custody) forget(keep uint64, cutoff time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, r := range c.leads {
-		if r.home && r.pos.Segment < keep || !r.home && r.accepted.Before(cutoff) {
+		if r.home && r.durable() && r.pos.Segment < keep || !r.home && r.accepted.Before(cutoff) {
 			c.unindex(r)
 		}
 	}

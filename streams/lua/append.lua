@@ -1,15 +1,16 @@
 -- Adds leads to the intake stream, each once: the idempotency key and the entry are written in one step, so that the
 -- caller may send the same batch again after any fault.
 -- KEYS: epoch, stream, then one idempotency key a lead. ARGV: epoch, time to live in ms, force (1: add whatever the key
--- says), then for each lead: id, lead, sum, epoch of the entry, only. Answers 1 (added) or 0 (was there) for each.
+-- says), home of the leads, then for each lead: id, lead, sum, epoch of the entry, only. Answers for each 1 (added),
+-- 0 (was there), or the home that had it first.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return redis.error_reply('EPOCH ' .. (redis.call('GET', KEYS[1]) or ''))
 end
 local answer = {}
 for i = 3, #KEYS do
-  local a = 4 + (i - 3) * 5
+  local a = 5 + (i - 3) * 5
   if ARGV[3] == '1' then redis.call('DEL', KEYS[i]) end
-  if redis.call('SET', KEYS[i], '1', 'NX', 'PX', ARGV[2]) then
+  if redis.call('SET', KEYS[i], ARGV[4], 'NX', 'PX', ARGV[2]) then
     local added
     if ARGV[a + 4] == '' then
       added = redis.pcall('XADD', KEYS[2], '*', 'id', ARGV[a], 'lead', ARGV[a + 1], 'sum', ARGV[a + 2], 'epoch', ARGV[a + 3])
@@ -22,7 +23,8 @@ for i = 3, #KEYS do
     end
     answer[i - 2] = 1
   else
-    answer[i - 2] = 0
+    local home = redis.call('GET', KEYS[i])
+    answer[i - 2] = home ~= ARGV[4] and home or 0
   end
 end
 return answer
