@@ -98,3 +98,38 @@ func TestFlushUnderTwoDaemons(t *testing.T) {
 		far.once(t, ids[name])
 	}
 }
+
+// TestFlushedAndTakenByTheOther: Redis is emptied while its owner has leads of both daemons at the far side, and the
+// other daemon is the first to see it. It does not know what the owner has sent, and must look.
+func TestFlushedAndTakenByTheOther(t *testing.T) {
+	t.Parallel()
+	r := streamstest.Redis(t)
+	far := &searchable{cards: map[string]int{}}
+	a := newRig(t, r, rigOptions{instance: "a", tune: func(w *streams.Worker) { w.Handler = far }})
+	release := make(chan struct{})
+	var sent sync.WaitGroup
+	sent.Add(2)
+	b := newRig(t, r, rigOptions{instance: "b", tune: func(w *streams.Worker) {
+		w.Handler = streams.HandlerFunc(func(ctx context.Context, batch []*streams.Entry) []streams.Verdict {
+			vs := far.Handle(ctx, batch)
+			sent.Done()
+			<-release
+			return vs
+		})
+	}})
+	b.run()
+	b.until("b owns", func() bool { return b.engine.Partitions()[0].Owned() })
+	a.run()
+	ofA, ofB := a.takeN2(1, 1), b.takeN2(2, 1)
+	sent.Wait()
+	time.Sleep(1100 * time.Millisecond) // a has seen that b is the owner
+	r.Flush()
+	a.until("a owns", func() bool { return a.engine.Partitions()[0].Owned() })
+	a.settled(ofA)
+	close(release)
+	b.settled(ofB)
+	far.once(t, append(ofA, ofB...))
+	more := b.takeN2(3, 20)
+	b.settled(more)
+	far.once(t, more)
+}

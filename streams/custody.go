@@ -85,8 +85,9 @@ type Counts struct {
 type epochNote struct {
 	Partition int       `json:"p"`
 	Epoch     int64     `json:"e"`
-	Run       string    `json:"run"`     // Redis's run id
-	Foreign   int64     `json:"foreign"` // entries of an epoch below this may have been delivered by an owner that is lost
+	Run       string    `json:"run"`             // Redis's run id
+	Foreign   int64     `json:"foreign"`         // entries of an epoch below this may have been delivered by an owner that is lost
+	Others    time.Time `json:"others,omitzero"` // when another instance was last seen to own it
 	At        time.Time `json:"at"`
 }
 

@@ -30,6 +30,22 @@ func (c *Custody) at(lead *Lead, dest string) standing {
 	return standing{final: s.state.Final(), intent: s.intent}
 }
 
+// outcome is the event with which a lead has ended at a destination, for a home that may have missed it.
+func (c *Custody) outcome(id, dest string) (event, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.leads[id]
+	if r == nil || r.whole != "" {
+		return event{}, false
+	}
+	for _, e := range r.history() {
+		if e.Dest == dest && finalOf[e.Kind] != "" {
+			return e, true
+		}
+	}
+	return event{}, false
+}
+
 // earlier is what is known at a destination of the lead that this one repeats; nil when it is no repeat.
 func (c *Custody) earlier(lead *Lead, dest string) *Earlier {
 	if lead.RepeatOf == "" {

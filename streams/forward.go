@@ -75,7 +75,7 @@ func (p *Partition) forwardBatch(ctx context.Context, batch []pending) (int64, e
 			line = read
 		}
 		of := epoch
-		if l.unsure {
+		if l.unsure || p.Custody.unsure(l.record) {
 			of = 0
 		}
 		sent = append(sent, l.record)

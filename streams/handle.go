@@ -314,6 +314,7 @@ func (c *call) finish(i int, v Verdict) {
 	e := c.entries[i]
 	c.outs[i] = outcome{entry: e}
 	if v.Outcome == outcomeKnown {
+		c.remind(e)
 		return
 	}
 	if dest := c.r.w.destination(); dest != "" {
@@ -368,6 +369,16 @@ func (c *call) unroutable(i int, dest string) {
 	letter.meta.Tries = []Try{why}
 	c.event(e, event{Kind: evDead, Dest: dest, Reason: why.Err, Tries: letter.meta.Tries})
 	c.outs[i].next = append(c.outs[i].next, c.r.p.deadLetter(&letter, Destined(dest), Dead, false, c.now()))
+}
+
+// remind tells a lead's home again how it ended here: an entry that comes after the end says that home may not know.
+func (c *call) remind(e *Entry) {
+	if home := e.Lead.Home; home == "" || home == c.r.p.Custody.Instance {
+		return
+	}
+	if ev, ok := c.r.p.Custody.outcome(e.Lead.ID, c.r.w.destination()); ok {
+		c.away = append(c.away, away{e.slot, ev})
+	}
 }
 
 // follower is a lead's entry for a further queue.

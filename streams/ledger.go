@@ -25,6 +25,8 @@ type record struct {
 	ready      chan struct{} // closed when it is durable, or was refused
 	refused    bool
 	queued     bool // waits for the forwarder
+	redriven   bool // queued, and not for the first time
+	unsure     bool // queued, and found meanwhile to have perhaps been delivered by an owner that is lost
 	forwarded  bool // Redis had it once
 }
 

@@ -44,12 +44,13 @@ type Partition struct {
 // Run works the partition until ctx ends: it forwards always, and serves the queues while it holds the lease.
 func (p *Partition) Run(ctx context.Context) error {
 	p.moved, p.missing = make(chan struct{}, 1), make(chan struct{}, 1)
-	var wg sync.WaitGroup
-	wg.Go(func() { p.runForward(ctx) })
-	wg.Go(func() { p.runHome(ctx) })
 	if p.reconcileAfter == 0 {
 		p.reconcileAfter = 30 * time.Second
 	}
+	var wg sync.WaitGroup
+	wg.Go(func() { p.runForward(ctx) })
+	wg.Go(func() { p.runHome(ctx) })
+	wg.Go(func() { p.runReconcile(ctx) }) // whoever owns the queues: our leads are known to our ledger alone
 	starting := true
 	for ctx.Err() == nil {
 		ours, err := p.tick(ctx, starting)
@@ -70,6 +71,10 @@ func (p *Partition) Run(ctx context.Context) error {
 
 // own serves the queues until the lease is lost, the epoch changes or ctx ends.
 func (p *Partition) own(ctx context.Context) {
+	select {
+	case <-p.moved: // what it says is about to be done
+	default:
+	}
 	runners := make([]*runner, len(p.Workers))
 	for i, w := range p.Workers {
 		runners[i] = newRunner(p, w)
@@ -93,7 +98,6 @@ func (p *Partition) own(ctx context.Context) {
 	for _, r := range runners {
 		wg.Go(func() { r.run(owned) })
 	}
-	wg.Go(func() { p.runReconcile(owned) })
 	p.Log.Info().Int("partition", p.Keys.Partition).Int64("epoch", p.epoch.Load()).Msg("partition owned")
 	for p.keep(owned) {
 	}
@@ -148,24 +152,45 @@ func (p *Partition) tick(ctx context.Context, starting bool) (bool, error) {
 	epoch, _ := strconv.ParseInt(text(3), 10, 64)
 	if a[0] != int64(1) {
 		p.until.Store(0)
-		p.follow(epoch)
-		return false, nil
+		return false, p.follow(ctx, epoch)
 	}
 	p.until.Store(asked.Add(leaseTTL - leaseTTL/9).UnixNano())
 	last, run, server := text(2), text(4), text(5)
 	if epoch != 0 && epoch == p.epoch.Load() && run == server {
+		if last != p.Custody.Instance { // it was another's meanwhile: what that one had in hand is to be taken over
+			p.lost()
+		}
 		return true, nil
 	}
 	return true, p.renew(ctx, epoch, last, run, server)
 }
 
-// follow adopts the epoch that another owner has set. A change means that Redis has lost something, so the leads that
-// are ours are forwarded again.
-func (p *Partition) follow(epoch int64) {
-	was := p.epoch.Swap(epoch)
-	if epoch != 0 && was != 0 && epoch != was {
+// follow adopts the epoch that another owner has set, and remembers that there is one: after a loss, only its journal
+// knows what it delivered. A change means that Redis has lost something, so the leads that are ours are forwarded again.
+func (p *Partition) follow(ctx context.Context, epoch int64) error {
+	p.epoch.Store(epoch)
+	if epoch == 0 { // its owner is about to set one
+		return nil
+	}
+	note := p.Custody.epochOf(p.Keys.Partition)
+	now := p.Custody.Now().UTC()
+	if note.Epoch == epoch && now.Sub(note.Others) < time.Hour {
+		return nil
+	}
+	lost := note.Epoch != 0 && note.Epoch != epoch
+	if lost {
+		if err := p.restoreDead(ctx); err != nil {
+			return err
+		}
+	}
+	note.Partition, note.Epoch, note.Others, note.At = p.Keys.Partition, epoch, now, now
+	if err := p.Custody.noteEpoch(note); err != nil {
+		return fmt.Errorf("partition %d: epoch: %w", p.Keys.Partition, err)
+	}
+	if lost {
 		p.Custody.redrive(p.Keys.Partition, false)
 	}
+	return nil
 }
 
 // renew decides whether Redis still is what we left, gives the partition a new epoch when that is in doubt, and has
@@ -178,10 +203,14 @@ func (p *Partition) renew(ctx context.Context, epoch int64, last, run, server st
 	fresh := note
 	fresh.Partition, fresh.At = p.Keys.Partition, p.Custody.Now().UTC()
 	fresh.Epoch, fresh.Run = max(epoch, note.Epoch), server
+	if others {
+		fresh.Others = fresh.At
+	}
 	if !intact {
-		fresh.Epoch++
+		// By the clock, so that two who find Redis empty do not give it the same epoch.
+		fresh.Epoch = max(fresh.Epoch, fresh.At.UnixMilli()) + 1
 		// Our own journal knows what we delivered. What another owner delivered before the loss, only its journal knows.
-		if others || (note.Epoch == 0 && !first) {
+		if fresh.At.Sub(fresh.Others) < p.Custody.Retention || (note.Epoch == 0 && !first) {
 			fresh.Foreign = fresh.Epoch
 		}
 		if !first {
@@ -193,7 +222,7 @@ func (p *Partition) renew(ctx context.Context, epoch int64, last, run, server st
 			return fmt.Errorf("partition %d: epoch: %w", p.Keys.Partition, err)
 		}
 	}
-	if fresh.Epoch != note.Epoch || fresh.Run != note.Run {
+	if fresh.Epoch != note.Epoch || fresh.Run != note.Run || fresh.Others != note.Others {
 		if err := p.Custody.noteEpoch(fresh); err != nil {
 			return fmt.Errorf("partition %d: epoch: %w", p.Keys.Partition, err)
 		}

@@ -45,8 +45,12 @@ func (c *Custody) redrive(partition int, unsure bool) {
 	defer c.mu.Unlock()
 	var rows []*record
 	for _, r := range c.open {
-		if r.partition == partition && !r.queued {
+		switch {
+		case r.partition != partition:
+		case !r.queued:
 			rows = append(rows, r)
+		case r.redriven: // it stood in Redis before, and waits to be driven again already
+			r.unsure = r.unsure || unsure
 		}
 	}
 	c.push(rows, pending{unsure: unsure})
@@ -74,7 +78,7 @@ func (c *Custody) push(rows []*record, like pending) {
 		if r.routed {
 			p.only = strings.Join(r.lacking(), ",")
 		}
-		r.queued = true
+		r.queued, r.redriven = true, true
 		again[r.partition] = append(again[r.partition], p)
 	}
 	for n, ps := range again {
@@ -87,12 +91,18 @@ func (r *record) compare(o *record) int {
 	return cmp.Or(cmp.Compare(r.pos.Segment, o.pos.Segment), cmp.Compare(r.pos.Offset, o.pos.Offset))
 }
 
+func (c *Custody) unsure(r *record) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return r.unsure
+}
+
 // forwarded marks leads that Redis has.
 func (c *Custody) forwarded(batch []pending) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, p := range batch {
-		p.record.queued = false
+		p.record.queued, p.record.redriven, p.record.unsure = false, false, false
 		p.record.forwarded = true
 	}
 }
@@ -102,7 +112,7 @@ func (c *Custody) forwarded(batch []pending) {
 // one that is missing twice in a row is driven again. It answers how many were.
 func (p *Partition) reconcile(ctx context.Context, suspects map[string]bool) (int, error) {
 	stale := p.Custody.staleIn(p.Keys.Partition, p.Custody.Now().Add(-p.reconcileAfter))
-	if len(stale) == 0 {
+	if len(stale) == 0 || p.epoch.Load() == 0 {
 		clear(suspects)
 		p.unexplained.Store(0)
 		return 0, nil
