@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -170,4 +171,49 @@ func TestOrderThroughProcessors(t *testing.T) {
 	if got := g.crm.ids(); !slices.Equal(got, ids) {
 		t.Errorf("delivered in another order than accepted")
 	}
+}
+
+// TestUnsureSurvivesAnotherKill: an entry was in a lost daemon's hands; the one that took it over is killed while it
+// sends. The next one must look, from the time of that second try on.
+func TestUnsureSurvivesAnotherKill(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	r := streamstest.Redis(t)
+	key := "ls:{0}:to:crm"
+	g := newRig(t, r, rigOptions{policy: streams.Policy{Attempts: 9, Base: time.Hour, Factor: 1, Max: time.Hour}})
+	g.crm.answer = func(int, *streams.Entry) streams.Verdict { return streams.Verdict{Result: streams.Retry} }
+	g.run()
+	ids := g.takeN2(0, 1)
+	g.until("it is parked", func() bool {
+		p, err := r.Client.XPending(ctx, key, streams.Group).Result()
+		return err == nil && p.Consumers["parked"] == 1
+	})
+	g.stop()
+	entry := r.Client.XRangeN(ctx, key, "-", "+", 1).Val()[0].ID
+	if err := r.Client.XClaim(ctx, &redis.XClaimArgs{Stream: key, Group: streams.Group, Consumer: "lost", Messages: []string{entry}}).Err(); err != nil {
+		t.Fatal(err)
+	}
+	g = newRig(t, r, rigOptions{dir: g.dir})
+	sent := make(chan time.Time, 1)
+	g.crm.answer = func(_ int, e *streams.Entry) streams.Verdict {
+		if e.Unsure.IsZero() {
+			t.Error("taken over from a lost daemon, and sure")
+		}
+		time.Sleep(50 * time.Millisecond)
+		sent <- time.Now()
+		runtime.Goexit() // as a kill would: nothing is noted, nothing settled
+		return streams.Verdict{}
+	}
+	g.run()
+	at := <-sent
+	g.stop()
+	g = newRig(t, r, rigOptions{dir: g.dir})
+	g.crm.answer = func(_ int, e *streams.Entry) streams.Verdict {
+		if e.Unsure.Before(at.Add(-100 * time.Millisecond)) {
+			t.Errorf("unsure since %v, the last try was at %v", e.Unsure, at)
+		}
+		return streams.Verdict{}
+	}
+	g.run()
+	g.settled(ids)
 }

@@ -109,12 +109,11 @@ func (c *call) without(e *Entry) (Verdict, bool) {
 	if e.meta.First != 0 {
 		e.First = time.UnixMilli(e.meta.First)
 	}
-	switch {
-	case e.meta.Unsure != 0:
-		e.Unsure = time.UnixMilli(e.meta.Unsure)
-	case !known.intent.IsZero():
-		e.Unsure = known.intent
-	case e.Unsure.IsZero() && e.epoch != noEpoch && e.epoch < r.p.foreign.Load():
+	if e.meta.Unsure != 0 {
+		e.Unsure = later(e.Unsure, time.UnixMilli(e.meta.Unsure))
+	}
+	e.Unsure = later(e.Unsure, known.intent)
+	if e.Unsure.IsZero() && e.epoch != noEpoch && e.epoch < r.p.foreign.Load() {
 		e.Unsure = time.Unix(0, r.p.openedAt.Load())
 	}
 	e.Of = r.p.Custody.earlier(e.Lead, dest)
@@ -128,6 +127,13 @@ func (c *call) without(e *Entry) (Verdict, bool) {
 		}
 	}
 	return Verdict{}, false
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // outcomeKnown marks an entry whose end is in the ledger already: it is only settled.
@@ -148,7 +154,7 @@ func (c *call) unreadable(e *Entry) Verdict {
 	return Verdict{Result: Done, Outcome: outcomeKnown}
 }
 
-// intend journals that the destination is about to be called. Entries that were sent before keep that time.
+// intend journals that the destination is about to be called.
 func (c *call) intend(entries []*Entry) error {
 	now := c.r.p.Custody.Now().UTC()
 	events := make([]event, 0, len(entries))
@@ -157,9 +163,7 @@ func (c *call) intend(entries []*Entry) error {
 			e.meta.First = now.UnixMilli()
 			e.First = now
 		}
-		if e.Unsure.IsZero() {
-			events = append(events, event{Lead: e.Lead.ID, Kind: evIntent, Dest: c.r.w.destination(), At: now})
-		}
+		events = append(events, event{Lead: e.Lead.ID, Kind: evIntent, Dest: c.r.w.destination(), At: now})
 	}
 	return c.r.p.Custody.note(events)
 }
@@ -249,10 +253,14 @@ func (c *call) park(i int, d time.Duration) {
 	c.outs[i] = outcome{entry: c.entries[i], park: true, delay: min(d, Horizon-time.Minute)}
 }
 
-// unsent takes the intent back: nothing of this try was executed. An earlier unsure one stays unsure.
+// unsent takes the intent back: nothing of this try was executed. After an earlier unsure one, it is unsure since that.
 func (c *call) unsent(e *Entry) {
-	if c.r.w.Guard != nil && e.Unsure.IsZero() && e.First != (time.Time{}) {
+	switch {
+	case c.r.w.Guard == nil || e.First.IsZero():
+	case e.Unsure.IsZero():
 		c.event(e, event{Kind: evUnsent, Attempts: e.meta.Attempts})
+	default:
+		c.events = append(c.events, event{Lead: e.Lead.ID, Kind: evIntent, Dest: c.r.w.destination(), At: e.Unsure.UTC()})
 	}
 }
 
