@@ -8,6 +8,7 @@ import (
 	"net"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -216,4 +217,20 @@ func TestUnsureSurvivesAnotherKill(t *testing.T) {
 	}
 	g.run()
 	g.settled(ids)
+}
+
+// TestTooLongFromAnotherProgram: what the journal cannot take goes to quarantine, and stops no lead beside it.
+func TestTooLongFromAnotherProgram(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, streamstest.Redis(t), rigOptions{})
+	ids := g.takeN2(0, 10)
+	for _, lead := range []string{`{"phone":"+79990000022","message":"` + strings.Repeat("a", 2<<20) + `"}`, strings.Repeat("{", 2<<20)} {
+		if err := g.redis.Client.XAdd(context.Background(), &redis.XAddArgs{Stream: "ls:{0}:intake", Values: []string{"lead", lead}}).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.run()
+	g.settled(ids)
+	g.once(ids)
+	g.until("both are in quarantine", func() bool { return g.custody.Tally().Counts.Quarantined == 2 && g.backlog() == 0 })
 }

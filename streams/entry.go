@@ -116,6 +116,9 @@ func decodeEntry(queue, id string, values map[string]any) *Entry {
 	}
 	if leadID == "" && e.fault == nil { // XADDed by a program: the entry's id makes the lead's
 		e.Lead.ID, e.Lead.Home = "", ""
+		if len(e.raw) > mostAdded { // the journal could not take custody of it, nor of those beside it
+			e.fault = errors.New("the lead is longer than 256 KiB")
+		}
 	}
 	return e
 }
@@ -127,6 +130,9 @@ func (e *Entry) lacking() []string {
 	}
 	return strings.Split(e.only, ",")
 }
+
+// mostAdded is the longest lead that a program may add itself, and how much of an unreadable entry is kept.
+const mostAdded = 256 << 10
 
 // noEpoch is the epoch of an entry that a program added.
 const noEpoch = -1

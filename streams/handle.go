@@ -147,7 +147,7 @@ func (c *call) unreadable(e *Entry) Verdict {
 		p.Custody.redriveLost([]string{e.Lead.ID})
 		return Verdict{Result: Done, Outcome: outcomeKnown}
 	}
-	err := p.Custody.Quarantine(Quarantined{Source: "xadd", Reason: e.fault.Error(), ContentType: "redis stream entry", Raw: []byte(e.raw)})
+	err := p.Custody.Quarantine(Quarantined{Source: "xadd", Reason: e.fault.Error(), ContentType: "redis stream entry", Raw: []byte(e.raw[:min(len(e.raw), mostAdded)])})
 	if err != nil {
 		return Verdict{Result: Wait, After: 5 * time.Second, Err: err}
 	}
