@@ -150,11 +150,11 @@ func (s setup) limits() portal.Limits {
 	return s.Limits
 }
 
-// configure writes config.yaml. Everything is quick: the portal gives up a call within a second, and knows at once
-// what it has created.
+// configure writes config.yaml. Everything is quick: the portal ends a call within a second (far_limit leaves two more to
+// a machine that has much else to do), and knows at once what it has created.
 func (i *instance) configure() {
 	crm := map[string]string{"kind": "bitrix24", "url": strconv.Quote(i.crm.URL()), "allow_private": "true",
-		"timeout": "700ms", "far_limit": "1s", "index_lag": "100ms", "rate": "{per_second: 1000, burst: 1000}",
+		"timeout": "700ms", "far_limit": "3s", "index_lag": "100ms", "rate": "{per_second: 1000, burst: 1000}",
 		"retry":   "{attempts: 100, base: 200ms, factor: 1.5, max: 1s, jitter: 0.2}",
 		"breaker": "{failures: 5, of: 5, delay: 300ms, max_delay: 1s}"}
 	for line := range strings.Lines(i.set.CRM) {
