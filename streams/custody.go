@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -289,12 +290,12 @@ func (c *Custody) refuse(rows []*record, fresh []bool) {
 }
 
 // TakeExternal takes custody of leads that a program added to the intake stream itself: ids come from their entries.
-func (c *Custody) takeExternal(entries []*Entry) error {
+func (c *Custody) takeExternal(entries []*Entry, partition int) error {
 	var recs []journal.Record
 	var rows []*record
 	c.mu.Lock()
 	for _, e := range entries {
-		id := NewID("xadd", e.Queue, e.ID)
+		id := externalID(partition, e.ID)
 		e.Lead.ID, e.Lead.Home = id, c.Instance
 		if e.Lead.ReceivedAt.IsZero() {
 			e.Lead.ReceivedAt = idTime(e.ID).UTC()
@@ -332,6 +333,11 @@ func (c *Custody) takeExternal(entries []*Entry) error {
 		close(r.ready)
 	}
 	return nil
+}
+
+// externalID is the id of a lead that a program added to the intake stream of a partition.
+func externalID(partition int, entry string) string {
+	return NewID("xadd", strconv.Itoa(partition), entry)
 }
 
 // Quarantine keeps a request that could not be read, durably, for a person to look at.

@@ -9,8 +9,9 @@ import (
 
 // standing is what the ledger knows of a lead at one destination.
 type standing struct {
-	final  bool
-	intent time.Time
+	final     bool
+	intent    time.Time
+	forgotten bool // a lead of ours that ended longer than the retention ago: it comes from an old copy of Redis
 }
 
 func (c *Custody) at(lead *Lead, dest string) standing {
@@ -18,7 +19,7 @@ func (c *Custody) at(lead *Lead, dest string) standing {
 	defer c.mu.Unlock()
 	r := c.leads[lead.ID]
 	if r == nil {
-		return standing{}
+		return standing{forgotten: lead.Home == c.Instance}
 	}
 	if r.whole == Erased {
 		return standing{final: true}

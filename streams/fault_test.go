@@ -299,7 +299,7 @@ func TestAddedByAnotherProgram(t *testing.T) {
 		}
 		return strings.TrimSpace(string(out))
 	}
-	id := streams.NewID("xadd", streams.Intake, cli("XADD", "ls:{0}:intake", "*", "lead", `{"name":"Ольга","phone":"+79990000022"}`))
+	id := streams.NewID("xadd", "0", cli("XADD", "ls:{0}:intake", "*", "lead", `{"name":"Ольга","phone":"+79990000022"}`))
 	cli("XADD", "ls:{0}:intake", "*", "lead", `{"name":`)
 	cli("XADD", "ls:{0}:intake", "*", "something", "else")
 	g.until("custody of it", func() bool { _, ok := g.custody.Life(id); return ok })

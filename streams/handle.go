@@ -113,7 +113,7 @@ func (c *call) without(e *Entry) (Verdict, bool) {
 		e.Unsure = later(e.Unsure, time.UnixMilli(e.meta.Unsure))
 	}
 	e.Unsure = later(e.Unsure, known.intent)
-	if e.Unsure.IsZero() && e.epoch != noEpoch && e.epoch < r.p.foreign.Load() {
+	if e.Unsure.IsZero() && (known.forgotten || e.epoch != noEpoch && e.epoch < r.p.foreign.Load()) {
 		e.Unsure = time.Unix(0, r.p.openedAt.Load())
 	}
 	e.Of = r.p.Custody.earlier(e.Lead, dest)
@@ -205,7 +205,7 @@ func (r *runner) askOnce(ctx context.Context, entries []*Entry) (verdicts []Verd
 		}
 	}
 	if len(outside) > 0 {
-		if err := r.p.Custody.takeExternal(outside); err != nil {
+		if err := r.p.Custody.takeExternal(outside, r.p.Keys.Partition); err != nil {
 			return slices.Repeat([]Verdict{{Result: Wait, After: time.Second, Err: err}}, len(entries)), nil
 		}
 	}
@@ -363,15 +363,21 @@ func (c *call) finish(i int, v Verdict) {
 	}
 	for _, dest := range lacking {
 		if !slices.Contains(dests, dest) {
-			c.unroutable(i, dest)
+			c.reroute(i, dest, v.Followers)
 		}
 	}
 }
 
-// unroutable ends a lead that is driven again at a destination that it is not routed to any more: the sink was taken out
-// of the configuration, or the rules were changed. A person decides.
-func (c *call) unroutable(i int, dest string) {
+// reroute brings a lead that is driven again to a destination that the rules do not name: another one has failed over to
+// it, or the rules were changed meanwhile. When the sink was taken out of the configuration a person decides.
+func (c *call) reroute(i int, dest string, like []Follower) {
 	e := c.entries[i]
+	if c.r.p.serves(dest) && len(like) > 0 {
+		if n, err := c.r.p.follower(Follower{Queue: Destined(dest), Lead: like[0].Lead}, e); err == nil {
+			c.outs[i].next = append(c.outs[i].next, n)
+			return
+		}
+	}
 	why := Try{At: c.now().UTC(), Err: "the lead was on its way to this destination, and is not routed to it any more"}
 	letter := *e
 	letter.meta.Tries = []Try{why}

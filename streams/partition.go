@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -321,4 +322,9 @@ func sleep(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	case <-t.C:
 	}
+}
+
+// serves says whether a destination is configured.
+func (p *Partition) serves(dest string) bool {
+	return slices.ContainsFunc(p.Workers, func(w *Worker) bool { return w.Queue == Destined(dest) })
 }

@@ -153,16 +153,22 @@ func (p *Partition) reconcile(ctx context.Context, suspects map[string]bool) (in
 // runReconcile compares ledger and queues from time to time, and at once when an entry was found deleted.
 func (p *Partition) runReconcile(ctx context.Context) {
 	suspects := map[string]bool{}
+	wait := p.reconcileAfter
 	for ctx.Err() == nil {
-		timer := time.NewTimer(p.reconcileAfter)
+		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 		case <-p.missing:
 		case <-timer.C:
 		}
 		timer.Stop()
-		if _, err := p.reconcile(ctx, suspects); err != nil && ctx.Err() == nil {
+		lost, err := p.reconcile(ctx, suspects)
+		if err != nil && ctx.Err() == nil {
 			p.Log.Debug().Err(err).Msg("ledger and queues not compared; trying again")
+		}
+		// A look reads all that waits. While everything is where it should be, long queues are looked at less often.
+		if wait = min(2*wait, 20*p.reconcileAfter); lost+len(suspects) > 0 || err != nil {
+			wait = p.reconcileAfter
 		}
 	}
 }
@@ -191,7 +197,7 @@ func (p *Partition) scan(ctx context.Context, stream string, missing map[string]
 		}
 		last := msgs[len(msgs)-1].ID
 		rows, err := c.XPendingExt(ctx, &redis.XPendingExtArgs{
-			Stream: stream, Group: Group, Start: msgs[0].ID, End: last, Count: page,
+			Stream: stream, Group: Group, Start: msgs[0].ID, End: last, Count: 1 << 20, // also what is pending and has lost its body
 		}).Result()
 		if err != nil {
 			return wrap("reconcile", err)
@@ -207,7 +213,7 @@ func (p *Partition) scan(ctx context.Context, stream string, missing map[string]
 			} else if id, _ := m.Values["id"].(string); id != "" {
 				delete(missing, id)
 			} else {
-				delete(missing, NewID("xadd", Intake, m.ID))
+				delete(missing, externalID(p.Keys.Partition, m.ID))
 			}
 		}
 		if len(orphans) > 0 {

@@ -21,7 +21,7 @@ func (c *Custody) tidyAt(cutoff time.Time) error {
 	c.mu.Lock()
 	var carry []*record
 	for _, s := range segments {
-		if !s.Closed || s.Newest.After(cutoff) {
+		if !s.Closed || s.Damaged || s.Newest.After(cutoff) { // a damaged one is kept, and what ended its leads with it
 			break
 		}
 		keep = s.Number + 1

@@ -112,6 +112,7 @@ func (r *runner) run(ctx context.Context) {
 
 // stop lets what is in hand end, for the time that a stop may take; what has not ended stays pending, for the next owner.
 func (r *runner) stop(cancel context.CancelFunc) {
+	r.handBack()
 	ended := make(chan struct{})
 	go func() { r.wg.Wait(); close(ended) }()
 	grace := time.NewTimer(r.p.Grace)
@@ -123,6 +124,27 @@ func (r *runner) stop(cancel context.CancelFunc) {
 			return
 		case <-grace.C:
 			cancel()
+		}
+	}
+}
+
+// handBack parks what is in hand and was never tried, due at once: the next owner, if it is another, need not ask
+// whether it was sent.
+func (r *runner) handBack() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	for _, q := range r.queues {
+		var outs []outcome
+		for _, e := range r.ready {
+			if e.Queue == q.name && !e.external() && e.fault == nil && e.Unsure.IsZero() {
+				outs = append(outs, outcome{entry: e, park: true})
+			}
+		}
+		for part := range slices.Chunk(outs, 256) {
+			if _, _, err := q.settle(ctx, r.p.epoch.Load(), r.p.Custody.Instance, part); err != nil {
+				r.log.Debug().Err(err).Msg("entries in hand not given back; the next owner takes them over")
+				return
+			}
 		}
 	}
 }
