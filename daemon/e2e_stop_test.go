@@ -3,8 +3,10 @@
 package main
 
 import (
+	"errors"
 	"net"
 	"net/http"
+	"syscall"
 	"testing"
 	"time"
 
@@ -40,15 +42,19 @@ func TestStopUnderLoad(t *testing.T) {
 	stop()
 	i.crm.Clear()
 	l.settled()
+	// The kernel resets connections that nobody has accepted when their listener closes: on a busy machine a few senders
+	// see that, and repeat. Whoever was accepted has got an answer. Only a held socket spares them all, below.
 	for _, r := range l.with(unknown) {
-		t.Errorf("a request that was sent has got no answer: %v", r.err)
+		if !errors.Is(r.err, syscall.ECONNRESET) {
+			t.Errorf("a request that was sent has got no answer: %v", r.err)
+		}
 	}
 	for _, r := range l.with(rejected) {
 		if r.status != 0 {
 			t.Errorf("answered %d in a stop: %v", r.status, r.err)
 		}
 	}
-	t.Logf("acked %d, not connected %d", len(l.with(acked)), len(l.with(rejected)))
+	t.Logf("acked %d, not connected %d, not accepted %d", len(l.with(acked)), len(l.with(rejected)), len(l.with(unknown)))
 }
 
 // What systemd does: it holds the socket, so that over a restart nobody is refused, only kept waiting.

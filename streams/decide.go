@@ -264,4 +264,3 @@ func (c *call) event(e *Entry, ev event) {
 		c.away = append(c.away, away{e.slot, ev})
 	}
 }
-

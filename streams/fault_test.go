@@ -377,11 +377,12 @@ func TestBlindSinkHolds(t *testing.T) {
 		t.Errorf("untold: %+v", u)
 	}
 	p := g.engine.Partitions()[0]
-	_ = p.Dead(ctx, func(d streams.DeadLetter) bool {
-		if err := p.Replay(ctx, strings.TrimPrefix(d.ID, "0/")); err != nil {
-			t.Error(err)
-		}
-		return true
+	g.until("the person's replay", func() (replayed bool) {
+		_ = p.Dead(ctx, func(d streams.DeadLetter) bool {
+			replayed = p.Replay(ctx, strings.TrimPrefix(d.ID, "0/")) == nil
+			return !replayed
+		})
+		return replayed
 	})
 	g.until("delivered once a person said so", func() bool { l, _ := g.custody.Life(id); return l.State == streams.Delivered })
 }

@@ -220,4 +220,3 @@ func (c *Custody) takeExternal(entries []*Entry, partition int) error {
 func externalID(partition int, entry string) string {
 	return NewID("xadd", strconv.Itoa(partition), entry)
 }
-
