@@ -129,6 +129,7 @@ func (s *Sink) batch(ctx context.Context, cmds []command, part []int, replies []
 			whole.fail = &v
 		}
 	}
+	limited := false
 	results, failures, times := object(out.Result), object(out.Error), object(out.Time)
 	for _, i := range part {
 		c, k := cmds[i], key(i)
@@ -143,7 +144,8 @@ func (s *Sink) batch(ctx context.Context, cmds []command, part []int, replies []
 		case failures[k] != nil:
 			var e envelope
 			_ = json.Unmarshal(failures[k], &e) // what does not decode is an error without a code
-			replies[i].fail = s.judge(c, refusal{status: http.StatusBadRequest, code: text(e.Error), text: text(e.Description)})
+			replies[i].fail = s.judge(c, refusal{status: http.StatusBadRequest, code: text(e.Error), text: text(e.Description), again: limited})
+			limited = limited || strings.EqualFold(replies[i].fail.Code, "QUERY_LIMIT_EXCEEDED")
 		case results[k] != nil:
 			replies[i].result = results[k]
 		default:

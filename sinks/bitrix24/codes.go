@@ -66,6 +66,7 @@ type refusal struct {
 	status     int
 	code, text string
 	after      time.Duration
+	again      bool // an earlier command of the same batch was refused for the rate
 }
 
 // judge turns a refusal into a verdict.
@@ -84,7 +85,7 @@ func (s *Sink) judge(c command, r refusal) *streams.Verdict {
 	case code == "access_denied" && aboutOneItem(c.method):
 		m = meaning{result: streams.Permanent}
 	case code == "query_limit_exceeded":
-		m.after = s.budget.slow()
+		m.after = s.budget.slow(r.again)
 	case code == "operation_time_limit":
 		m.after = s.budget.reset(c.method, s.now())
 	}
@@ -228,12 +229,15 @@ func (b *budget) reset(method string, now time.Time) time.Duration {
 	return wait
 }
 
-// slow is the pause after a refusal for the rate: 1 to 2 s, longer with each in a row.
-func (b *budget) slow() time.Duration {
+// slow is the pause after a refusal for the rate: 1 to 2 s, longer with each request in a row. again says that another
+// command of the same request was refused too.
+func (b *budget) slow(again bool) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	d := min(time.Second<<min(b.hits, 5), 30*time.Second)
-	b.hits++
+	if !again {
+		b.hits++
+	}
+	d := min(time.Second<<min(max(b.hits-1, 0), 5), 30*time.Second)
 	return d + rand.N(d)
 }
 

@@ -62,6 +62,17 @@ func TestBatchIsOneRequest(t *testing.T) {
 	}
 }
 
+// Ten commands of one batch that are refused for the rate are one refusal, not ten in a row.
+func TestLimitInsideABatch(t *testing.T) {
+	w := newWorld(t, portal.Options{})
+	w.portal.Inject(portal.Fault{Method: "crm.item.add", Times: 10, Status: 503, Code: "QUERY_LIMIT_EXCEEDED"})
+	for i, v := range w.sink.Deliver(t.Context(), w.deliveries(10)) {
+		if v.Result != streams.Pause || v.After > 2*time.Second {
+			t.Errorf("%d: %+v, want a pause of 2 s at most", i, v)
+		}
+	}
+}
+
 func TestLostBatch(t *testing.T) {
 	w := newWorld(t, portal.Options{})
 	w.portal.Inject(portal.Fault{Method: "batch", Times: 1, LoseAnswer: true})
