@@ -10,7 +10,7 @@ import (
 // start.
 type Metrics struct {
 	Forwarded prometheus.Counter // leads appended to Redis
-	Epochs    prometheus.Counter // times that Redis came back restarted, flushed or restored
+	Epochs    prometheus.Counter // times that Redis came back flushed or restored
 	Lost      prometheus.Counter // leads that had vanished from Redis and were driven again
 	Deleted   prometheus.Counter // entries deleted from Redis under a queue
 	Damaged   prometheus.Counter // entries whose bytes had changed in Redis
@@ -30,7 +30,7 @@ func NewMetrics(reg prometheus.Registerer, workers []*Worker) *Metrics {
 	}
 	m := &Metrics{
 		Forwarded: counter("forwarded_total", "Leads appended to Redis."),
-		Epochs:    counter("redis_losses_total", "Times Redis came back restarted, flushed or restored."),
+		Epochs:    counter("redis_losses_total", "Times Redis came back flushed or restored."),
 		Lost:      counter("redriven_total", "Leads that had vanished from Redis and were driven again from the journal."),
 		Deleted:   counter("entries_deleted_total", "Entries deleted from Redis under a queue."),
 		Damaged:   counter("entries_damaged_total", "Entries whose bytes had changed in Redis."),

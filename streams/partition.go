@@ -214,10 +214,14 @@ func (p *Partition) renew(ctx context.Context, epoch int64, last, run, server st
 		if fresh.At.Sub(fresh.Others) < p.Custody.Retention || (note.Epoch == 0 && !first) {
 			fresh.Foreign = fresh.Epoch
 		}
-		if !first {
+		switch {
+		case first:
+		case epoch == 0 || epoch < note.Epoch:
 			p.Metrics.Epochs.Inc()
 			p.Log.Warn().Int("partition", p.Keys.Partition).Int64("epoch", fresh.Epoch).Bool("missing", epoch == 0).
-				Bool("restarted", run != server).Msg("Redis was restarted, flushed or restored: what it may have lost is driven again")
+				Msg("Redis was flushed or restored: what it has lost is driven again")
+		default: // it may have lost its last moments, or nothing
+			p.Log.Info().Int("partition", p.Keys.Partition).Int64("epoch", fresh.Epoch).Msg("Redis was restarted: open leads are compared with it")
 		}
 		if err := epochScript.Run(ctx, p.Clients.Write, []string{p.Keys.epoch(), p.Keys.run()}, fresh.Epoch, server).Err(); err != nil {
 			return fmt.Errorf("partition %d: epoch: %w", p.Keys.Partition, err)

@@ -28,7 +28,7 @@ type engine struct {
 // Sizes as in the daemon: of its two processors, and of a destination that takes batches.
 const (
 	judgeBatch, judges = 256, 2
-	sinkBatch, callers = 100, 4
+	sinkBatch, callers = 500, 8
 )
 
 func startEngine(socket, dir string) *engine {
@@ -42,7 +42,7 @@ func startEngine(socket, dir string) *engine {
 	workers := []*streams.Worker{
 		{Queue: streams.Intake, Handler: pass(streams.Triaged), Batch: judgeBatch, Concurrency: judges},
 		{Queue: streams.Triaged, Handler: pass(streams.Destined("bench")), Batch: judgeBatch, Concurrency: judges},
-		{Queue: streams.Destined("bench"), Handler: streams.HandlerFunc(e.deliver), Batch: sinkBatch, Guard: &valve{destination, &e.shut}},
+		{Queue: streams.Destined("bench"), Handler: streams.HandlerFunc(e.deliver), Batch: sinkBatch, Concurrency: callers, Guard: &valve{destination, &e.shut}},
 	}
 	e.queues = &streams.Engine{Custody: e.custody, Clients: clients, Workers: workers, Boot: fmt.Sprint(os.Getpid()),
 		Grace: time.Second, Metrics: streams.NewMetrics(prometheus.NewRegistry(), workers), Log: logger}
