@@ -42,7 +42,7 @@ type Worker struct {
 	Handler     Handler
 	Policy      Policy
 	Batch       int // most entries of one Handle call
-	Concurrency int // Handle calls at a time; a Guard has its own
+	Concurrency int // Handle calls at a time: with Batch it bounds what is in hand, for a Guard too
 	Timeout     time.Duration
 
 	// For a destination:
