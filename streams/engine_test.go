@@ -295,9 +295,11 @@ func TestRetryThenDeadThenReplay(t *testing.T) {
 	}
 	p := g.engine.Partitions()[0]
 	var letters []streams.DeadLetter
-	if err := p.Dead(ctx, func(d streams.DeadLetter) bool { letters = append(letters, d); return true }); err != nil {
-		t.Fatal(err)
-	}
+	g.until("the dead letter", func() bool { // the ledger knows a moment before the stream does
+		letters = nil
+		err := p.Dead(ctx, func(d streams.DeadLetter) bool { letters = append(letters, d); return true })
+		return err == nil && len(letters) > 0
+	})
 	if len(letters) != 1 || len(letters[0].Tries) != 3 || letters[0].Lead.ID != ids[1] {
 		t.Fatalf("dead letters: %+v", letters)
 	}
