@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -51,8 +52,23 @@ type terminal struct {
 	config   string
 }
 
+// lineWriter lets several goroutines of one command write to what its caller gave it, a whole Write at a time.
+type lineWriter struct {
+	mu sync.Mutex
+	io.Writer
+}
+
+func (w *lineWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.Writer.Write(p)
+}
+
 // interactive tells whether w is a person's screen.
 func interactive(w io.Writer) bool {
+	if l, ok := w.(*lineWriter); ok {
+		w = l.Writer
+	}
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
@@ -71,7 +87,7 @@ func (e quietError) Error() string { return fmt.Sprintf("exit %d", e.code) }
 func execute(args []string, in io.Reader, out, errOut io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	t := &terminal{Context: ctx, lang: commandLang(args), in: in, out: out, err: errOut}
+	t := &terminal{Context: ctx, lang: commandLang(args), in: in, out: &lineWriter{Writer: out}, err: &lineWriter{Writer: errOut}}
 	code := -1
 	var c cli
 	var help bytes.Buffer

@@ -1,0 +1,11 @@
+// Package failpoint names the moments in the life of one lead at which a crash must do no harm, and lets the proof of that
+// happen there. In a release build every function here is empty and leaves nothing in the binary; a build with the tag
+// `torture` kills its own process at the moment that $LEADSTREAM_FAILPOINT names, or behaves as the seeded bug that
+// $LEADSTREAM_BUG names, so that the harness can show that it would find it.
+package failpoint
+
+// Point is a moment: "journal.synced". Its first half is the part of the program, its second half what has just happened.
+type Point string
+
+// Bug is a mistake that a good programmer could have made: "answer-before-sync".
+type Bug string
