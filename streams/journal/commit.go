@@ -234,7 +234,7 @@ func (j *Journal) start() error {
 
 func (j *Journal) startFrom(path string) error {
 	j.number++
-	id := identity{number: j.number, after: j.durable, salt: rand.Uint64()}
+	id := identity{number: j.number, after: j.durable, salt: rand.Uint64(), full: j.o.SegmentSize}
 	if path == filepath.Join(j.o.Dir, spareName) {
 		j.setSpare(spareMissing)
 	}
@@ -256,7 +256,7 @@ func (j *Journal) startFrom(path string) error {
 
 // seal ends a segment in order and gives its unused space back.
 func (j *Journal) seal(s *segment) error {
-	b := header{typ: typeSeal, seq: j.durable, time: time.Now().UnixNano()}.appendTo(nil, s.seed, s.size)
+	b := header{typ: typeSeal, seq: max(s.after, s.last), time: time.Now().UnixNano()}.appendTo(nil, s.seed, s.size)
 	_, err := s.f.WriteAt(b, s.size)
 	if err == nil {
 		err = s.f.Datasync()
@@ -265,6 +265,7 @@ func (j *Journal) seal(s *segment) error {
 	s.closed = true
 	if err == nil {
 		s.size += headerSize
+		s.sealed = true
 	}
 	j.mu.Unlock()
 	if err == nil {

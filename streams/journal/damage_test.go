@@ -83,6 +83,11 @@ func (w written) without(from, to int64, more ...int64) (kept []string) {
 // lastEnd is where the seal begins.
 func (w written) lastEnd() int64 { return w.ends[len(w.ends)-1] }
 
+// crashed is the file as a crash leaves it when the first n bytes had reached the disk.
+func (w written) crashed(n int64) []byte {
+	return append(slices.Clone(w.data[:n]), make([]byte, w.id.full-n)...)
+}
+
 func TestEveryFlippedBitCostsItsRecordAndIsReported(t *testing.T) {
 	dir, w := write(t, "one", "", "three three", strings.Repeat("four", 30), "\xf5LSJ\x01", "six")
 	f, err := os.OpenFile(w.path, os.O_RDWR, 0)
@@ -108,19 +113,29 @@ func TestEveryFlippedBitCostsItsRecordAndIsReported(t *testing.T) {
 
 func TestEveryTornTailKeepsWhatIsWhole(t *testing.T) {
 	dir, w := write(t, "one", "two", strings.Repeat("three", 20), "four")
-	for _, zeros := range []int{0, 5000} {
-		for n := range len(w.data) {
-			put(t, w.path, append(slices.Clone(w.data[:n]), make([]byte, zeros)...))
-			for zeros > 0 && n < len(w.data) && w.data[n] == 0 {
-				n++ // a zero that was cut off is a zero again
+	for n := range int64(len(w.data)) {
+		for _, cut := range []bool{true, false} {
+			if put(t, w.path, w.crashed(n)); cut {
+				put(t, w.path, w.data[:n])
+			}
+			at := n
+			for !cut && at < int64(len(w.data)) && w.data[at] == 0 {
+				at++ // a zero that was not written is a zero all the same
 			}
 			got, rep := scan(t, dir)
-			whole := slices.DeleteFunc(slices.Clone(w.ends), func(end int64) bool { return end > int64(n) })
+			whole := slices.DeleteFunc(slices.Clone(w.ends), func(end int64) bool { return end > at })
 			if d := cmp.Diff(w.payloads[:len(whole)], got, cmp.Transformer("", func(s []string) int { return len(s) })); d != "" {
-				t.Fatalf("cut at %d: %s", n, d)
+				t.Fatalf("ends at %d: %s", n, d)
 			}
-			if torn := !slices.Contains(append(w.ends, 0, int64(len(w.data))), int64(n)); len(rep.Damages) > 0 || (rep.TornTails == 1) != torn {
-				t.Fatalf("cut at %d: %+v", n, rep)
+			// A crash does not shorten a file: one that ends early has lost bytes.
+			damages, torn := 0, 0
+			if cut {
+				damages = 1
+			} else if !slices.Contains(append(w.ends, 0, int64(len(w.data))), at) {
+				torn = 1
+			}
+			if len(rep.Damages) != damages || rep.TornTails != torn {
+				t.Fatalf("ends at %d, cut %v: %+v", n, cut, rep)
 			}
 		}
 	}
@@ -143,13 +158,18 @@ func TestDamage(t *testing.T) {
 		"zeroed begin":  {func(b []byte) []byte { clear(b[:4096]); return b }, w.without(0, 4096), 1, 0},
 		"two stretches": {func(b []byte) []byte { clear(b[100:200]); clear(b[9000:9001]); b[9000] ^= 1; return b }, w.without(100, 200, 9000, 9001), 2, 0},
 		"junk page":     {func(b []byte) []byte { copy(b[4096:8192], bytes.Repeat([]byte("LSJ\xf5"), 1024)); return b }, w.without(4096, 8192), 1, 0},
-		"junk tail":     {func(b []byte) []byte { return append(b, strings.Repeat("junk", 999)...) }, many, 0, 1},
+		"junk tail":     {func(b []byte) []byte { return append(b, strings.Repeat("junk", 999)...) }, many, 1, 0},
 		"zeros tail":    {func(b []byte) []byte { return append(b, make([]byte, 9999)...) }, many, 0, 0},
-		"doubled":       {func(b []byte) []byte { return append(b, b...) }, many, 0, 1},
+		"doubled":       {func(b []byte) []byte { return append(b, b...) }, many, 1, 0},
 		"page moved":    {func(b []byte) []byte { copy(b[8192:12288], b[4096:8192]); return b }, w.without(8192, 12288), 1, 0},
-		"4 bytes in":    {func(b []byte) []byte { return slices.Insert(b, int(w.ends[99]), 1, 2, 3, 4) }, many[:100], 0, 1},
-		"all zeros":     {func(b []byte) []byte { clear(b); return b }, nil, 0, 0},
-		"empty":         {func(b []byte) []byte { return nil }, nil, 0, 0},
+		"4 bytes in":    {func(b []byte) []byte { return slices.Insert(b, int(w.ends[99]), 1, 2, 3, 4) }, many[:100], 1, 0},
+		"hole":          {func(b []byte) []byte { return slices.Delete(b, int(w.ends[99]), int(w.ends[100])) }, many[:100], 1, 0},
+		"seal cut off":  {func(b []byte) []byte { return b[:w.lastEnd()] }, many, 1, 0},
+		"seal broken":   {func(b []byte) []byte { b[len(b)-1] ^= 1; return b }, many, 1, 0},
+		"last zeroed":   {func(b []byte) []byte { clear(b[w.ends[198]:]); return b }, many[:199], 1, 0},
+		"crashed":       {func(b []byte) []byte { return w.crashed(w.lastEnd()) }, many, 0, 0},
+		"all zeros":     {func(b []byte) []byte { clear(b); return b }, nil, 1, 0},
+		"empty":         {func(b []byte) []byte { return nil }, nil, 1, 0},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -208,9 +228,10 @@ func TestRecordsInsidePayloadsAreNotRecords(t *testing.T) {
 }
 
 func TestSeqIsNeverTakenTwice(t *testing.T) {
-	id := identity{number: 1, after: 4}
+	seqs := []uint64{4, 5, 5, 6, 3, 7}
+	id := identity{number: 1, after: 4, full: int64(len(seqs) * (headerSize + 1))}
 	var b []byte
-	for i, seq := range []uint64{4, 5, 5, 6, 3, 7} {
+	for i, seq := range seqs {
 		b = append(b, record(id.seed(), int64(len(b)), seq, fmt.Sprint(i))...)
 	}
 	dir := t.TempDir()
@@ -259,7 +280,7 @@ func TestOpenKeepsDamagedBytesAside(t *testing.T) {
 
 func TestTornSegmentIsLeftAsItIs(t *testing.T) {
 	dir, w := write(t, "one", "two")
-	torn := append(slices.Clone(w.data[:w.lastEnd()-1]), make([]byte, 4096)...)
+	torn := w.crashed(w.lastEnd() - 1)
 	put(t, w.path, torn)
 	for _, f := range segmentFiles(t, dir)[1:] {
 		os.Remove(f)
@@ -281,15 +302,15 @@ func TestTornSegmentIsLeftAsItIs(t *testing.T) {
 // A segment without a seal whose tail goes bad later looks torn; the name of the next one tells that it was whole.
 func TestTailLostAfterTheNextSegmentBegan(t *testing.T) {
 	dir, w := write(t, "one", "two", "three")
-	unsealed := w.data[:w.lastEnd()]
-	put(t, w.path, unsealed)
+	put(t, w.path, w.crashed(w.lastEnd()))
 	j, _ := open(t, dir, nil)
 	add(t, j, "four")
 	shut(t, j)
 	for name, b := range map[string][]byte{
-		"torn":   unsealed[:w.lastEnd()-1],
-		"zeroed": append(slices.Clone(unsealed[:w.ends[1]]), make([]byte, 4096)...),
-		"cut":    unsealed[:w.ends[1]],
+		"torn":       w.crashed(w.lastEnd() - 1),
+		"zeroed":     w.crashed(w.ends[1]),
+		"cut":        w.data[:w.ends[1]],
+		"cut within": w.data[:w.lastEnd()-1],
 	} {
 		put(t, w.path, b)
 		got, rep := scan(t, dir)
@@ -312,7 +333,7 @@ func TestRenamedCopyIsNotReadTwice(t *testing.T) {
 	if d := cmp.Diff([]string{"one", "two"}, got); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff([]string{"copy.seg"}, rep.Strangers); d != "" || rep.TornTails != 1 {
+	if d := cmp.Diff([]string{"copy.seg"}, rep.Strangers); d != "" || len(rep.Damages) != 1 {
 		t.Errorf("%+v", rep)
 	}
 }
@@ -382,7 +403,7 @@ func TestUnreadablePages(t *testing.T) {
 	}
 
 	s := scanner{}
-	seg := &segment{identity: w.id, size: 4096, length: 10000, torn: true}
+	seg := &segment{identity: w.id, size: 4096, length: 10000, torn: true, sealed: true}
 	s.tail(seg, 9000, []int64{0, 8192}) // the first one lies among records and shows there
 	if len(s.report.Damages) != 1 || s.report.Damages[0].To != 10000 || !seg.damaged || s.report.TornTails != 0 {
 		t.Errorf("%+v", s.report)

@@ -451,7 +451,8 @@ func TestOpenSaysWhatItCannotDo(t *testing.T) {
 
 func TestSettleFails(t *testing.T) {
 	dir, w := write(t, "one")
-	put(t, w.path, w.data[:w.lastEnd()])
+	left := w.crashed(w.lastEnd())
+	put(t, w.path, left)
 	var faults []error
 	_, got := open(t, dir, func(o *Options) {
 		o.disk = &badDisk{unsettled: syscall.EIO}
@@ -459,6 +460,32 @@ func TestSettleFails(t *testing.T) {
 	})
 	if len(faults) != 1 || !errors.Is(faults[0], syscall.EIO) || len(got) != 1 {
 		t.Errorf("%v, %q", faults, got)
+	}
+	if !bytes.Equal(read(t, w.path), left) {
+		t.Error("a file whose sync has failed was written again")
+	}
+}
+
+// A segment that a crash has left is ended by the next Open: what happens to its last record after that is no torn tail.
+func TestOpenSealsWhatACrashHasLeft(t *testing.T) {
+	dir, w := write(t, "one", "two")
+	put(t, w.path, w.crashed(w.lastEnd()))
+	j, got := open(t, dir, nil)
+	shut(t, j)
+	b := read(t, w.path)
+	if len(got) != 2 || len(b) != len(w.data) || !sealed(w.path, w.id) {
+		t.Fatalf("%q, %d bytes, sealed %v", got, len(b), sealed(w.path, w.id))
+	}
+	put(t, w.path, append(b, make([]byte, 100)...)) // a crash between the seal and the cut
+	j, got = open(t, dir, nil)
+	shut(t, j)
+	if !bytes.Equal(read(t, w.path), b) || len(got) != 2 {
+		t.Errorf("%q, %d bytes, want %d", got, len(read(t, w.path)), len(b))
+	}
+	b[w.lastEnd()-1] ^= 1
+	put(t, w.path, b)
+	if got, rep := scan(t, dir); len(got) != 1 || len(rep.Damages) != 1 || rep.Damages[0].Lost != 1 || rep.TornTails != 0 {
+		t.Errorf("%q %+v", got, rep)
 	}
 }
 

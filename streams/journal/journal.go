@@ -6,6 +6,11 @@
 // a record inside another record's payload is never taken for one. Reading skips what is damaged, says so, and goes on
 // with the next whole record; nothing of a damaged file is ever cut or deleted.
 //
+// All damage is reported but one kind: behind the last whole record of the newest segment, if that was not closed in
+// order, zeros look like space not used yet and anything else like the torn record of a crash. From the next Open on,
+// which seals that segment, damage there is reported too. A record that was moved within its file, or behind bytes that
+// went missing, is damaged as well: it is not where it was written.
+//
 // One goroutine writes: it takes all the records that wait, writes them at once and calls fdatasync once. A segment
 // whose write or sync has failed is never written again, because Linux forgets the pages that it could not write and a
 // second fsync would report success.

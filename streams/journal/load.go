@@ -69,15 +69,20 @@ func (j *Journal) begin(found []*segment) error {
 
 func (s *segment) blank() bool { return s.size == 0 && !s.torn && !s.damaged }
 
-// trim gives the unused space of a segment back that a crash has left. Only zeros are cut, and only where nothing is
-// torn or damaged.
+// trim ends a segment that a crash has left, and gives its unused space back. Only zeros are written or cut, and only
+// where nothing is torn or damaged.
 func (j *Journal) trim(s *segment) {
-	if s.torn || s.damaged || s.size == s.length {
+	if s.torn || s.damaged || s.poisoned || s.sealed && s.size == s.length {
 		return
 	}
 	f, err := j.disk.open(filepath.Join(j.o.Dir, s.name()))
-	if err == nil {
+	switch {
+	case err != nil:
+	case s.sealed:
 		err = errors.Join(f.Truncate(s.size), f.Close())
+	default:
+		s.f = f
+		err = j.seal(s)
 	}
 	if err != nil {
 		j.o.Log.Warn().Err(err).Uint64("segment", s.number).Msg("journal: trim")
@@ -86,13 +91,14 @@ func (j *Journal) trim(s *segment) {
 
 // settle makes the tail of a segment that was not closed in order as lasting as what was acknowledged: records that
 // only the page cache holds would otherwise be replayed now and be gone after a power loss.
-func (j *Journal) settle(path string) error {
-	if err := j.disk.settle(path); err != nil {
+func (j *Journal) settle(path string) (lasting bool) {
+	err := j.disk.settle(path)
+	if err != nil {
 		err = fmt.Errorf("journal: settle %s: %w", filepath.Base(path), err)
 		j.o.Log.Error().Err(err).Msg("journal: records may not be lasting")
 		j.o.OnFault(err)
 	}
-	return nil
+	return err == nil
 }
 
 // keepAside copies a damaged stretch below Dir, once.

@@ -45,19 +45,20 @@ type identity struct {
 	number uint64
 	after  uint64 // the last seq that was on the disk when the segment began: a reader who finds less has lost some
 	salt   uint64
+	full   int64 // length of the file until it is sealed: one of another length and without a seal has lost bytes
 }
 
 const suffix = ".seg"
 
 func (id identity) name() string {
-	return fmt.Sprintf("%016x-%016x-%016x%s", id.number, id.after, id.salt, suffix)
+	return fmt.Sprintf("%016x-%016x-%016x-%016x%s", id.number, id.after, id.salt, id.full, suffix)
 }
 
 func parseName(s string) (identity, bool) {
-	if len(s) != 3*16+2+len(suffix) {
+	if len(s) != 4*16+3+len(suffix) {
 		return identity{}, false
 	}
-	var n [3]uint64
+	var n [4]uint64
 	for i := range n {
 		v, err := strconv.ParseUint(s[i*17:i*17+16], 16, 64)
 		if err != nil {
@@ -65,15 +66,16 @@ func parseName(s string) (identity, bool) {
 		}
 		n[i] = v
 	}
-	id := identity{number: n[0], after: n[1], salt: n[2]}
+	id := identity{number: n[0], after: n[1], salt: n[2], full: int64(n[3])}
 	return id, id.name() == s
 }
 
 func (id identity) seed() uint32 {
-	b := make([]byte, 0, 24)
+	b := make([]byte, 0, 32)
 	b = binary.LittleEndian.AppendUint64(b, id.salt)
 	b = binary.LittleEndian.AppendUint64(b, id.number)
 	b = binary.LittleEndian.AppendUint64(b, id.after)
+	b = binary.LittleEndian.AppendUint64(b, uint64(id.full))
 	return crc32.Checksum(b, castagnoli)
 }
 

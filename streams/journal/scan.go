@@ -18,11 +18,15 @@ type Damage struct {
 	Segment  uint64
 	File     string
 	From, To int64
-	Lost     uint64 // records missing by count of seq
+	Lost     uint64 // records missing by count of seq; 0 also where nothing behind them tells how many they were
 }
 
 func (d Damage) Error() string {
-	return fmt.Sprintf("journal: %s is damaged from byte %d to %d: %d records lost", d.File, d.From, d.To, d.Lost)
+	lost := "records lost"
+	if d.Lost > 0 {
+		lost = fmt.Sprintf("%d records lost", d.Lost)
+	}
+	return fmt.Sprintf("journal: %s is damaged from byte %d to %d: %s", d.File, d.From, d.To, lost)
 }
 
 func (d Damage) Unwrap() error { return ErrDamaged }
@@ -53,7 +57,7 @@ func Scan(dir string, fn func(Record) error) (Report, error) {
 type scanner struct {
 	dir    string
 	fn     func(Record) error
-	settle func(path string) error // may be nil: called before a segment without a seal is read
+	settle func(path string) bool // may be nil: called before a segment without a seal is read; false is not lasting
 	report Report
 	found  []*segment
 	buf    []byte
@@ -92,17 +96,15 @@ func list(dir string) (ids []identity, strangers []string, err error) {
 
 func (s *scanner) segment(id identity) error {
 	path := filepath.Join(s.dir, id.name())
+	seg := &segment{identity: id, seed: id.seed(), closed: true}
 	if s.settle != nil && !sealed(path, id) {
-		if err := s.settle(path); err != nil {
-			return err
-		}
+		seg.poisoned = !s.settle(path)
 	}
-	b, unread, err := readAll(path, s.buf)
+	b, length, unread, err := readAll(path, s.buf)
 	if err != nil {
 		return err
 	}
 	s.buf = b
-	seg := &segment{identity: id, seed: id.seed(), closed: true}
 	s.checkBefore(id)
 	s.last = max(s.last, id.after)
 	w := walker{b: b, seed: seg.seed, prev: id.after, emit: func(h header, off int64, payload []byte) error {
@@ -111,8 +113,9 @@ func (s *scanner) segment(id identity) error {
 	if err := w.run(); err != nil {
 		return err
 	}
-	seg.size, seg.length, seg.torn = w.end, int64(len(b)), w.tail > w.end
+	seg.size, seg.length, seg.torn, seg.sealed = w.end, length, w.tail > w.end, w.sealed
 	seg.damaged = len(w.damages) > 0
+	s.last = max(s.last, w.prev) // a seal tells how far seq had come even where the records before it are gone
 	for _, d := range w.damages {
 		d.Segment, d.File = id.number, id.name()
 		s.report.Damages = append(s.report.Damages, d)
@@ -142,20 +145,27 @@ func (s *scanner) record(seg *segment, h header, off int64, payload []byte) erro
 	return s.fn(Record{Type: h.typ, Seq: h.seq, Payload: payload, Pos: pos, Time: time.Unix(0, h.time)})
 }
 
-// tail counts what lies behind the last whole record: a torn record, or damage where the disk itself said that it
-// could not be read.
+// tail judges what lies behind the last whole record, up to the last byte that is not zero. It is damage where the disk
+// itself said that it could not be read, where it follows a seal, and where the file has lost or gained bytes without
+// one. Otherwise it is a torn record, as a crash leaves it.
 func (s *scanner) tail(seg *segment, tail int64, unread []int64) {
 	for _, at := range unread {
 		if at+page > seg.size {
-			seg.damaged = true
-			d := Damage{Segment: seg.number, File: seg.name(), From: max(at, seg.size), To: min(at+page, seg.length)}
-			s.report.Damages = append(s.report.Damages, d)
+			s.damaged(seg, max(at, seg.size), min(at+page, seg.length))
 		}
+	}
+	if len(unread) == 0 && (seg.sealed && seg.torn || !seg.sealed && seg.length != seg.full) {
+		s.damaged(seg, seg.size, seg.length)
 	}
 	if seg.torn && !seg.damaged {
 		s.report.TornTails++
 		s.report.TornBytes += tail - seg.size
 	}
+}
+
+func (s *scanner) damaged(seg *segment, from, to int64) {
+	seg.damaged = true
+	s.report.Damages = append(s.report.Damages, Damage{Segment: seg.number, File: seg.name(), From: from, To: to})
 }
 
 // checkBefore uses what the next segment's name knows: when that segment began, id.after was on the disk. If the one
@@ -168,12 +178,16 @@ func (s *scanner) checkBefore(id identity) {
 	if prev.number+1 != id.number {
 		return // one between them was dropped
 	}
+	lost := id.after - s.last
+	if n := len(s.report.Damages); n > 0 && s.report.Damages[n-1].Segment == prev.number && s.report.Damages[n-1].From >= prev.size {
+		s.report.Damages[n-1].Lost = lost
+		return
+	}
 	if prev.torn && !prev.damaged {
 		s.report.TornTails--
 	}
-	prev.damaged = true
-	d := Damage{Segment: prev.number, File: prev.name(), From: prev.size, To: prev.length, Lost: id.after - s.last}
-	s.report.Damages = append(s.report.Damages, d)
+	s.damaged(prev, prev.size, prev.length)
+	s.report.Damages[len(s.report.Damages)-1].Lost = lost
 }
 
 // walker goes through the bytes of one segment.
@@ -184,6 +198,7 @@ type walker struct {
 	emit func(h header, off int64, payload []byte) error
 
 	damages []Damage
+	sealed  bool  // the last whole record is a seal
 	end     int64 // behind the last whole record
 	tail    int64 // behind the last byte that is not zero, at least end
 }
@@ -211,7 +226,7 @@ func (w *walker) run() error {
 			w.damages = append(w.damages, Damage{From: int64(bad), To: int64(off), Lost: w.missing(h)})
 			bad = -1
 		}
-		w.prev = h.seq
+		w.prev, w.sealed = h.seq, h.typ == typeSeal
 		if err := w.emit(h, int64(off), w.b[off+headerSize:end]); err != nil {
 			return err
 		}
@@ -264,23 +279,24 @@ func sealed(path string, id identity) bool {
 
 const page = 4096
 
-// readAll reads a file into buf, grown if need be. Pages that the disk cannot read are zeros, and named in unread.
-func readAll(path string, buf []byte) (b []byte, unread []int64, err error) {
+// readAll reads a file into buf, grown if need be, and says how long it was before: it may be sealed meanwhile. Pages
+// that the disk cannot read are zeros, and named in unread.
+func readAll(path string, buf []byte) (b []byte, length int64, unread []int64, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, 0, nil, err
 	}
 	defer f.Close()
 	st, err := f.Stat()
 	if err != nil {
-		return nil, nil, err
+		return nil, 0, nil, err
 	}
 	b = slices.Grow(buf[:0], int(st.Size()))[:st.Size()]
 	n, err := f.ReadAt(b, 0)
 	if err == nil || errors.Is(err, io.EOF) {
-		return b[:n], nil, nil
+		return b[:n], st.Size(), nil, nil
 	}
-	return b, readPages(f, b), nil
+	return b, st.Size(), readPages(f, b), nil
 }
 
 func readPages(f io.ReaderAt, b []byte) (unread []int64) {

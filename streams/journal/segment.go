@@ -19,6 +19,7 @@ type segment struct {
 	size     int64 // behind the last whole record
 	length   int64 // of the file
 	closed   bool
+	sealed   bool // ends with a seal
 	torn     bool
 	damaged  bool
 	poisoned bool
@@ -45,7 +46,7 @@ type SegmentInfo struct {
 	First, Last    uint64 // seq, both 0 without records
 	Closed         bool
 	Damaged        bool
-	Poisoned       bool // a write to it has failed since Open
+	Poisoned       bool // a write to it has failed since Open, or it could not be settled then
 	Oldest, Newest time.Time
 }
 
