@@ -13,6 +13,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"leadstream/streams/failpoint"
 )
 
 // RedisOptions says which Redis, and how patiently. Only URL is needed:
@@ -62,6 +64,9 @@ func OpenRedis(o RedisOptions) (*Clients, error) {
 	// A cluster client resends after a broken answer whatever MaxRetries says; without redirects it does not, and a MOVED
 	// is an error like others, after which it knows the right node.
 	u.MaxRedirects = -1
+	if failpoint.Seeded(failpoint.ResendBlindly) {
+		u.MaxRetries = 3
+	}
 	u.DisableIdentity = true // CLIENT SETINFO is unknown to 7.0
 	u.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 

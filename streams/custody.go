@@ -13,6 +13,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"leadstream/streams/failpoint"
 	"leadstream/streams/journal"
 )
 
@@ -250,6 +251,9 @@ func (c *Custody) replay(rec journal.Record) error {
 		var events []event
 		if err := json.Unmarshal(rec.Payload, &events); err != nil {
 			return fmt.Errorf("events: %w", err)
+		}
+		if failpoint.Seeded(failpoint.IntentForgotten) {
+			events = slices.DeleteFunc(events, func(e event) bool { return e.Kind == evIntent })
 		}
 		c.applyAll(events)
 	case recQuarantine:

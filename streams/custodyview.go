@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sort"
 	"time"
+
+	"leadstream/streams/failpoint"
 )
 
 // standing is what the ledger knows of a lead at one destination.
@@ -217,7 +219,7 @@ func (c *Custody) Untold(now time.Time, lateAfter func(dest string) time.Duratio
 		for _, d := range r.dests {
 			late = late || d.state == InFlight && now.Sub(r.accepted) > lateAfter(d.name)
 		}
-		if late && !r.toldLate {
+		if late && !r.toldLate && !failpoint.Seeded(failpoint.LateUntold) {
 			add(r, Untold{Destination: firstOf(r.lacking()), State: InFlight, Since: r.accepted})
 		}
 	}

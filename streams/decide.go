@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"leadstream/streams/failpoint"
 )
 
 // decide turns a verdict into what is done with the entry, and into events.
@@ -228,6 +230,11 @@ func (c *call) fail(i int, v Verdict) {
 			c.outs[i] = outcome{entry: e, next: []next{n}}
 			return
 		}
+	}
+	if failpoint.Seeded(failpoint.GivesUpSilently) {
+		c.event(e, event{Kind: evDropped, Reason: errText(v.Err)})
+		c.outs[i] = outcome{entry: e}
+		return
 	}
 	kind := evDead
 	if v.Outcome == string(Held) {

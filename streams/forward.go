@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"leadstream/streams/failpoint"
 )
 
 const forwardBatch = 256
@@ -58,7 +60,7 @@ func alike(batch []pending) []pending {
 // forwardBatch sends leads in one script call, and says how many were not there yet.
 func (p *Partition) forwardBatch(ctx context.Context, batch []pending) (int64, error) {
 	epoch := p.epoch.Load()
-	force := batch[0].force
+	force := batch[0].force || failpoint.Seeded(failpoint.ResendBlindly)
 	keys := make([]string, 0, len(batch)+2)
 	keys = append(keys, p.Keys.epoch(), p.Keys.Queue(Intake))
 	sent := make([]*record, 0, len(batch))
@@ -88,6 +90,9 @@ func (p *Partition) forwardBatch(ctx context.Context, batch []pending) (int64, e
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	answer, err := appendScript.Run(ctx, p.Clients.Write, keys, args...).Slice()
+	if err != nil && failpoint.Seeded(failpoint.RefusalBelieved) {
+		return 0, nil
+	}
 	if err != nil {
 		return 0, fmt.Errorf("intake: append: %w", epochError(err))
 	}

@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"slices"
 	"time"
+
+	"leadstream/streams/failpoint"
 )
 
 // call is one Handle call on its way: entries, what became of them, and what that means.
@@ -71,7 +73,7 @@ func (c *call) try(ctx context.Context) (tried int, fault bool) {
 		if err := g.Call(ctx, 1); err != nil {
 			return wait(Verdict{Result: Wait, After: time.Second, Err: err})
 		}
-		if !r.p.owns() {
+		if !r.p.owns() && !failpoint.Seeded(failpoint.LeaseIgnored) {
 			return wait(Verdict{Result: Wait, Err: errors.New("the lease has ended")})
 		}
 		if err := c.intend(ask); err != nil {
@@ -157,12 +159,19 @@ func (c *call) unreadable(e *Entry) Verdict {
 func (c *call) intend(entries []*Entry) error {
 	now := c.r.p.Custody.Now().UTC()
 	events := make([]event, 0, len(entries))
+	kind := evIntent
+	if failpoint.Seeded(failpoint.DoneBeforeCall) {
+		kind = evDelivered
+	}
 	for _, e := range entries {
 		if e.meta.First == 0 {
 			e.meta.First = now.UnixMilli()
 			e.First = now
 		}
-		events = append(events, event{Lead: e.Lead.ID, Kind: evIntent, Dest: c.r.w.destination(), At: now})
+		events = append(events, event{Lead: e.Lead.ID, Kind: kind, Dest: c.r.w.destination(), At: now})
+	}
+	if failpoint.Seeded(failpoint.IntentUnwritten) {
+		return nil
 	}
 	return c.r.p.Custody.note(events)
 }
@@ -227,6 +236,10 @@ func (c *call) journal() error {
 		}
 		n := next{stream: c.r.p.Keys.home(c.entries[a.entry].Lead.Home), words: []any{"event", string(b)}}
 		c.outs[a.entry].next = append(c.outs[a.entry].next, n)
+	}
+	if c.r.w.Guard != nil && failpoint.Seeded(failpoint.DoneUnwritten) {
+		c.r.p.Custody.applyAll(c.events)
+		return nil
 	}
 	err := c.r.p.Custody.note(c.events)
 	if err != nil {

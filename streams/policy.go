@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"time"
+
+	"leadstream/streams/failpoint"
 )
 
 // Policy is how a queue retries: a delay that grows with each attempt, up to a number of attempts.
@@ -30,6 +32,9 @@ func (p Policy) Delay(n int, floor time.Duration) time.Duration {
 	d *= 1 + p.Jitter*(2*rand.Float64()-1)
 	if f := float64(floor); d < f {
 		d = f * (1 + p.Jitter*rand.Float64())
+		if failpoint.Seeded(failpoint.JitterBelow) {
+			d = f * (1 - p.Jitter*rand.Float64())
+		}
 	}
 	return time.Duration(d)
 }

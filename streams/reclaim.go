@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"leadstream/streams/failpoint"
 )
 
 const firstID = "0-0"
@@ -33,6 +35,9 @@ func (r *runner) reclaim(ctx context.Context, n int) {
 			r.unheard = true
 			r.trouble(ctx, err)
 			return
+		}
+		if failpoint.Seeded(failpoint.DeletedIgnored) {
+			deleted = nil
 		}
 		if len(deleted) > 0 { // the body is gone: the journal has it, and reconcile drives it again
 			r.p.Metrics.Deleted.Add(float64(len(deleted)))

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"leadstream/streams/failpoint"
 )
 
 func (c *Custody) epochOf(partition int) epochNote {
@@ -112,6 +114,9 @@ func (c *Custody) forwarded(batch []pending) {
 // one that is missing twice in a row is driven again. It answers how many were.
 func (p *Partition) reconcile(ctx context.Context, suspects map[string]bool) (int, error) {
 	stale := p.Custody.staleIn(p.Keys.Partition, p.Custody.Now().Add(-p.reconcileAfter))
+	if failpoint.Seeded(failpoint.ReconcileOff) {
+		stale = nil
+	}
 	if len(stale) == 0 || p.epoch.Load() == 0 {
 		clear(suspects)
 		p.unexplained.Store(0)

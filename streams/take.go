@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"leadstream/streams/failpoint"
 	"leadstream/streams/journal"
 )
 
@@ -71,7 +72,11 @@ func (c *Custody) reserve(t Taken) (*record, Receipt, bool) {
 	if t.Key != "" {
 		key = digest(t.Lead.Source, "key", t.Key)
 		id := NewID("key", t.Lead.Source, t.Key, hex.EncodeToString(sum[:]))
-		if r := c.leads[id]; r != nil && r.ready != nil {
+		r := c.leads[id]
+		if r != nil && r.ready == closed && failpoint.Seeded(failpoint.KeysForgotten) {
+			r = nil
+		}
+		if r != nil && r.ready != nil {
 			c.counts.Duplicate++
 			return r, Receipt{LeadID: r.id, Duplicate: true}, false
 		}

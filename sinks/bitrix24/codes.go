@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"regexp"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 
 	"leadstream/sinks/httpx"
 	"leadstream/streams"
+	"leadstream/streams/failpoint"
 )
 
 const (
@@ -88,6 +90,9 @@ func (s *Sink) judge(c command, r refusal) *streams.Verdict {
 		m.after = s.budget.slow(r.again)
 	case code == "operation_time_limit":
 		m.after = s.budget.reset(c.method, s.now())
+	}
+	if r.status == http.StatusUnauthorized && failpoint.Seeded(failpoint.UnauthorizedDies) {
+		m = meaning{result: streams.Permanent}
 	}
 	v := &streams.Verdict{Result: m.result, After: max(m.after, r.after), Scope: m.scope, Code: r.code, Err: s.reason(c, r, m.cure)}
 	if m.scope == streams.ScopeMethod {

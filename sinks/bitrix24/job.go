@@ -11,6 +11,7 @@ import (
 
 	"leadstream/sinks"
 	"leadstream/streams"
+	"leadstream/streams/failpoint"
 )
 
 // pendingWait is how often a repeat asks whether its first lead has arrived.
@@ -74,7 +75,7 @@ func (s *Sink) begin(d sinks.Delivery) *job {
 		j.settle(streams.Verdict{Result: streams.Wait, After: pendingWait, Err: errors.New("the lead that this one repeats is still on its way")})
 		return j
 	}
-	if wait := d.Unsure.Add(s.set.FarLimit).Sub(s.now()); j.unsure() && wait > 0 {
+	if wait := d.Unsure.Add(s.set.FarLimit).Sub(s.now()); j.unsure() && wait > 0 && !failpoint.Seeded(failpoint.LooksTooSoon) {
 		j.settle(streams.Verdict{Result: streams.Wait, After: wait, Err: errors.New("the portal may still be at work on the last try")})
 	}
 	return j
@@ -82,7 +83,7 @@ func (s *Sink) begin(d sinks.Delivery) *job {
 
 // look adopts cards that an earlier try has made.
 func (s *Sink) look(ctx context.Context, jobs []*job) {
-	jobs = pick(jobs, func(j *job) bool { return j.open() && j.unsure() })
+	jobs = pick(jobs, func(j *job) bool { return j.open() && j.unsure() && !failpoint.Seeded(failpoint.NoLook) })
 	s.round(ctx, jobs, func(j *job) command { return s.search(s.api.entity, j.d.Lead.ID, since(j.d)) }, func(j *job, r reply) {
 		found, fail := s.found(r, j.d.Lead.ID)
 		switch {
@@ -94,7 +95,7 @@ func (s *Sink) look(ctx context.Context, jobs []*job) {
 				j.note = fmt.Errorf("the portal has several cards of this lead: %s; the first is taken, remove the others", strings.Join(found, ", "))
 			}
 		default:
-			if wait := j.d.Unsure.Add(s.set.FarLimit + s.set.IndexLag).Sub(s.now()); wait > 0 {
+			if wait := j.d.Unsure.Add(s.set.FarLimit + s.set.IndexLag).Sub(s.now()); wait > 0 && !failpoint.Seeded(failpoint.LooksTooSoon) {
 				j.settle(streams.Verdict{Result: streams.Wait, After: wait, Err: errors.New("not found, but the portal's search may lag behind")})
 			}
 		}

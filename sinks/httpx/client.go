@@ -24,6 +24,7 @@ import (
 	"github.com/hashicorp/go-retryablehttp"
 
 	"leadstream/streams"
+	"leadstream/streams/failpoint"
 )
 
 // Options of a Client. The zero value is usable: 30 s a call, public addresses only.
@@ -186,7 +187,9 @@ func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
 		WroteHeaders: func() { sent.Store(true) },
 		WroteRequest: func(httptrace.WroteRequestInfo) { sent.Store(true) },
 	})
-	fail := func(err error) error { return c.failure(outer, ctx, r, sent.Load(), err) }
+	fail := func(err error) error {
+		return c.failure(outer, ctx, r, sent.Load() && !failpoint.Seeded(failpoint.SentUnnoticed), err)
+	}
 
 	req, err := c.request(ctx, r)
 	if err != nil {
@@ -236,7 +239,7 @@ func (c *Client) request(ctx context.Context, r Request) (*retryablehttp.Request
 func (c *Client) via(r Request, req *retryablehttp.Request) *retryablehttp.Client {
 	keyed := req.Header.Get("Idempotency-Key") != "" || req.Header.Get("X-Idempotency-Key") != ""
 	switch {
-	case r.Safe:
+	case r.Safe, failpoint.Seeded(failpoint.CreateRepeated):
 		return c.safe
 	case keyed || req.Method != http.MethodPost && req.Method != http.MethodPut && req.Method != http.MethodPatch:
 		return c.fresh

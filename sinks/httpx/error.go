@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 	"syscall"
+
+	"leadstream/streams/failpoint"
 )
 
 // ErrPrivate is the cause when an address is refused for not being public.
@@ -39,6 +41,9 @@ func (c *Client) failure(outer, ctx context.Context, r Request, sent bool, err e
 		}
 	}
 	e.text = c.scrub(err.Error(), r)
+	if failpoint.Seeded(failpoint.SecretShown) {
+		e.text = r.URL + ": " + err.Error()
+	}
 	if sent {
 		e.text = "sent, no whole answer: " + e.text
 	} else {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"leadstream/streams"
+	"leadstream/streams/failpoint"
 )
 
 const (
@@ -28,6 +29,9 @@ func Verdict(a Answer, err error, idempotent bool) streams.Verdict {
 		return transportVerdict(broken, idempotent)
 	}
 	if a.OK() {
+		if failpoint.Seeded(failpoint.AnySuccess) {
+			return streams.Verdict{}
+		}
 		if err == nil && a.Truncated {
 			err = fmt.Errorf("the answer is longer than %d bytes", len(a.Body))
 		}
@@ -119,7 +123,7 @@ func retryAfter(h http.Header, now time.Time, most time.Duration) (time.Duration
 		return time.Duration(min(secs, most.Seconds()) * float64(time.Second)), true
 	}
 	at, err := http.ParseTime(s)
-	if err != nil {
+	if err != nil || failpoint.Seeded(failpoint.DateIgnored) {
 		return 0, false
 	}
 	if date, err := http.ParseTime(h.Get("Date")); err == nil {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"leadstream/streams/failpoint"
 )
 
 const (
@@ -100,6 +102,9 @@ func (j *Journal) commit() {
 		return
 	}
 	j.encode(now.UnixNano())
+	if failpoint.Seeded(failpoint.AnswerBeforeSync) {
+		j.finishAll(nil)
+	}
 	if err := j.write(); err != nil {
 		j.poison(err)
 		j.finishAll(j.state())
@@ -162,7 +167,11 @@ func (j *Journal) write() error {
 	if _, err := j.cur.f.WriteAt(j.buf, j.cur.size); err != nil {
 		return err
 	}
-	return j.cur.f.Datasync()
+	err := j.cur.f.Datasync()
+	if err != nil && failpoint.Seeded(failpoint.SyncAgain) {
+		err = j.cur.f.Datasync()
+	}
+	return err
 }
 
 // settled counts what has just become lasting.

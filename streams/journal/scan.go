@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"leadstream/streams/failpoint"
 )
 
 // Damage is a stretch of a segment that was written whole and cannot be read now.
@@ -212,6 +214,9 @@ func (w *walker) run() error {
 		end := off + headerSize + int(h.size)
 		ok = ok && end <= len(w.b)
 		if !ok || !w.follows(h) || crc32.Checksum(w.b[off+headerSize:end], castagnoli) != h.sum {
+			if failpoint.Seeded(failpoint.CutAtDamage) {
+				break
+			}
 			if bad < 0 {
 				bad = off
 			}
