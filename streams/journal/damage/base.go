@@ -2,6 +2,7 @@ package damage
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -114,11 +115,15 @@ func payload(rng *rand.Rand, journal []byte) []byte {
 			return slices.Clone(journal[from:min(from+1000, len(journal))])
 		}
 	}
-	p := make([]byte, size)
-	for i := range p {
-		p[i] = byte(rng.Uint32())
+	return random(rng, size)
+}
+
+func random(rng *rand.Rand, size int) []byte {
+	p := make([]byte, 0, size+8)
+	for len(p) < size {
+		p = binary.LittleEndian.AppendUint64(p, rng.Uint64())
 	}
-	return p
+	return p[:size]
 }
 
 func segmentBytes(j *journal.Journal, at journal.Pos) ([]byte, error) {

@@ -60,9 +60,7 @@ func junk(rng *rand.Rand, b []byte, from, to int, other []byte) change {
 	case 1:
 		copy(b[from:to], bytes.Repeat([]byte("\xf5LSJ\x01"), (to-from)/5+1))
 	default:
-		for i := from; i < to; i++ {
-			b[i] = byte(rng.Uint32())
-		}
+		copy(b[from:to], random(rng, to-from))
 	}
 	return change{b, fmt.Sprintf("junk from byte %d to %d", from, to)}
 }

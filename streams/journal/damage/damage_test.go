@@ -8,7 +8,7 @@ import (
 
 func TestDamagedJournals(t *testing.T) {
 	start := time.Now()
-	counts, err := Run(context.Background(), Options{Journals: 2000, Seed: uint64(start.UnixNano())})
+	counts, err := Run(context.Background(), Options{Journals: 1000, Seed: uint64(start.UnixNano())})
 	if err != nil {
 		t.Fatal(err)
 	}
