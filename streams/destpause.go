@@ -2,6 +2,7 @@ package streams
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"maps"
@@ -70,22 +71,13 @@ type pauses struct {
 
 const pausesMaxAge = 500 * time.Millisecond
 
-// pauseScript keeps the later of two pauses. KEYS: hash. ARGV: until in ms (0: for ever), reason, by.
-var pauseScript = redis.NewScript(`
-local old = redis.call('HGET', KEYS[1], 'until')
-if old == '0' or (old and ARGV[1] ~= '0' and tonumber(old) >= tonumber(ARGV[1])) then return 0 end
-redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'until', ARGV[1], 'reason', ARGV[2], 'by', ARGV[3])
-if ARGV[1] ~= '0' then redis.call('PEXPIREAT', KEYS[1], ARGV[1]) end
-return 1
-`)
+//go:embed lua/pause.lua
+var pauseLua string
 
-// resumeScript leaves, for a day, the name of who resumed. KEYS: hash. ARGV: by.
-var resumeScript = redis.NewScript(`
-redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'resumed_by', ARGV[1])
-return redis.call('PEXPIRE', KEYS[1], 86400000)
-`)
+//go:embed lua/resume.lua
+var resumeLua string
+
+var pauseScript, resumeScript = redis.NewScript(pauseLua), redis.NewScript(resumeLua)
 
 var errNoRedis = errors.New("no Redis to tell the others")
 

@@ -2,6 +2,7 @@ package streams
 
 import (
 	"context"
+	_ "embed"
 	"math"
 	"sync"
 	"time"
@@ -22,22 +23,10 @@ type limiter struct {
 	away  time.Time // Redis did not answer: not asked again before
 }
 
-// takeScript uses the server's clock, the one clock that all daemons share: theirs may be seconds apart, and a bucket
-// filled by one would look empty or overfull to another. A clock that was set back cannot block the bucket for longer
-// than a full one takes.
-// KEYS: bucket. ARGV: microseconds a unit, units in a full bucket, units. Answers how long to wait (0: taken), and when
-// the bucket will be empty, both in microseconds from now.
-var takeScript = redis.NewScript(`
-local t = redis.call('TIME')
-local now = t[1] * 1000000 + t[2]
-local full = ARGV[1] * ARGV[2]
-local filled = tonumber(redis.call('GET', KEYS[1]) or 0) - now
-filled = math.min(math.max(filled, 0), full)
-local more = filled + ARGV[1] * ARGV[3]
-if more > full then return {math.ceil(more - full), math.ceil(filled)} end
-redis.call('SET', KEYS[1], string.format('%.0f', now + more), 'PX', math.ceil(more / 1000) + 1000)
-return {0, math.ceil(more)}
-`)
+//go:embed lua/rate.lua
+var rateLua string
+
+var takeScript = redis.NewScript(rateLua)
 
 // interval is how long one unit takes to leak out.
 func (l *limiter) interval() time.Duration {
