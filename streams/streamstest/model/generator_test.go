@@ -3,6 +3,7 @@ package model
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 )
 
 // farID is an id in the future: the ids that a server makes behind it do not depend on its clock.
@@ -20,7 +21,6 @@ type generator struct {
 	*rand.Rand
 	scripts map[string]string
 	run     string
-	cursor  string
 }
 
 func pick[T any](g *generator, of []T) T { return of[g.IntN(len(of))] }
@@ -74,7 +74,7 @@ func (g *generator) streamStep(p *pair) []any {
 	key := g.streamKey()
 	switch g.IntN(8) {
 	case 0, 1:
-		if key == "fresh" || key == "none" { // what stands there gets ids by the clock
+		if !slices.Contains(streamKeys, key) { // what stands there gets ids by the clock
 			return []any{"XLEN", key}
 		}
 		return []any{"XADD", key, "*", "id", pick(g, fields), "lead", g.IntN(9)}

@@ -22,7 +22,7 @@ import (
 
 var (
 	seed  = flag.Uint64("seed", 0, "the steps to take; 0: new ones")
-	steps = flag.Int("steps", 20000, "how many steps to take")
+	steps = flag.Int("steps", 5000, "how many steps to take")
 )
 
 // TestLikeRedis takes the same random steps on the model and on a real redis-server.
