@@ -18,6 +18,7 @@ import (
 	"leadstream/processors"
 	"leadstream/processors/monitor"
 	"leadstream/streams"
+	"leadstream/streams/failpoint"
 	"leadstream/streams/journal"
 )
 
@@ -109,6 +110,8 @@ func run(ctx context.Context, cfg *Config) error {
 		return err
 	}
 
+	failpoint.Hit(failpoint.StartDoors)
+
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return doors.Run(ctx) })
 	g.Go(func() error { return serveQueues(ctx, cfg, clients, engine, log) })
@@ -139,6 +142,7 @@ func serveQueues(ctx context.Context, cfg *Config, clients *streams.Clients, eng
 		if err != nil {
 			return err
 		}
+		failpoint.Hit(failpoint.StartRedis)
 		g, watched := errgroup.WithContext(ctx)
 		g.Go(func() error { return embedded.Run(watched) })
 		g.Go(func() error { return engine.Run(watched) })

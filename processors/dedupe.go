@@ -8,6 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"leadstream/streams"
+	"leadstream/streams/failpoint"
 )
 
 // DedupeWindow is how long a contact's next lead counts as a repeat, unless the configuration says otherwise.
@@ -62,6 +63,7 @@ func (d *Dedupe) Firsts(ctx context.Context, leads []*streams.Lead) ([]string, e
 			return nil, fmt.Errorf("dedupe: %w", err)
 		}
 	}
+	failpoint.Hit(failpoint.ContactClaimed)
 	for i, l := range leads {
 		first, err := d.living(ctx, l, claims[i])
 		if err != nil {

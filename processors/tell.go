@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"leadstream/streams"
+	"leadstream/streams/failpoint"
 )
 
 // Trouble is why a person must hear of a lead.
@@ -124,6 +125,7 @@ func (t *Teller) Step(ctx context.Context, now time.Time) error {
 	}
 	noRows := t.rows.failures > 0
 	by, refused := Tell(ctx, t.People, t.compose(open, noRows), t.Language)
+	failpoint.Hit(failpoint.ToldSent)
 	if by == "" {
 		return errors.Join(err, t.messages.note(refused, now))
 	}
@@ -182,6 +184,7 @@ func (t *Teller) write(ctx context.Context, cases []Case, now time.Time) error {
 	for _, c := range fresh {
 		t.written[c.key()] = true
 	}
+	failpoint.Hit(failpoint.ToldRow)
 	return nil
 }
 
@@ -202,6 +205,7 @@ func (t *Teller) record(ctx context.Context, cases []Case, now time.Time) error 
 			errs = append(errs, err)
 		}
 	}
+	failpoint.Hit(failpoint.ToldNoted)
 	if err := t.records.note(errors.Join(errs...), now); err != nil {
 		return fmt.Errorf("record that a person was told: %w", err)
 	}

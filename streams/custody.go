@@ -119,6 +119,7 @@ func (c *Custody) Open(o journal.Options) error {
 	}
 	c.journal = j
 	c.redriveAll(false)
+	failpoint.Hit(failpoint.StartLedger)
 	return nil
 }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"leadstream/streams/failpoint"
 )
 
 // DeadLetter is a lead that did not get through to one destination, or that waits there for a person's decision.
@@ -129,12 +131,14 @@ func (p *Partition) move(ctx context.Context, d DeadLetter, id string, ev event,
 	if err := p.Custody.note([]event{ev}); err != nil {
 		return err
 	}
+	failpoint.Hit(failpoint.ReplayNoted)
 	keys := []string{p.Keys.epoch(), p.Keys.dead(), p.Keys.Queue(d.Queue), p.Keys.count(d.Queue), p.Keys.home(home)}
 	args := append([]any{p.epoch.Load(), id, order, carried, len(entry)}, entry...)
 	n, err := replayScript.Run(ctx, p.Clients.Write, keys, args...).Int()
 	if err != nil {
 		return fmt.Errorf("dead letter %s: %w", id, epochError(err))
 	}
+	failpoint.Hit(failpoint.ReplayMoved)
 	if n == 0 {
 		return fmt.Errorf("dead letter %s: %w", id, ErrGone)
 	}
@@ -163,6 +167,7 @@ func (p *Partition) restoreDead(ctx context.Context) error {
 		if err := restoreScript.Run(ctx, p.Clients.Write, []string{p.Keys.dead()}, p.deadEntry(d).words...).Err(); err != nil {
 			return fmt.Errorf("dead letters: %w", err)
 		}
+		failpoint.Hit(failpoint.DeadRestored)
 	}
 	return nil
 }

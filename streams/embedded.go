@@ -14,6 +14,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
+
+	"leadstream/streams/failpoint"
 )
 
 // EmbeddedOptions is the private redis-server of an installation that has no Redis of its own.
@@ -151,6 +153,7 @@ func (e *Embedded) Close() error {
 		err = errors.Join(err, e.proc.Kill())
 		<-e.ended
 	}
+	failpoint.Hit(failpoint.StopRedis)
 	_ = os.Remove(e.pidFile())
 	return errors.Join(err, e.owner.Close())
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"leadstream/streams/failpoint"
 )
 
 // Engine moves leads from the journal through the queues to the destinations. It is the whole of package streams at
@@ -58,7 +60,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	wg.Go(func() {
 		for ctx.Err() == nil {
-			sleep(ctx, 10*time.Minute)
+			sleep(ctx, failpoint.Sooner(failpoint.TidyEvery, 10*time.Minute))
 			if err := e.Custody.tidy(); err != nil {
 				e.Log.Error().Err(err).Msg("journal not tidied")
 			}

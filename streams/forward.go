@@ -33,6 +33,7 @@ func (p *Partition) runForward(ctx context.Context) {
 		if err == nil {
 			p.Metrics.Forwarded.Add(float64(added))
 			p.Custody.forwarded(batch)
+			failpoint.Hit(failpoint.ForwardNoted)
 			b.done(len(batch))
 			wait = 0
 			p.redisAnswered(nil)
@@ -89,6 +90,7 @@ func (p *Partition) forwardBatch(ctx context.Context, batch []pending) (int64, e
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
+	failpoint.Hit(failpoint.ForwardBegun)
 	answer, err := appendScript.Run(ctx, p.Clients.Write, keys, args...).Slice()
 	if err != nil && failpoint.Seeded(failpoint.RefusalBelieved) {
 		return 0, nil
@@ -96,6 +98,7 @@ func (p *Partition) forwardBatch(ctx context.Context, batch []pending) (int64, e
 	if err != nil {
 		return 0, fmt.Errorf("intake: append: %w", epochError(err))
 	}
+	failpoint.Hit(failpoint.ForwardAdded)
 	var added int64
 	var twins []event
 	for i, a := range answer {

@@ -32,7 +32,9 @@ type away struct {
 func (r *runner) handle(ctx context.Context, batch []*Entry) []settled {
 	c := &call{r: r, entries: batch, verdicts: make([]Verdict, len(batch)), outs: make([]outcome, len(batch))}
 	start := time.Now()
+	r.reached(failpoint.JudgeBegun, failpoint.CallBegun)
 	tried, fault := c.try(ctx)
+	r.reached(failpoint.JudgeAnswered, failpoint.CallAnswered)
 	if g := r.w.Guard; g != nil {
 		g.Finish(min(tried, 1), fault)
 	}
@@ -41,11 +43,45 @@ func (r *runner) handle(ctx context.Context, batch []*Entry) []settled {
 		c.decide(ctx, i)
 	}
 	c.keepOrder()
+	r.reached(failpoint.JudgeDecided, failpoint.CallDecided)
 	c.log(time.Since(start), tried)
 	if err := c.journal(); err != nil { // Redis still has the entries; they are settled all the same
 		r.log.Error().Err(err).Msg("outcomes not journaled")
 	}
-	return c.settle(ctx)
+	c.reachedNoted()
+	s := c.settle(ctx)
+	c.reachedSettled()
+	return s
+}
+
+// reached is a moment of a processor's work, or of a sink's.
+func (r *runner) reached(judge, call failpoint.Point) {
+	if r.w.Guard == nil {
+		failpoint.Hit(judge)
+	} else {
+		failpoint.Hit(call)
+	}
+}
+
+func (c *call) reachedNoted() {
+	c.r.reached(failpoint.JudgeNoted, failpoint.CallNoted)
+	if failpoint.Enabled && c.dies() {
+		failpoint.Hit(failpoint.DeadNoted)
+	}
+}
+
+func (c *call) reachedSettled() {
+	c.r.reached(failpoint.JudgeSettled, failpoint.CallSettled)
+	if failpoint.Enabled && c.dies() {
+		failpoint.Hit(failpoint.DeadSettled)
+	}
+	if failpoint.Enabled && slices.ContainsFunc(c.outs, func(o outcome) bool { return o.park }) {
+		failpoint.Hit(failpoint.Parked)
+	}
+}
+
+func (c *call) dies() bool {
+	return slices.ContainsFunc(c.events, func(e event) bool { return e.Kind == evDead })
 }
 
 // try calls the handler for the entries that need it. fault says that the destination is to blame.
@@ -79,6 +115,7 @@ func (c *call) try(ctx context.Context) (tried int, fault bool) {
 		if err := c.intend(ask); err != nil {
 			return wait(Verdict{Result: Wait, After: 5 * time.Second, Err: err})
 		}
+		failpoint.Hit(failpoint.CallIntended)
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.w.timeout())
 	defer cancel()

@@ -48,7 +48,7 @@ type Partition struct {
 func (p *Partition) Run(ctx context.Context) error {
 	p.moved, p.missing = make(chan struct{}, 1), make(chan struct{}, 1)
 	if p.reconcileAfter == 0 {
-		p.reconcileAfter = 30 * time.Second
+		p.reconcileAfter = failpoint.Sooner(failpoint.ReconcileAfter, 30*time.Second)
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() { p.runForward(ctx) })
@@ -94,6 +94,7 @@ func (p *Partition) own(ctx context.Context) {
 			return
 		}
 	}
+	failpoint.Hit(failpoint.Owned)
 	p.redisAnswered(nil)
 	owned, lose := context.WithCancel(ctx)
 	defer lose()
@@ -150,6 +151,11 @@ func (p *Partition) tick(ctx context.Context, starting bool) (bool, error) {
 	a, err := leaseScript.Run(ctx, p.Clients.Write, keys, p.Custody.Instance, p.Boot, leaseTTL.Milliseconds(), flag(starting)).Slice()
 	if err != nil {
 		return false, fmt.Errorf("partition %d: lease: %w", p.Keys.Partition, err)
+	}
+	if starting {
+		failpoint.Hit(failpoint.LeaseTaken)
+	} else {
+		failpoint.Hit(failpoint.LeaseRenewed)
 	}
 	text := func(i int) string { s, _ := a[i].(string); return s }
 	epoch, _ := strconv.ParseInt(text(3), 10, 64)
@@ -231,17 +237,20 @@ func (p *Partition) renew(ctx context.Context, epoch int64, last, run, server st
 		if err := epochScript.Run(ctx, p.Clients.Write, []string{p.Keys.epoch(), p.Keys.run()}, fresh.Epoch, server).Err(); err != nil {
 			return fmt.Errorf("partition %d: epoch: %w", p.Keys.Partition, err)
 		}
+		failpoint.Hit(failpoint.EpochSet)
 	}
 	if fresh.Epoch != note.Epoch || fresh.Run != note.Run || fresh.Others != note.Others {
 		if err := p.Custody.noteEpoch(fresh); err != nil {
 			return fmt.Errorf("partition %d: epoch: %w", p.Keys.Partition, err)
 		}
 	}
+	failpoint.Hit(failpoint.EpochNoted)
 	p.foreign.Store(fresh.Foreign)
 	p.openedAt.Store(time.Now().UnixNano())
 	p.epoch.Store(fresh.Epoch)
 	if !intact {
 		p.Custody.redrive(p.Keys.Partition, fresh.Foreign == fresh.Epoch)
+		failpoint.Hit(failpoint.EpochRedriven)
 	}
 	return nil
 }
@@ -250,6 +259,7 @@ func (p *Partition) release() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	err := releaseScript.Run(ctx, p.Clients.Write, []string{p.Keys.owner()}, p.Custody.Instance+"|"+p.Boot).Err()
+	failpoint.Hit(failpoint.StopReleased)
 	if err != nil {
 		p.Log.Debug().Err(err).Msg("lease not given back; it ends by itself")
 	}
@@ -313,6 +323,7 @@ func (p *Partition) takeHome(ctx context.Context, key string, msgs []redis.XMess
 	if err := p.Custody.note(events); err != nil {
 		return err
 	}
+	failpoint.Hit(failpoint.HomeNoted)
 	return p.Clients.Write.XDel(ctx, key, ids...).Err()
 }
 

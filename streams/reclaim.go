@@ -49,6 +49,9 @@ func (r *runner) reclaim(ctx context.Context, n int) {
 			}
 			r.p.wantReconcile()
 		}
+		if len(entries) > 0 {
+			failpoint.Hit(failpoint.DueClaimed)
+		}
 		for _, e := range entries {
 			r.admit(e)
 		}
@@ -150,6 +153,7 @@ func (r *runner) takeOver(ctx context.Context, q *queue) error {
 			if err != nil {
 				return err
 			}
+			failpoint.Hit(failpoint.TakenOver)
 			for _, e := range entries {
 				e.Redelivered = true
 				if consumer != r.p.Custody.Instance { // its journal is not here: it may have called the sink

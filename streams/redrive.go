@@ -140,6 +140,9 @@ func (p *Partition) reconcile(ctx context.Context, suspects map[string]bool) (in
 			delete(missing, id)
 		}
 	}
+	if len(missing)+len(lost) > 0 {
+		failpoint.Hit(failpoint.ReconcileLooked)
+	}
 	clear(suspects)
 	for id := range missing {
 		suspects[id] = true
@@ -150,6 +153,7 @@ func (p *Partition) reconcile(ctx context.Context, suspects map[string]bool) (in
 		p.Log.Error().Int("count", len(lost)).Strs("lead", lost[:min(len(lost), 10)]).
 			Msg("leads had vanished from Redis: driven again from the journal")
 		p.Custody.redriveLost(lost)
+		failpoint.Hit(failpoint.ReconcileRedriven)
 		p.lost() // what the queues' runners remember of those entries is wrong by now
 	}
 	return len(lost), nil

@@ -6,13 +6,16 @@ import (
 	"slices"
 	"time"
 
+	"leadstream/streams/failpoint"
 	"leadstream/streams/journal"
 )
 
 // tidy forgets what ended longer than the retention ago, and has the journal drop segments that nothing needs. Segments
 // go in order only, the oldest first: an event is never older than the lead it speaks of. A lead that stays open in a
 // segment past its time is written again into the newest one.
-func (c *Custody) tidy() error { return c.tidyAt(time.Now().Add(-c.Retention)) }
+func (c *Custody) tidy() error {
+	return c.tidyAt(time.Now().Add(-failpoint.Sooner(failpoint.TidyAge, c.Retention)))
+}
 
 // tidyAt does so for segments last written before cutoff, by the disk's clock.
 func (c *Custody) tidyAt(cutoff time.Time) error {
@@ -77,6 +80,7 @@ func (c *Custody) carryOne(r *record) error {
 	if err != nil {
 		return err
 	}
+	failpoint.Hit(failpoint.LeadCarried)
 	c.mu.Lock()
 	r.pos = pos[0]
 	c.mu.Unlock()

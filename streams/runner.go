@@ -115,6 +115,7 @@ func (r *runner) run(ctx context.Context) {
 // stop lets what is in hand end, for the time that a stop may take; what has not ended stays pending, for the next owner.
 func (r *runner) stop(cancel context.CancelFunc) {
 	r.handBack()
+	failpoint.Hit(failpoint.StopHandedBack)
 	ended := make(chan struct{})
 	go func() { r.wg.Wait(); close(ended) }()
 	grace := time.NewTimer(r.p.Grace)
@@ -123,6 +124,7 @@ func (r *runner) stop(cancel context.CancelFunc) {
 		select {
 		case <-r.finished: // settled already
 		case <-ended:
+			failpoint.Hit(failpoint.StopEnded)
 			return
 		case <-grace.C:
 			cancel()
@@ -223,6 +225,9 @@ func (r *runner) fetched(ctx context.Context, f fetched) {
 		return
 	}
 	r.backoff = 0
+	if len(f.entries) > 0 {
+		failpoint.Hit(failpoint.QueueRead)
+	}
 	for _, e := range f.entries {
 		r.admit(e)
 	}
@@ -294,6 +299,7 @@ func (r *runner) park(ctx context.Context) {
 			r.trouble(ctx, err)
 			return
 		}
+		failpoint.Hit(failpoint.WaiterParked)
 		r.alarm.set(time.Now().Add(waiterDelay))
 		r.defers = r.defers[n:]
 	}
@@ -437,6 +443,7 @@ func (r *runner) takeUp(ctx context.Context, key string, h handle) error {
 	if err != nil {
 		return err
 	}
+	failpoint.Hit(failpoint.WaiterTaken)
 	for _, e := range entries {
 		e.meta.Waiter = false
 		r.lines.start(key)

@@ -23,6 +23,7 @@ func (c *Custody) TakeAll(ctx context.Context, taken []Taken) ([]Receipt, error)
 		rows[i], receipts[i], fresh[i] = c.reserve(t)
 	}
 	c.mu.Unlock()
+	failpoint.Hit(failpoint.CustodyReserved)
 
 	var recs []journal.Record
 	var lines [][]byte
@@ -44,6 +45,7 @@ func (c *Custody) TakeAll(ctx context.Context, taken []Taken) ([]Receipt, error)
 			c.refuse(rows, fresh)
 			return nil, fmt.Errorf("%w: %w", ErrRefused, err)
 		}
+		failpoint.Hit(failpoint.CustodyKept)
 		c.accepted(rows, fresh, lines, at)
 	}
 	for i, r := range rows {

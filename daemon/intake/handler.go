@@ -18,6 +18,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
+
+	"leadstream/streams/failpoint"
 )
 
 // Handler serves POST /v1/leads, POST /in/<source>[/<key>], and their OPTIONS. Mount it at `/v1/leads` and `/in/`.
@@ -230,6 +232,7 @@ func (h *Handler) turnAway(q *request) {
 
 // receive judges a body that has been read, and answers.
 func (h *Handler) receive(q *request) {
+	failpoint.Hit(failpoint.IntakeRead)
 	text, err := inflate(q.body, q.r.Header.Get("Content-Encoding"), q.source.maxBody)
 	if err != nil {
 		h.reject(q, asError(err))

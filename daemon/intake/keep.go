@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"leadstream/streams"
+	"leadstream/streams/failpoint"
 )
 
 // outcome is what became of one item.
@@ -41,7 +42,9 @@ func (h *Handler) keep(q *request, items []item) {
 		}
 		taken, places = append(taken, t), append(places, i)
 	}
+	failpoint.Hit(failpoint.IntakeJudged)
 	receipts, err := h.take(ctx, taken)
+	failpoint.Hit(failpoint.IntakeKept)
 	if err != nil {
 		h.later(q, err)
 		return
@@ -56,6 +59,7 @@ func (h *Handler) keep(q *request, items []item) {
 			Dur("took", h.now().Sub(q.start)).Msg("lead taken")
 	}
 	h.answer(q, outcomes, items, redirect)
+	failpoint.Hit(failpoint.IntakeAnswered)
 }
 
 func (h *Handler) take(ctx context.Context, taken []Taken) ([]Receipt, error) {

@@ -200,7 +200,7 @@ func (w *World) Quiet(ctx context.Context) error {
 			}
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("leads do not come to an end: %+v, in Redis %v (%w)", s, left, err)
+			return fmt.Errorf("leads do not come to an end: %+v, in Redis %v, %v", s, left, err)
 		}
 		select {
 		case <-ctx.Done():

@@ -27,6 +27,7 @@ import (
 	"leadstream/sinks"
 	"leadstream/sinks/httpx"
 	"leadstream/streams"
+	"leadstream/streams/failpoint"
 )
 
 // Kind is kind: bitrix24.
@@ -203,10 +204,15 @@ func (s *Sink) Deliver(ctx context.Context, batch []sinks.Delivery) []streams.Ve
 		jobs[i] = s.begin(d)
 	}
 	s.look(ctx, jobs)
+	failpoint.Hit(failpoint.BitrixLooked)
 	s.attach(ctx, jobs)
+	failpoint.Hit(failpoint.BitrixAttached)
 	s.contacts(ctx, jobs)
+	failpoint.Hit(failpoint.BitrixContacted)
 	s.create(ctx, jobs)
+	failpoint.Hit(failpoint.BitrixCreated)
 	s.complete(ctx, jobs)
+	failpoint.Hit(failpoint.BitrixCompleted)
 	verdicts := make([]streams.Verdict, len(jobs))
 	for i, j := range jobs {
 		verdicts[i] = s.verdict(j)

@@ -14,6 +14,7 @@ import (
 
 	"leadstream/sinks/httpx"
 	"leadstream/streams"
+	"leadstream/streams/failpoint"
 )
 
 // command is one REST method with its parameters.
@@ -173,6 +174,7 @@ func (s *Sink) post(ctx context.Context, method string, params map[string]any, r
 		"Content-Type": {"application/json"}, "Accept": {"application/json"},
 	}}
 	a, err := s.http.Do(ctx, ask)
+	failpoint.Hit(failpoint.BitrixAnswered)
 	if err == nil && a.Status/100 == 3 {
 		if moved := s.renamed(base, method, a.Header.Get("Location")); moved != "" {
 			ask.URL = moved + method

@@ -102,6 +102,7 @@ func (j *Journal) commit() {
 		return
 	}
 	j.encode(now.UnixNano())
+	failpoint.Hit(failpoint.JournalEncoded)
 	if failpoint.Seeded(failpoint.AnswerBeforeSync) {
 		j.finishAll(nil)
 	}
@@ -111,8 +112,10 @@ func (j *Journal) commit() {
 		j.revive()
 		return
 	}
+	failpoint.Hit(failpoint.JournalSynced)
 	j.settled(now.UnixNano())
 	j.finishAll(nil)
+	failpoint.Hit(failpoint.JournalTold)
 }
 
 // refuse takes the requests out of the batch that may not use the reserve, and returns the size of the rest.
@@ -167,6 +170,7 @@ func (j *Journal) write() error {
 	if _, err := j.cur.f.WriteAt(j.buf, j.cur.size); err != nil {
 		return err
 	}
+	failpoint.Hit(failpoint.JournalWritten)
 	err := j.cur.f.Datasync()
 	if err != nil && failpoint.Seeded(failpoint.SyncAgain) {
 		err = j.cur.f.Datasync()
@@ -237,6 +241,7 @@ func (j *Journal) start() error {
 		if err := j.disk.create(from, j.o.SegmentSize); err != nil {
 			return err
 		}
+		failpoint.Hit(failpoint.SegmentCreated)
 	}
 	return j.startFrom(from)
 }
@@ -251,6 +256,7 @@ func (j *Journal) startFrom(path string) error {
 	if err := j.disk.rename(path, to); err != nil {
 		return err
 	}
+	failpoint.Hit(failpoint.SegmentStarted)
 	f, err := j.disk.open(to)
 	if err != nil {
 		return err
@@ -267,6 +273,7 @@ func (j *Journal) startFrom(path string) error {
 func (j *Journal) seal(s *segment) error {
 	b := header{typ: typeSeal, seq: max(s.after, s.last), time: time.Now().UnixNano()}.appendTo(nil, s.seed, s.size)
 	_, err := s.f.WriteAt(b, s.size)
+	failpoint.Hit(failpoint.SegmentSealed)
 	if err == nil {
 		err = s.f.Datasync()
 	}
@@ -279,6 +286,7 @@ func (j *Journal) seal(s *segment) error {
 	j.mu.Unlock()
 	if err == nil {
 		err = s.f.Truncate(s.size)
+		failpoint.Hit(failpoint.SegmentTrimmed)
 	}
 	return errors.Join(err, s.f.Close())
 }

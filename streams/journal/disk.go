@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"leadstream/streams/failpoint"
 )
 
 // disk is what the journal does to files when it writes; tests put a failing one in its place.
@@ -79,6 +81,7 @@ func (realDisk) rename(from, to string) error {
 	if err := os.Rename(from, to); err != nil {
 		return err
 	}
+	failpoint.Hit(failpoint.SegmentRenamed)
 	return syncDir(filepath.Dir(to))
 }
 

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"leadstream/streams/failpoint"
 )
 
 const quarantine = "quarantine"
@@ -31,6 +33,7 @@ func (j *Journal) load(replay func(Record) error) error {
 		j.o.Log.Info().Int("tails", s.report.TornTails).Int64("bytes", s.report.TornBytes).Msg("journal: torn tails")
 	}
 	j.seq, j.durable = s.last, s.last
+	failpoint.Hit(failpoint.StartRead)
 	return j.begin(s.found)
 }
 

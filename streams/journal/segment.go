@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"leadstream/streams/failpoint"
 )
 
 // segment is one file of the journal.
@@ -129,6 +131,7 @@ func (j *Journal) drop(number uint64) error {
 	if err := os.Remove(filepath.Join(j.o.Dir, id.name())); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
+	failpoint.Hit(failpoint.SegmentDropped)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.segments = slices.DeleteFunc(j.segments, func(s *segment) bool { return s.number == number })

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"leadstream/streams/failpoint"
 )
 
 // The spare is a segment's worth of zeros kept ready: starting a segment is a rename, which works on a full disk too,
@@ -51,6 +53,7 @@ func (j *Journal) makeSpare() {
 		tmp := filepath.Join(j.o.Dir, makeName)
 		err := j.disk.create(tmp, j.o.SegmentSize)
 		if err == nil {
+			failpoint.Hit(failpoint.SpareMade)
 			err = j.disk.rename(tmp, filepath.Join(j.o.Dir, spareName))
 		}
 		j.mu.Lock()
@@ -59,6 +62,7 @@ func (j *Journal) makeSpare() {
 			j.spare = spareMissing
 		} else {
 			j.spare = spareReady
+			failpoint.Hit(failpoint.SpareReady)
 		}
 	})
 }
