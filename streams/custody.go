@@ -118,6 +118,9 @@ func (c *Custody) Open(o journal.Options) error {
 		return fmt.Errorf("journal: %w", err)
 	}
 	c.journal = j
+	for _, r := range c.leads {
+		r.interrupted(c.Now())
+	}
 	c.redriveAll(false)
 	failpoint.Hit(failpoint.StartLedger)
 	return nil
@@ -254,7 +257,7 @@ func (c *Custody) replay(rec journal.Record) error {
 			return fmt.Errorf("events: %w", err)
 		}
 		if failpoint.Seeded(failpoint.IntentForgotten) {
-			events = slices.DeleteFunc(events, func(e event) bool { return e.Kind == evIntent })
+			events = slices.DeleteFunc(events, func(e event) bool { return e.Kind == evIntent || e.Kind == evUnsure })
 		}
 		c.applyAll(events)
 	case recQuarantine:

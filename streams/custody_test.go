@@ -172,6 +172,53 @@ func TestRefusedLeadLeavesNoTrace(t *testing.T) {
 	}
 }
 
+// A call that a crash has interrupted may have sent its request in its last moment, long after its intent: the far side's
+// time to finish counts from the crash.
+func TestInterruptedCallIsUnsureUntilTheCrash(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		events []event // after the intent, at its second 1
+		want   time.Duration
+		none   bool
+	}{
+		"interrupted":             {want: 10 * time.Second},
+		"ended, unsure":           {events: []event{{Kind: evUnsure}}, want: 2 * time.Second},
+		"ended, then once more":   {events: []event{{Kind: evUnsure}, {Kind: evIntent}}, want: 10 * time.Second},
+		"surely not sent":         {events: []event{{Kind: evUnsent}}, none: true},
+		"dead after its last one": {events: []event{{Kind: evUnsure}, {Kind: evDead}}, want: 2 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			clk := &clock{t: time.Now()}
+			dir := t.TempDir()
+			began := clk.now()
+			k := newCustody(t, dir, clk)
+			r, _ := takeOne(t, k, "site", "k", "body")
+			clk.add(time.Second)
+			events := []event{{Lead: r.LeadID, Kind: evRouted, Dests: []string{"crm"}}, {Lead: r.LeadID, Kind: evIntent, Dest: "crm", At: clk.now()}}
+			for _, e := range c.events {
+				e.Lead, e.Dest, e.At = r.LeadID, "crm", began.Add(2*time.Second)
+				events = append(events, e)
+			}
+			if err := k.note(events); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // the second restart finds nothing else
+				if err := k.Close(); err != nil {
+					t.Fatal(err)
+				}
+				clk.t = began.Add(10 * time.Second)
+				k = newCustody(t, dir, clk)
+			}
+			defer k.Close()
+			got := k.at(&Lead{ID: r.LeadID}, "crm").intent
+			if c.none != got.IsZero() || !c.none && got.Sub(began).Round(time.Second) != c.want {
+				t.Errorf("unsure at second %s (%v), want %s", got.Sub(began), got.IsZero(), c.want)
+			}
+		})
+	}
+}
+
 // TestLedgerSurvives: what the ledger knows after a restart is what it knew before, also with segments dropped and
 // open leads carried forward.
 func TestLedgerSurvives(t *testing.T) {

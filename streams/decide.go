@@ -54,8 +54,13 @@ func (c *call) unsent(e *Entry) {
 	case e.Unsure.IsZero():
 		c.event(e, event{Kind: evUnsent, Attempts: e.meta.Attempts})
 	default:
-		c.events = append(c.events, event{Lead: e.Lead.ID, Kind: evIntent, Dest: c.r.w.destination(), At: e.Unsure.UTC()})
+		c.unsure(e, e.Unsure)
 	}
+}
+
+// unsure notes until when a call that is over may have got through.
+func (c *call) unsure(e *Entry, at time.Time) {
+	c.events = append(c.events, event{Lead: e.Lead.ID, Kind: evUnsure, Dest: c.r.w.destination(), At: at.UTC()})
 }
 
 func (c *call) retry(i int, v Verdict) {
@@ -64,6 +69,9 @@ func (c *call) retry(i int, v Verdict) {
 	e.meta.failed(v, c.now())
 	if v.Result == Ambiguous {
 		e.meta.Unsure = c.now().UnixMilli()
+		if c.r.w.Guard != nil { // Redis may lose what its entry says of it
+			c.unsure(e, c.now())
+		}
 		switch c.r.w.OnAmbiguous {
 		case HoldIt:
 			v.Outcome = string(Held)

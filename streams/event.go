@@ -24,6 +24,7 @@ type eventKind string
 const (
 	evIntent    eventKind = "intent"    // a sink is about to be called
 	evUnsent    eventKind = "unsent"    // it was called, and surely took nothing
+	evUnsure    eventKind = "unsure"    // the call is over; it, or one before it, may have got through until At
 	evRouted    eventKind = "routed"    // Dests: where the lead goes
 	evDelivered eventKind = "delivered" // Remote
 	evMerged    eventKind = "merged"

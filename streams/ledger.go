@@ -40,6 +40,7 @@ type stop struct {
 	tries    []Try
 	at       time.Time
 	intent   time.Time // the sink may have been called then; zero: surely not, or its answer is known
+	calling  bool      // and nothing was heard of the end of that call
 	told     bool
 }
 
@@ -123,10 +124,10 @@ func (r *record) apply(e event) {
 	}
 	s := r.stopOrNew(e.Dest)
 	switch e.Kind {
-	case evIntent:
-		s.intent = e.At
+	case evIntent, evUnsure:
+		s.intent, s.calling = e.At, e.Kind == evIntent
 	case evUnsent:
-		s.intent = time.Time{}
+		s.intent, s.calling = time.Time{}, false
 		s.attempts = max(s.attempts, e.Attempts)
 	case evReopened:
 		if s.state == Held { // a person has decided that it may be sent (again)
@@ -145,6 +146,7 @@ func (r *record) apply(e event) {
 		if s.state != Dead && s.state != Held { // a replay of those must know that they may have been sent
 			s.intent = time.Time{}
 		}
+		s.calling = false
 		s.attempts, s.tries = max(s.attempts, e.Attempts), e.Tries
 	}
 }
@@ -160,6 +162,17 @@ func (r *record) applyWhole(e event) {
 		r.whole, r.reason, r.toldWhole = "", "", false
 	default:
 		r.whole, r.reason = finalOf[e.Kind], e.Reason
+	}
+}
+
+// interrupted dates the calls that an earlier process had under way when it ended: what it sent, it may have sent in its
+// last moment. The far side's time to finish counts from then, and not from the intent, which can be much older: a call
+// may consist of several requests, and wait between them.
+func (r *record) interrupted(now time.Time) {
+	for i := range r.dests {
+		if s := &r.dests[i]; s.calling {
+			s.intent = later(s.intent, now)
+		}
 	}
 }
 

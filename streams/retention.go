@@ -103,7 +103,11 @@ func (r *record) history() []event {
 	}
 	for _, d := range r.dests {
 		if !d.intent.IsZero() {
-			add(event{Kind: evIntent, Dest: d.name, At: d.intent})
+			kind := evUnsure
+			if d.calling {
+				kind = evIntent
+			}
+			add(event{Kind: kind, Dest: d.name, At: d.intent})
 		}
 		for kind, state := range finalOf {
 			if state == d.state {
