@@ -192,6 +192,9 @@ func TestVanishedEntries(t *testing.T) {
 			mu.Unlock()
 			g.settled(ids)
 			g.once(ids)
+			g.until("nothing is counted as open", func() bool {
+				return g.redis.Client.HLen(ctx, "ls:{0}:to:crm:open").Val() == 0
+			})
 		})
 	}
 }
