@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"regexp"
 	"strings"
 	"sync"
@@ -90,8 +89,7 @@ func (s *Sink) judge(c command, r refusal) *streams.Verdict {
 		m.after = s.budget.slow(r.again)
 	case code == "operation_time_limit":
 		m.after = s.budget.reset(c.method, s.now())
-	}
-	if r.status == http.StatusUnauthorized && failpoint.Seeded(failpoint.UnauthorizedDies) {
+	case code == "no_auth_found" && failpoint.Seeded(failpoint.UnauthorizedDies):
 		m = meaning{result: streams.Permanent}
 	}
 	v := &streams.Verdict{Result: m.result, After: max(m.after, r.after), Scope: m.scope, Code: r.code, Err: s.reason(c, r, m.cure)}
