@@ -1,7 +1,8 @@
 package processors
 
 import (
-	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"leadstream/streams"
@@ -22,22 +23,29 @@ const HotAt = 4
 //	phone         +1  can be called
 //	just asking   −3  "просто узнать", "на будущее"
 func Heat(l *streams.Lead, intent string) (score int, reasons []string) {
-	line := " " + strings.Join(words(l.Message+" "+l.Time), " ") + " "
+	return heat(l, intent, book.read(words(l.Message)))
+}
+
+// heat takes the message as it was read already.
+func heat(l *streams.Lead, intent string, t text) (score int, reasons []string) {
+	if l.Time != "" {
+		t = book.read(slices.Concat(t.words, words(l.Time)))
+	}
 	add := func(points int, reason string, is bool) {
 		if is {
 			score += points
 			reasons = append(reasons, reason)
 		}
 	}
-	add(3, "urgent", urgent.MatchString(line))
-	add(2, "call me", callMe.MatchString(line))
-	add(2, "today", today.MatchString(line))
+	add(3, "urgent", t.has(urgent))
+	add(2, "call me", t.has(callMe))
+	add(2, "today", t.has(today))
 	add(2, "booking", intent == Booking)
 	add(1, "price", intent == Price)
 	add(1, "rescheduling", intent == Reschedule || intent == Cancel)
-	add(1, "named time", l.Time != "" || namedTime.MatchString(line) || clockTime.MatchString(l.Message))
+	add(1, "named time", l.Time != "" || t.has(namedTime) || clockTime(l.Message))
 	add(1, "phone", strings.HasPrefix(l.Phone, "+"))
-	add(-3, "just asking", justAsking.MatchString(line))
+	add(-3, "just asking", t.has(justAsking))
 	return score, reasons
 }
 
@@ -48,8 +56,23 @@ var (
 	today  = phrases("сегодня", "сейчас", "прямо сейчас", "в течение часа", "через (час|полчаса)", "today", "now", "tonight", "this (morning|afternoon|evening)", "within the hour")
 
 	namedTime = phrases("завтра", "послезавтра", "утром", "днем", "вечером", "понедельник~", "вторник~", "сред(у|а)", "четверг~", "пятниц~", "суббот~", "воскресен~", "выходн~",
-		"(в|к|на|до|после|at|by|after) [0-9]{1,2}( час~| утра| вечера| am| pm)?", "tomorrow", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "weekend")
-	clockTime = regexp.MustCompile(`(?:^|[^\d.:])(?:[01]?\d|2[0-3])[:.][0-5]\d(?:$|[^\d.:])`)
-
+		"(в|к|на|до|после|at|by|after) #", "tomorrow", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "weekend")
 	justAsking = phrases("просто (узнать|интересно|спросить|смотрю|интересуюсь)", "на будущее", "пока (не|думаю|просто)", "just (asking|looking|curious|browsing)", "for the future", "not yet")
 )
+
+// clockTime finds an hour with minutes that stands alone: 9:30 or 14.30, but not 12.05.2026.
+func clockTime(s string) bool {
+	other := func(r rune) bool { return (r < '0' || r > '9') && r != ':' && r != '.' }
+	for run := range strings.FieldsFuncSeq(s, other) {
+		colon := len(run) - 3
+		if colon < 1 || colon > 2 || run[colon] != ':' && run[colon] != '.' {
+			continue
+		}
+		hour, err := strconv.Atoi(run[:colon])
+		minute, err2 := strconv.Atoi(run[colon+1:])
+		if err == nil && err2 == nil && hour < 24 && minute < 60 {
+			return true
+		}
+	}
+	return false
+}

@@ -1,10 +1,5 @@
 package processors
 
-import (
-	"regexp"
-	"strings"
-)
-
 // The intents of a lead (A-01). Any other text is Other.
 const (
 	Booking      = "booking"
@@ -32,15 +27,12 @@ type Classifier interface {
 type Rules struct{}
 
 // Classify implements Classifier.
-func (Rules) Classify(text string) (string, float64) {
-	line := " " + strings.Join(words(text), " ") + " "
+func (r Rules) Classify(text string) (string, float64) { return r.classify(book.read(words(text))) }
+
+func (Rules) classify(t text) (string, float64) {
 	intent, found := Other, 0
 	for _, r := range intentRules {
-		rest := line
-		if r.but != nil {
-			rest = r.but.ReplaceAllString(rest, " ")
-		}
-		if r.is.MatchString(rest) {
+		if book.without(t, r.but).has(r.is) {
 			if found++; found == 1 {
 				intent = r.intent
 			}
@@ -60,7 +52,7 @@ func (Rules) Classify(text string) (string, float64) {
 // intentRule finds an intent by the phrases of is, in a text from which the phrases of but were taken out.
 type intentRule struct {
 	intent  string
-	is, but *regexp.Regexp
+	is, but lists
 }
 
 // intentRules stand in the order in which they win.
@@ -105,7 +97,7 @@ var intentRules = []intentRule{
 	{Price, phrases(
 		"сколько .. (стоит|стоят|стоить|стоило|будет|выйдет|обойдется|денег|возьмете|берете|рублей|платить|руб)",
 		"скок~ .. (стоит|стоят|будет)", "цен(а|ы|у|е|ам|ой|ах)", "ценник~", "стоимост~", "прайс~", "расцен~", "почем", "по чем", "тариф~",
-		"скидк~", "дорого", "дешев~", "подешевле", "акци(я|и|ю|й)", "рассрочк~", "во сколько .. (обойдется|выйдет)", "бюджет~", "смет~",
+		"скидк~", "дорого", "дешев~", "подешевле", "(акция|акции|акцию|акций)", "рассрочк~", "во сколько .. (обойдется|выйдет)", "бюджет~", "смет~",
 		"how much", "pric~", "cost~", "rate", "rates", "quote", "fee", "fees", "charge", "discount~", "expensive", "cheap~", "estimate",
 	), phrases(
 		"цен(им|ю|ить|ят)", "сколько .. (времени|по времени|длится|часов|минут)",
@@ -127,19 +119,5 @@ var intentRules = []intentRule{
 		"(сколько|долго) .. (времени|длится|часов|минут|держится)", "нужно ли", "нужна помощь", "гарант~", "безопасн~", "вредно", "больно", "подготов~",
 		"consult~", "advi(ce|se)", "question~", "recommend~", "(do|can|could|would) you .. (do|help|tell|fix|treat|explain|repair|work)", "wondering", "suggest~", "what .. (best|differ~|should)",
 		"how long", "is it (safe|painful|possible|worth)", "does it hurt", "information", "info", "hurts", "tell me",
-	), nil},
-}
-
-// phrases compiles phrases to one expression over folded words with a space on either side: `~` is any ending of the
-// word, ` .. ` up to three words between (` .. .. ` six), and `(a|b)` either.
-func phrases(list ...string) *regexp.Regexp {
-	var parts []string
-	for _, p := range list {
-		p = strings.TrimSpace(fold(p))
-		p = strings.TrimSuffix(p, " ..")
-		p = strings.ReplaceAll(p, "~", "[^ ]*")
-		p = strings.ReplaceAll(p, ".. ", "(?:[^ ]+ ){0,3}")
-		parts = append(parts, strings.ReplaceAll(strings.ReplaceAll(p, "(?:", "("), "(", "(?:"))
-	}
-	return regexp.MustCompile(" (?:" + strings.Join(parts, "|") + ") ")
+	), 0},
 }

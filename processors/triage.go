@@ -80,11 +80,12 @@ func (t *Triage) normalize(l *streams.Lead) {
 }
 
 func (t *Triage) judge(l *streams.Lead) streams.Verdict {
-	l.Intent = t.intent(l)
-	score, reasons := Heat(l, l.Intent)
+	message := book.read(words(l.Message))
+	l.Intent = t.intent(l, message)
+	score, reasons := heat(l, l.Intent, message)
 	l.Hot = l.Hot || score >= HotAt
 	if l.Language == "" {
-		l.Language = language(l.Message+l.Service, t.Language)
+		l.Language = language(t.Language, l.Message, l.Service)
 	}
 	t.Log.Debug().Str("lead", l.ID).Str("queue", streams.Intake).Str("intent", l.Intent).
 		Bool("hot", l.Hot).Int("score", score).Strs("reasons", reasons).Msg("triaged")
@@ -93,17 +94,17 @@ func (t *Triage) judge(l *streams.Lead) streams.Verdict {
 
 // intent believes a sender that names one of ours. A form without words that names a service or a time asks for a
 // visit; else the message decides.
-func (t *Triage) intent(l *streams.Lead) string {
+func (t *Triage) intent(l *streams.Lead, message text) string {
 	if slices.Contains(Intents, l.Intent) {
 		return l.Intent
 	}
 	if strings.TrimSpace(l.Message) == "" && (l.Service != "" || l.Time != "") {
 		return Booking
 	}
-	var c Classifier = Rules{}
 	if t.Intents != nil {
-		c = t.Intents
+		intent, _ := t.Intents.Classify(l.Message)
+		return intent
 	}
-	intent, _ := c.Classify(l.Message)
+	intent, _ := Rules{}.classify(message)
 	return intent
 }

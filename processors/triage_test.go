@@ -117,7 +117,7 @@ func TestLanguage(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "ru", "+7 999": "ru", "Hello": "en", "Привет": "ru", "Запись на Kia Sportage": "ru", "Haircut, г. Томск please": "en",
 	} {
-		if got := language(text, "ru"); got != want {
+		if got := language("ru", text); got != want {
 			t.Errorf("language(%q) = %s, want %s", text, got, want)
 		}
 	}

@@ -1,7 +1,6 @@
 package processors
 
 import (
-	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -22,40 +21,72 @@ func fold(text string) string {
 		}
 		text = text[:cut]
 	}
-	var b strings.Builder
+	if !plain(text) {
+		text = norm.NFKC.String(text)
+	}
+	folded := make([]byte, 0, len(text))
 	var last rune
-	for _, r := range norm.NFKC.String(text) {
-		switch r = unicode.ToLower(r); r {
+	for _, r := range text {
+		switch r = lower(r); r {
 		case 'ё':
 			r = 'е'
 		case '\'', '’', '‘', 'ʼ', '\u0301': // "can't" is one word, and a stress mark splits none
 			continue
 		}
-		if r == last && unicode.IsLetter(r) {
+		if r == last && isLetter(r) {
 			continue
 		}
 		last = r
-		b.WriteRune(r)
+		folded = utf8.AppendRune(folded, r)
 	}
-	return b.String()
+	return string(folded)
+}
+
+// plain says that a text holds only what most do, in which normalisation changes no word: ASCII, Cyrillic, dashes,
+// quotation marks and pictures. Asking the library costs more than all the rest of folding.
+func plain(text string) bool {
+	for _, r := range text {
+		switch {
+		case r < utf8.RuneSelf, 'Ѐ' <= r && r <= 'ѿ', r == '«', r == '»', '‒' <= r && r <= '…' && r != '‗',
+			'\U0001F300' <= r && r <= '\U0001F6FF':
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // words splits a text into folded words of letters and digits.
 func words(text string) []string {
-	return strings.FieldsFunc(fold(text), func(r rune) bool {
-		return !unicode.IsLetter(r) && !unicode.IsDigit(r)
-	})
+	folded := fold(text)
+	list := make([]string, 0, len(folded)/8+1) // a Cyrillic letter takes two bytes
+	start := -1
+	for i, r := range folded {
+		switch inside := isLetter(r) || isDigit(r); {
+		case inside && start < 0:
+			start = i
+		case !inside && start >= 0:
+			list, start = append(list, folded[start:i]), -1
+		}
+	}
+	if start >= 0 {
+		list = append(list, folded[start:])
+	}
+	return list
 }
 
 // language tells Russian from English by the letters used; fallback when there are none of either.
-func language(text, fallback string) string {
+func language(fallback string, texts ...string) string {
 	var cyrillic, latin int
-	for _, r := range text {
-		switch {
-		case unicode.Is(unicode.Cyrillic, r):
-			cyrillic++
-		case unicode.Is(unicode.Latin, r):
-			latin++
+	for _, text := range texts {
+		for _, r := range text {
+			switch {
+			case r < utf8.RuneSelf && !isLetter(r):
+			case isRussian(r) || unicode.Is(unicode.Cyrillic, r):
+				cyrillic++
+			case unicode.Is(unicode.Latin, r):
+				latin++
+			}
 		}
 	}
 	switch {
@@ -65,4 +96,29 @@ func language(text, fallback string) string {
 		return "ru"
 	}
 	return "en"
+}
+
+// The tables of package unicode are searched letter by letter; what nearly all letters are is asked first.
+
+func isRussian(r rune) bool { return 'А' <= r && r <= 'я' }
+
+func isLetter(r rune) bool {
+	if r < utf8.RuneSelf {
+		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
+	}
+	return isRussian(r) || unicode.IsLetter(r)
+}
+
+func isDigit(r rune) bool {
+	return '0' <= r && r <= '9' || r >= utf8.RuneSelf && unicode.IsDigit(r)
+}
+
+func lower(r rune) rune {
+	if isRussian(r) {
+		if r < 'а' {
+			r += 'а' - 'А'
+		}
+		return r
+	}
+	return unicode.ToLower(r)
 }
