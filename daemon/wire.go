@@ -218,7 +218,7 @@ func gauges(reg prometheus.Registerer, custody *streams.Custody, engine *streams
 	}
 	return errors.Join(
 		gauge("open_leads", "Leads that have not ended.", func() float64 { return float64(custody.Tally().Open) }),
-		gauge("unforwarded_leads", "Leads in the journal that Redis has not confirmed.", func() float64 { return float64(custody.Tally().Unforwarded) }),
+		gauge("unforwarded_leads", "Leads in the journal that Redis has not confirmed.", func() float64 { return float64(custody.Unforwarded()) }),
 		gauge("unexplained_leads", "Leads that have neither ended nor are in any queue: must be 0.", func() float64 { return float64(engine.Unexplained()) }),
 		gauge("redis_down", "1 while Redis does not answer.", func() float64 { return one(engine.RedisDownFor() > 0) }),
 		gauge("journal_healthy", "1 while the journal takes leads.", func() float64 { return one(custody.Healthy() == nil) }),

@@ -149,6 +149,14 @@ func (c *Custody) Lives(q Query) []Life {
 	return lives
 }
 
+// Unforwarded is how many leads are in the journal and not yet in Redis.
+func (c *Custody) Unforwarded() (n int) {
+	for _, b := range c.forward {
+		n += b.len()
+	}
+	return n
+}
+
 // Tally counts leads by where they stand. Unexplained is the number that must be 0: leads that neither ended nor are
 // where they could still move.
 type Tally struct {
@@ -177,9 +185,7 @@ func (c *Custody) Tally() Tally {
 			t.Oldest = r.accepted
 		}
 	}
-	for _, b := range c.forward {
-		t.Unforwarded += b.len()
-	}
+	t.Unforwarded = c.Unforwarded()
 	return t
 }
 

@@ -19,9 +19,11 @@ import (
 // the daemon's own batches, the guard of a real destination, and handlers that pass everything on.
 type engine struct {
 	custody *streams.Custody
+	clients *streams.Clients
 	queues  *streams.Engine
 	shut    atomic.Bool // the destination takes nothing
 	handled atomic.Int64
+	open    func(accepted int64) int64 // how many leads have been accepted and are not there yet
 	seen    func(*streams.Lead) // called for each delivery
 }
 
@@ -31,26 +33,46 @@ const (
 	sinkBatch, callers = 500, 8
 )
 
+// startIntake is the engine with its intake queue shut: leads are journalled and forwarded to Redis, and stay there.
+func startIntake(socket, dir string) *engine {
+	e := &engine{seen: func(*streams.Lead) {}}
+	e.shut.Store(true)
+	destination := streams.NewDestination(streams.DestinationConfig{Name: "bench", Concurrency: 1, Batch: judgeBatch}, e.connect(socket, dir), "ls", time.Now)
+	e.run([]*streams.Worker{{Queue: streams.Intake, Handler: pass(streams.Triaged), Batch: judgeBatch, Guard: &valve{destination, &e.shut}}})
+	e.open = func(int64) int64 { return int64(e.custody.Unforwarded()) }
+	return e
+}
+
 func startEngine(socket, dir string) *engine {
 	e := &engine{seen: func(*streams.Lead) {}}
-	logger := shipped()
-	e.custody = &streams.Custody{Instance: "bench", Log: logger}
-	check(e.custody.Open(journal.Options{Dir: dir}))
-	clients, err := streams.OpenRedis(streams.RedisOptions{URL: "unix://" + socket})
-	check(err)
+	clients := e.connect(socket, dir)
+	e.open = func(accepted int64) int64 { return accepted - e.handled.Load() }
 	destination := streams.NewDestination(streams.DestinationConfig{Name: "bench", Concurrency: callers, Batch: sinkBatch}, clients, "ls", time.Now)
-	workers := []*streams.Worker{
+	e.run([]*streams.Worker{
 		{Queue: streams.Intake, Handler: pass(streams.Triaged), Batch: judgeBatch, Concurrency: judges},
 		{Queue: streams.Triaged, Handler: pass(streams.Destined("bench")), Batch: judgeBatch, Concurrency: judges},
 		{Queue: streams.Destined("bench"), Handler: streams.HandlerFunc(e.deliver), Batch: sinkBatch, Concurrency: callers, Guard: &valve{destination, &e.shut}},
-	}
-	e.queues = &streams.Engine{Custody: e.custody, Clients: clients, Workers: workers, Boot: fmt.Sprint(os.Getpid()),
-		Grace: time.Second, Metrics: streams.NewMetrics(prometheus.NewRegistry(), workers), Log: logger}
+	})
+	return e
+}
+
+// connect opens the journal and Redis.
+func (e *engine) connect(socket, dir string) *streams.Clients {
+	var err error
+	e.custody = &streams.Custody{Instance: "bench", Log: shipped()}
+	check(e.custody.Open(journal.Options{Dir: dir}))
+	e.clients, err = streams.OpenRedis(streams.RedisOptions{URL: "unix://" + socket})
+	check(err)
+	return e.clients
+}
+
+func (e *engine) run(workers []*streams.Worker) {
+	e.queues = &streams.Engine{Custody: e.custody, Clients: e.clients, Workers: workers, Boot: fmt.Sprint(os.Getpid()),
+		Grace: time.Second, Metrics: streams.NewMetrics(prometheus.NewRegistry(), workers), Log: shipped()}
 	go func() { check(e.queues.Run(context.Background())) }()
 	for !e.queues.Partitions()[0].Owned() {
 		time.Sleep(time.Millisecond)
 	}
-	return e
 }
 
 // shipped is a log with the level and the lines of the daemon, which nobody reads.
@@ -93,9 +115,6 @@ func (v *valve) Admit(ctx context.Context, want int) (int, time.Duration) {
 	}
 	return v.Destination.Admit(ctx, want)
 }
-
-// open is how many leads have been accepted and not yet delivered.
-func (e *engine) open(accepted int64) int64 { return accepted - e.handled.Load() }
 
 // taker is custody as the shim sees it.
 type taker struct {

@@ -26,16 +26,20 @@ type stats struct {
 	Delays                  []time.Duration // from when a lead ought to have been sent until the sink was called
 }
 
-// serve is a server under load, in a process of its own: leadstream, or a handler that does nothing on the same
-// http.Server. Its answer is as long as leadstream's.
+// serve is a server under load, in a process of its own: leadstream from the request to the sink ("leadstream"), only as
+// far as the intake stream ("intake"), or a handler that does nothing on the same http.Server. Its answer is as long as
+// leadstream's.
 func serve(what, socket, dir string, bound int64) {
 	config := intake.Defaults()
 	config.ConnectionsPerIP = 1024
 	config.Sources = map[string]intake.Source{"site": {Keys: []string{intake.KeyHash(apiKey)}, Concurrency: 1024}}
 	mux := http.NewServeMux()
-	if what == "leadstream" {
-		mux.Handle("/v1/leads", leadstream(mux, config, socket, dir, bound))
-	} else {
+	switch what {
+	case "leadstream":
+		mux.Handle("/v1/leads", leadstream(mux, config, startEngine(socket, dir), bound))
+	case "intake":
+		mux.Handle("/v1/leads", leadstream(mux, config, startIntake(socket, dir), bound))
+	default:
 		mux.HandleFunc("/v1/leads", nothing)
 	}
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
@@ -56,8 +60,7 @@ func nothing(w http.ResponseWriter, r *http.Request) {
 
 // leadstream is the real shim on the real journal and engine. While more than bound leads are under way, senders wait:
 // what is measured then is what the whole pipeline keeps up with. 0 is no bound.
-func leadstream(mux *http.ServeMux, config intake.Config, socket, dir string, bound int64) http.Handler {
-	e := startEngine(socket, dir)
+func leadstream(mux *http.ServeMux, config intake.Config, e *engine, bound int64) http.Handler {
 	t := &taker{Custody: e.custody}
 	shim, err := intake.New(config, t, prometheus.NewRegistry(), shipped())
 	check(err)
@@ -74,7 +77,7 @@ func leadstream(mux *http.ServeMux, config intake.Config, socket, dir string, bo
 	mux.HandleFunc("/stats", func(w http.ResponseWriter, _ *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
-		check(json.NewEncoder(w).Encode(stats{Accepted: t.accepted.Load(), Handled: e.handled.Load(), Most: most.Load(), Delays: delays}))
+		check(json.NewEncoder(w).Encode(stats{Accepted: t.accepted.Load(), Handled: t.accepted.Load() - e.open(t.accepted.Load()), Most: most.Load(), Delays: delays}))
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for bound > 0 && e.open(t.accepted.Load()) > bound {
