@@ -120,6 +120,9 @@ func loaded(what string, conns int, d time.Duration, path string) (l loadResult)
 	l.rate, l.loadCPU = rate, each(cpuTime(os.Getpid())-before)
 	if what != "nothing" {
 		l.most = s.drained().Most
+		if p := profilePath(path + "-allocs"); p != "" && path != "" {
+			check(os.WriteFile(p, s.get("/debug/pprof/allocs"), 0o644))
+		}
 	}
 	l.cpu, l.redisCPU = each(cpuTime(s.cmd.Process.Pid)), each(cpuTime(s.redis.cmd.Process.Pid))
 	return l

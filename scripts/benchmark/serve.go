@@ -43,6 +43,7 @@ func serve(what, socket, dir string, bound int64) {
 		mux.HandleFunc("/v1/leads", nothing)
 	}
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.Handle("/debug/pprof/allocs", pprof.Handler("allocs"))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	check(err)
 	capped, err := intake.Limit(l, config)
