@@ -32,14 +32,14 @@ type Dedupe struct {
 // claimScript makes the lead ARGV[1] the first of the contacts KEYS, unless one of them has a first already, and answers
 // the first. All keys then lead to it: a chain of repeats points to its beginning. A lead that is judged a second time
 // finds itself and is no repeat.
-const claimScript = `
+var claimScript = redis.NewScript(`
 local first = ARGV[1]
 for _, key in ipairs(KEYS) do
 	local known = redis.call('GET', key)
 	if known then first = known break end
 end
 for _, key in ipairs(KEYS) do redis.call('SET', key, first, 'NX', 'PX', ARGV[2]) end
-return first`
+return first`)
 
 // forgetScript removes the keys that still hold the lead ARGV[1].
 const forgetScript = `
@@ -53,15 +53,15 @@ return gone`
 // second repeats the first. It takes one round trip for the batch, and more only where a first is no longer alive.
 func (d *Dedupe) Firsts(ctx context.Context, leads []*streams.Lead) ([]string, error) {
 	firsts := make([]string, len(leads))
-	pipe := d.Redis.Pipeline()
-	claims := make([]*redis.Cmd, len(leads))
-	for i, l := range leads {
-		claims[i] = d.claim(ctx, pipe, l, l.RepeatOf)
-	}
-	if pipe.Len() > 0 {
-		if _, err := pipe.Exec(ctx); err != nil {
+	claims, err := d.claims(ctx, leads)
+	if redis.HasErrorPrefix(err, "NOSCRIPT") { // Redis was restarted: nothing was claimed, or the same again
+		if err := claimScript.Load(ctx, d.Redis).Err(); err != nil {
 			return nil, fmt.Errorf("dedupe: %w", err)
 		}
+		claims, err = d.claims(ctx, leads)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("dedupe: %w", err)
 	}
 	failpoint.Hit(failpoint.ContactClaimed)
 	for i, l := range leads {
@@ -74,6 +74,20 @@ func (d *Dedupe) Firsts(ctx context.Context, leads []*streams.Lead) ([]string, e
 		}
 	}
 	return firsts, nil
+}
+
+// claims runs claimScript for all leads in one round trip. Its text is not sent each time, of which a pipeline has many.
+func (d *Dedupe) claims(ctx context.Context, leads []*streams.Lead) ([]*redis.Cmd, error) {
+	pipe := d.Redis.Pipeline()
+	claims := make([]*redis.Cmd, len(leads))
+	for i, l := range leads {
+		claims[i] = d.claim(ctx, pipe, l, l.RepeatOf)
+	}
+	if pipe.Len() == 0 {
+		return claims, nil
+	}
+	_, err := pipe.Exec(ctx)
+	return claims, err
 }
 
 // living is what a claim answered, once no dead lead stands in the way.
@@ -97,7 +111,7 @@ func (d *Dedupe) living(ctx context.Context, l *streams.Lead, claim *redis.Cmd) 
 		if known == first {
 			known = ""
 		}
-		claim = d.claim(ctx, d.Redis, l, known)
+		claim = d.claim(ctx, d.Redis, l, known) // the script is there by now; when it is not, the batch comes again
 	}
 	return "", nil
 }
@@ -117,7 +131,7 @@ func (d *Dedupe) claim(ctx context.Context, c redis.Cmdable, l *streams.Lead, kn
 	if window == 0 {
 		window = DedupeWindow
 	}
-	return c.Eval(ctx, claimScript, keys, first, window.Milliseconds())
+	return claimScript.EvalSha(ctx, c, keys, first, window.Milliseconds())
 }
 
 // Forget frees the contacts of a lead that died, was dropped or erased, so that the customer's next message is a lead

@@ -168,7 +168,7 @@ func (c *Custody) note(events []event) error {
 	if len(events) == 0 {
 		return nil
 	}
-	b, err := json.Marshal(events)
+	b, err := encodeEvents(events)
 	if err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}
@@ -183,6 +183,24 @@ func (c *Custody) note(events []event) error {
 		return fmt.Errorf("ledger: %w", err)
 	}
 	c.tellEnded(ended)
+	return nil
+}
+
+// noteSoon is note for facts that may be forgotten in a crash, because they would be found out again: it applies them
+// and does not wait for the disk. They are there before whatever is noted later, since the journal keeps its order.
+func (c *Custody) noteSoon(events []event) error {
+	b, err := encodeEvents(events)
+	if err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	c.noting.RLock()
+	c.tellEnded(c.apply(events))
+	c.journal.Go(recEvents, b, func(_ journal.Pos, _ uint64, err error) {
+		c.noting.RUnlock()
+		if err != nil {
+			c.Log.Error().Err(err).Msg("where leads go is not journaled")
+		}
+	})
 	return nil
 }
 
@@ -252,8 +270,8 @@ func (c *Custody) replay(rec journal.Record) error {
 		c.index(r)
 		c.place(r)
 	case recEvents:
-		var events []event
-		if err := json.Unmarshal(rec.Payload, &events); err != nil {
+		events, err := decodeEvents(rec.Payload)
+		if err != nil {
 			return fmt.Errorf("events: %w", err)
 		}
 		if failpoint.Seeded(failpoint.IntentForgotten) {
@@ -293,10 +311,11 @@ func readAccept(b []byte) (*record, *Lead, error) {
 		return nil, nil, err
 	}
 	var lead Lead
-	if err := json.Unmarshal(line, &lead); err != nil {
+	if err := decodeLead(string(line), &lead); err != nil {
 		return nil, nil, fmt.Errorf("accept record: %w", err)
 	}
-	r := &record{id: lead.ID, source: lead.Source, repeatOf: lead.RepeatOf, accepted: time.UnixMilli(int64(binary.BigEndian.Uint64(rest)))}
+	// The lead's texts share the line's memory, which must not live as long as the record.
+	r := &record{id: strings.Clone(lead.ID), source: strings.Clone(lead.Source), repeatOf: strings.Clone(lead.RepeatOf), accepted: time.UnixMilli(int64(binary.BigEndian.Uint64(rest)))}
 	copy(r.body[:], rest[8:])
 	copy(r.key[:], rest[24:])
 	return r, &lead, nil
@@ -334,7 +353,7 @@ func (c *Custody) lead(r *record) (*Lead, []byte, error) {
 		return nil, nil, fmt.Errorf("lead %s: %w", r.id, err)
 	}
 	var l Lead
-	if err := json.Unmarshal(line, &l); err != nil {
+	if err := decodeLead(string(line), &l); err != nil {
 		return nil, nil, fmt.Errorf("lead %s: %w", r.id, err)
 	}
 	return &l, slices.Clone(line), nil

@@ -90,7 +90,7 @@ func (p *Partition) Replay(ctx context.Context, id string) error {
 		return fmt.Errorf("dead letter %s: %w", id, err)
 	}
 	return p.move(ctx, d, id, event{Lead: d.Lead.ID, Kind: evReopened, Dest: d.Destination, At: p.Custody.Now().UTC()},
-		words(d.Lead.ID, string(line), p.epoch.Load(), d.Destination))
+		words(d.Lead.ID, line, p.epoch.Load(), d.Destination))
 }
 
 // Discard ends a dead letter for good.

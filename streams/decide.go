@@ -212,7 +212,7 @@ func (p *Partition) follower(f Follower, from *Entry) (next, error) {
 	if dest != "" && slices.ContainsFunc(p.Workers, func(w *Worker) bool { return w.NoHot && w.Queue == Destined(dest) }) {
 		to = Destined(dest)
 	}
-	n := next{stream: p.Keys.Queue(to), words: words(f.Lead.ID, string(line), epoch, from.only)}
+	n := next{stream: p.Keys.Queue(to), words: words(f.Lead.ID, line, epoch, from.only)}
 	if dest != "" {
 		n.queue, n.hot, n.order = Destined(dest), strings.HasSuffix(to, ":hot"), f.Lead.OrderKey()
 	}

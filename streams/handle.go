@@ -278,6 +278,9 @@ func (c *call) journal() error {
 		c.r.p.Custody.applyAll(c.events)
 		return nil
 	}
+	if c.onlyRouted() {
+		return c.r.p.Custody.noteSoon(c.events)
+	}
 	err := c.r.p.Custody.note(c.events)
 	if err != nil {
 		// What has happened has happened: the ledger knows it as long as this process lives. After that an intent without
@@ -285,6 +288,13 @@ func (c *call) journal() error {
 		c.r.p.Custody.applyAll(c.events)
 	}
 	return err
+}
+
+// onlyRouted says that all there is to note is where leads go. A crash that forgets it leaves their entries in their
+// queues: they are delivered all the same, and a lead that then seems to stand nowhere is judged once more, which finds
+// it delivered.
+func (c *call) onlyRouted() bool {
+	return len(c.events) > 0 && !slices.ContainsFunc(c.events, func(e event) bool { return e.Kind != evRouted })
 }
 
 // settle carries the outcomes out, trying again until Redis has answered or the entries are not ours any more.
