@@ -11,12 +11,13 @@ import (
 	"github.com/rs/zerolog"
 
 	"leadstream/daemon/intake"
+	"leadstream/processors"
 	"leadstream/streams"
 	"leadstream/streams/journal"
 )
 
-// engine is leadstream without what judges and delivers: the journal, and the queues intake, triaged and to:bench with
-// the daemon's own batches, the guard of a real destination, and handlers that pass everything on.
+// engine is leadstream with a sink that answers at once: the journal, triage and tagging with the daemon's own batches,
+// two rules, and the guard of a real destination.
 type engine struct {
 	custody *streams.Custody
 	clients *streams.Clients
@@ -24,7 +25,7 @@ type engine struct {
 	shut    atomic.Bool // the destination takes nothing
 	handled atomic.Int64
 	open    func(accepted int64) int64 // how many leads have been accepted and are not there yet
-	seen    func(*streams.Lead) // called for each delivery
+	seen    func(*streams.Lead)        // called for each delivery
 }
 
 // Sizes as in the daemon: of its two processors, and of a destination that takes batches.
@@ -38,7 +39,7 @@ func startIntake(socket, dir string) *engine {
 	e := &engine{seen: func(*streams.Lead) {}}
 	e.shut.Store(true)
 	destination := streams.NewDestination(streams.DestinationConfig{Name: "bench", Concurrency: 1, Batch: judgeBatch}, e.connect(socket, dir), "ls", time.Now)
-	e.run([]*streams.Worker{{Queue: streams.Intake, Handler: pass(streams.Triaged), Batch: judgeBatch, Guard: &valve{destination, &e.shut}}})
+	e.run([]*streams.Worker{{Queue: streams.Intake, Handler: streams.HandlerFunc(e.deliver), Batch: judgeBatch, Guard: &valve{destination, &e.shut}}})
 	e.open = func(int64) int64 { return int64(e.custody.Unforwarded()) }
 	return e
 }
@@ -48,9 +49,15 @@ func startEngine(socket, dir string) *engine {
 	clients := e.connect(socket, dir)
 	e.open = func(accepted int64) int64 { return accepted - e.handled.Load() }
 	destination := streams.NewDestination(streams.DestinationConfig{Name: "bench", Concurrency: callers, Batch: sinkBatch}, clients, "ls", time.Now)
+	triage := &processors.Triage{Region: "RU", Language: "ru", Dedupe: &processors.Dedupe{Redis: clients.Write}, Log: shipped()}
+	tagging := &processors.Tagging{Sinks: []string{"bench"}, Known: []string{"bench"}, Zone: time.UTC, Log: shipped(), Rules: []processors.Rule{
+		{When: `service contains "окрашивание"`, Tags: []string{"colour"}},
+		{When: `utm["source"] == "instagram"`, Tags: []string{"ads"}},
+	}}
+	check(tagging.Compile())
 	e.run([]*streams.Worker{
-		{Queue: streams.Intake, Handler: pass(streams.Triaged), Batch: judgeBatch, Concurrency: judges},
-		{Queue: streams.Triaged, Handler: pass(streams.Destined("bench")), Batch: judgeBatch, Concurrency: judges},
+		{Queue: streams.Intake, Handler: triage, Batch: judgeBatch, Concurrency: judges},
+		{Queue: streams.Triaged, Handler: tagging, Batch: judgeBatch, Concurrency: judges},
 		{Queue: streams.Destined("bench"), Handler: streams.HandlerFunc(e.deliver), Batch: sinkBatch, Concurrency: callers, Guard: &valve{destination, &e.shut}},
 	})
 	return e
@@ -80,16 +87,6 @@ func shipped() zerolog.Logger {
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	check(err)
 	return zerolog.New(null).Level(zerolog.InfoLevel).With().Timestamp().Logger()
-}
-
-func pass(to string) streams.Handler {
-	return streams.HandlerFunc(func(_ context.Context, batch []*streams.Entry) []streams.Verdict {
-		verdicts := make([]streams.Verdict, len(batch))
-		for i, e := range batch {
-			verdicts[i].Followers = []streams.Follower{{Queue: to, Lead: e.Lead}}
-		}
-		return verdicts
-	})
 }
 
 func (e *engine) deliver(_ context.Context, batch []*streams.Entry) []streams.Verdict {
