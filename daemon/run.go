@@ -113,6 +113,7 @@ func run(ctx context.Context, cfg *Config) error {
 	failpoint.Hit(failpoint.StartDoors)
 
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { tuneGarbage(ctx); return nil })
 	g.Go(func() error { return doors.Run(ctx) })
 	g.Go(func() error { return serveQueues(ctx, cfg, clients, engine, log) })
 	g.Go(func() error { return teller.Run(ctx) })

@@ -65,6 +65,7 @@ type Custody struct {
 	mu      sync.Mutex
 	leads   map[string]*record
 	open    map[string]*record   // home leads that have not ended
+	states  map[State]int        // how many home leads are in each
 	bodies  map[[16]byte]*record // by source and body, leads without a key
 	keyed   map[[16]byte]*record // by source and key
 	epochs  map[int]epochNote    // by partition
@@ -101,7 +102,7 @@ type Quarantined struct {
 
 // Open opens the journal and reads the ledger from it. It comes before everything else.
 func (c *Custody) Open(o journal.Options) error {
-	c.leads, c.open = map[string]*record{}, map[string]*record{}
+	c.leads, c.open, c.states = map[string]*record{}, map[string]*record{}, map[State]int{}
 	c.bodies, c.keyed, c.epochs = map[[16]byte]*record{}, map[[16]byte]*record{}, map[int]epochNote{}
 	c.clashes, c.unread, c.trouble = map[string]uint64{}, map[string]Quarantined{}, map[string]*record{}
 	c.Partitions = max(c.Partitions, 1)
@@ -237,8 +238,10 @@ func (c *Custody) apply(events []event) (ended []string) {
 	return ended
 }
 
-// place keeps a lead among the open ones and those that a person must hear of, or takes it out. The caller holds mu.
+// place keeps a lead among the open ones and those that a person must hear of, or takes it out, and counts it by its
+// state. The caller holds mu.
 func (c *Custody) place(r *record) {
+	c.count(r)
 	if s := r.state(); r.home && (s.Final() || s == Held) {
 		delete(c.open, r.id)
 	} else if r.home {
@@ -248,6 +251,25 @@ func (c *Custody) place(r *record) {
 		c.trouble[r.id] = r
 	} else {
 		delete(c.trouble, r.id)
+	}
+}
+
+// count keeps the number of home leads in each state: summing up a million of them would hold up every request.
+func (c *Custody) count(r *record) {
+	if !r.home {
+		return
+	}
+	if s := r.state(); s != r.counted {
+		c.uncount(r)
+		c.states[s]++
+		r.counted = s
+	}
+}
+
+func (c *Custody) uncount(r *record) {
+	if r.counted != "" {
+		c.states[r.counted]--
+		r.counted = ""
 	}
 }
 
@@ -315,7 +337,7 @@ func readAccept(b []byte) (*record, *Lead, error) {
 		return nil, nil, fmt.Errorf("accept record: %w", err)
 	}
 	// The lead's texts share the line's memory, which must not live as long as the record.
-	r := &record{id: strings.Clone(lead.ID), source: strings.Clone(lead.Source), repeatOf: strings.Clone(lead.RepeatOf), accepted: time.UnixMilli(int64(binary.BigEndian.Uint64(rest)))}
+	r := &record{id: strings.Clone(lead.ID), source: intern(lead.Source), repeatOf: strings.Clone(lead.RepeatOf), accepted: time.UnixMilli(int64(binary.BigEndian.Uint64(rest)))}
 	copy(r.body[:], rest[8:])
 	copy(r.key[:], rest[24:])
 	return r, &lead, nil

@@ -32,7 +32,24 @@ func newCustody(t *testing.T, dir string, clk *clock) *Custody {
 	if err := c.Open(journal.Options{Dir: dir, Reserve: -1, SegmentSize: 64 << 10, MaxRecord: 16 << 10}); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { recounted(t, c) })
 	return c
+}
+
+// recounted holds the counts that the ledger keeps to what it holds.
+func recounted(t testing.TB, c *Custody) {
+	t.Helper()
+	want := map[State]int{InFlight: 0, Held: 0, Delivered: 0, Merged: 0, Dropped: 0, Dead: 0, Erased: 0}
+	c.mu.Lock()
+	for _, r := range c.leads {
+		if r.home && r.durable() {
+			want[r.state()]++
+		}
+	}
+	c.mu.Unlock()
+	if diff := cmp.Diff(want, c.Tally().States); diff != "" {
+		t.Errorf("leads by state are counted wrong:\n%s", diff)
+	}
 }
 
 func takeOne(t *testing.T, c *Custody, source, key, body string) (Receipt, *Lead) {

@@ -173,12 +173,7 @@ func (c *Custody) Tally() Tally {
 	defer c.mu.Unlock()
 	t := Tally{States: map[State]int{}, Open: len(c.open), Counts: c.counts}
 	for _, s := range []State{InFlight, Held, Delivered, Merged, Dropped, Dead, Erased} {
-		t.States[s] = 0
-	}
-	for _, r := range c.leads {
-		if r.home {
-			t.States[r.state()]++
-		}
+		t.States[s] = c.states[s]
 	}
 	for _, r := range c.open {
 		if t.Oldest.IsZero() || r.accepted.Before(t.Oldest) {

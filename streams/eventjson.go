@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+	"unique"
 )
 
 // Three events are written for each lead, and all of them are read at the start, so like a lead they have a writer and a
@@ -91,12 +92,13 @@ func (r *leadReader) eventMember(e *event, key string) (ok bool) {
 		e.Kind = kindNamed(kind)
 		ok = ok && e.Kind != ""
 	case "d":
-		e.Dest, ok = r.ownText()
+		e.Dest, ok = r.text()
+		e.Dest = intern(e.Dest)
 	case "ds":
 		if e.Dests == nil { // else it comes twice
 			e.Dests, ok = r.list()
 			for i := range e.Dests {
-				e.Dests[i] = strings.Clone(e.Dests[i])
+				e.Dests[i] = intern(e.Dests[i])
 			}
 		}
 	case "r":
@@ -117,6 +119,9 @@ func (r *leadReader) ownText() (string, bool) {
 	s, ok := r.text()
 	return strings.Clone(s), ok
 }
+
+// intern is a text that many leads have in common, such as a destination's name, once in memory for all of them.
+func intern(s string) string { return unique.Make(s).Value() }
 
 // kindNamed is the kind of that name without holding on to where the name stands; "" when there is none.
 func kindNamed(name string) eventKind {

@@ -24,10 +24,11 @@ type record struct {
 	body, key  [16]byte      // index entries to forget with it
 	ready      chan struct{} // closed when it is durable, or was refused
 	refused    bool
-	queued     bool // waits for the forwarder
-	redriven   bool // queued, and not for the first time
-	unsure     bool // queued, and found meanwhile to have perhaps been delivered by an owner that is lost
-	forwarded  bool // Redis had it once
+	queued     bool  // waits for the forwarder
+	redriven   bool  // queued, and not for the first time
+	unsure     bool  // queued, and found meanwhile to have perhaps been delivered by an owner that is lost
+	forwarded  bool  // Redis had it once
+	counted    State // under which it is counted; empty: it is not
 }
 
 // stop is a lead at one destination.

@@ -118,6 +118,9 @@ func (c *Custody) reserve(t Taken) (*record, Receipt, bool) {
 
 // index makes the lead findable by id, and by key or body.
 func (c *Custody) index(r *record) {
+	if old := c.leads[r.id]; old != nil && old != r {
+		c.uncount(old)
+	}
 	c.leads[r.id] = r
 	if r.key != ([16]byte{}) {
 		c.keyed[r.key] = r
@@ -127,6 +130,7 @@ func (c *Custody) index(r *record) {
 }
 
 func (c *Custody) unindex(r *record) {
+	c.uncount(r)
 	delete(c.leads, r.id)
 	delete(c.open, r.id)
 	delete(c.trouble, r.id)
@@ -156,7 +160,7 @@ func (c *Custody) accepted(rows []*record, fresh []bool, lines [][]byte, at []jo
 			continue
 		}
 		r.pos = at[n]
-		c.open[r.id] = r
+		c.place(r)
 		c.counts.Accepted++
 		r.queued = true
 		c.forward[r.partition].push(pending{record: r, line: lines[n]})
@@ -216,7 +220,7 @@ func (c *Custody) takeExternal(entries []*Entry, partition int) error {
 	for i, r := range rows {
 		r.pos = at[i]
 		c.index(r)
-		c.open[r.id] = r
+		c.place(r)
 		c.counts.Accepted++
 		close(r.ready)
 	}

@@ -26,6 +26,8 @@ type engine struct {
 	handled atomic.Int64
 	open    func(accepted int64) int64 // how many leads have been accepted and are not there yet
 	seen    func(*streams.Lead)        // called for each delivery
+	stop    context.CancelFunc
+	ended   chan struct{}
 }
 
 // Sizes as in the daemon: of its two processors, and of a destination that takes batches.
@@ -34,12 +36,23 @@ const (
 	sinkBatch, callers = 500, 8
 )
 
-// startIntake is the engine with its intake queue shut: leads are journalled and forwarded to Redis, and stay there.
-func startIntake(socket, dir string) *engine {
+// startIntake is the engine with its intake queue shut: leads are journalled and forwarded to Redis, and stay there. Once
+// it is opened, handler judges them; nil is done with each.
+func startIntake(socket, dir string, handler streams.HandlerFunc) *engine {
+	e := startAway(socket, dir, handler)
+	e.owned()
+	return e
+}
+
+// startAway is startIntake that does not wait for Redis.
+func startAway(socket, dir string, handler streams.HandlerFunc) *engine {
 	e := &engine{seen: func(*streams.Lead) {}}
+	if handler == nil {
+		handler = e.deliver
+	}
 	e.shut.Store(true)
-	destination := streams.NewDestination(streams.DestinationConfig{Name: "bench", Concurrency: 1, Batch: judgeBatch}, e.connect(socket, dir), "ls", time.Now)
-	e.run([]*streams.Worker{{Queue: streams.Intake, Handler: streams.HandlerFunc(e.deliver), Batch: judgeBatch, Guard: &valve{destination, &e.shut}}})
+	destination := streams.NewDestination(streams.DestinationConfig{Name: "bench", Concurrency: judges, Batch: judgeBatch}, e.connect(socket, dir), "ls", time.Now)
+	e.run([]*streams.Worker{{Queue: streams.Intake, Handler: handler, Batch: judgeBatch, Concurrency: judges, Guard: &valve{destination, &e.shut}}})
 	e.open = func(int64) int64 { return int64(e.custody.Unforwarded()) }
 	return e
 }
@@ -60,6 +73,7 @@ func startEngine(socket, dir string) *engine {
 		{Queue: streams.Triaged, Handler: tagging, Batch: judgeBatch, Concurrency: judges},
 		{Queue: streams.Destined("bench"), Handler: streams.HandlerFunc(e.deliver), Batch: sinkBatch, Concurrency: callers, Guard: &valve{destination, &e.shut}},
 	})
+	e.owned()
 	return e
 }
 
@@ -76,10 +90,25 @@ func (e *engine) connect(socket, dir string) *streams.Clients {
 func (e *engine) run(workers []*streams.Worker) {
 	e.queues = &streams.Engine{Custody: e.custody, Clients: e.clients, Workers: workers, Boot: fmt.Sprint(os.Getpid()),
 		Grace: time.Second, Metrics: streams.NewMetrics(prometheus.NewRegistry(), workers), Log: shipped()}
-	go func() { check(e.queues.Run(context.Background())) }()
+	ctx, cancel := context.WithCancel(context.Background())
+	e.ended = make(chan struct{})
+	e.stop = cancel
+	go func() { check(e.queues.Run(ctx)); close(e.ended) }()
+}
+
+// owned waits until the queues run.
+func (e *engine) owned() {
 	for !e.queues.Partitions()[0].Owned() {
 		time.Sleep(time.Millisecond)
 	}
+}
+
+// halt stops the engine and closes its journal.
+func (e *engine) halt() {
+	e.stop()
+	<-e.ended
+	check(e.custody.Close())
+	_ = e.clients.Close()
 }
 
 // shipped is a log with the level and the lines of the daemon, which nobody reads.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,6 +22,9 @@ type plan struct {
 	window            time.Duration // of one closed loop measurement
 	leads, asynqLeads int           // through one queue
 	paced, idle       time.Duration
+	sustained, parked time.Duration
+	backlog           int   // leads
+	journal           int64 // bytes
 }
 
 // series are the results of the rounds.
@@ -180,19 +184,31 @@ func contest(name string, n int, profileTo string) rates {
 	return r
 }
 
-// measureLatency: how long a lead takes at a steady rate that no answer slows down.
+// behind is how many leads Redis does not have yet.
+func (r *running) behind() int64 {
+	var st stats
+	decodeJSON(r.get("/stats"), &st)
+	return st.Accepted - st.Handled
+}
+
+// measureLatency: how long a lead takes at a steady rate that no answer slows down; and until it is answered while there
+// is no Redis.
 func measureLatency(p plan) {
 	const rate = 1000
 	s := startServer("leadstream", 0)
-	defer s.stop()
 	s.profile("latency", p.paced)
 	answered := paced(s.addr, rate, p.paced)
 	st := s.drained()
+	s.stop()
+	alone := startServer("intake", 0)
+	alone.redis.halt()
+	unaided := paced(alone.addr, rate, p.paced)
+	alone.stop()
 	fmt.Printf("3. Latency at %d leads/s for %s, open loop, from the moment a lead ought to be sent; %d delivered\n", rate, p.paced, len(st.Delays))
 	for _, what := range []struct {
 		name, target string
 		took         []time.Duration
-	}{{"until the 200", "", answered}, {"until the sink is called", "p99 < 20ms", st.Delays}} {
+	}{{"until the 200", "p99 < 10ms", answered}, {"until the 200, Redis down", "p99 < 10ms", unaided}, {"until the sink is called", "p99 < 20ms", st.Delays}} {
 		at := func(q float64) time.Duration { return percentile(what.took, q).Round(10 * time.Microsecond) }
 		target := what.target
 		if target != "" {
@@ -203,9 +219,35 @@ func measureLatency(p plan) {
 	fmt.Println()
 }
 
+// measureSustained: the whole path for minutes, and what grows meanwhile.
+func measureSustained(p plan) {
+	s := startServer("leadstream", bound)
+	defer s.stop()
+	c := client(s.redis.socket, 1)
+	defer c.Close()
+	fmt.Printf("5. The whole path, HTTP to triage to tagging to a sink that answers at once, 64 connections, for %s\n", p.sustained)
+	var rates, resident, held, keys series
+	parts := 5
+	for range parts {
+		rate, _ := closed(s.addr, 64, p.sustained/time.Duration(parts)*4/5)
+		st := s.drained()
+		memory := (&pool{admin: c}).memory()
+		names, err := c.DBSize(context.Background()).Result()
+		check(err)
+		rates, resident = append(rates, rate), append(resident, rss(s.cmd.Process.Pid)*(1<<20)/float64(st.Accepted))
+		held, keys = append(held, float64(memory)/float64(st.Accepted)), append(keys, float64(names)/float64(st.Accepted))
+	}
+	row("leads/s, of five parts", rates, "%.0f", "≥ 5000")
+	last := func(s series) series { return s[len(s)-1:] }
+	row("in the end: Redis's memory a lead it has seen, bytes", last(held), "%.0f", "")
+	row("in the end: keys a lead (its own, its contacts')", last(keys), "%.2f", "")
+	row("in the end: leadstream's memory a lead, bytes", last(resident), "%.0f", "")
+	fmt.Println()
+}
+
 func measureIdle(p plan) {
 	d, r := idle(*daemon, p.idle)
-	fmt.Printf("4. Idle for %s: leadstream serve, embedded Redis, one CSV sink\n", p.idle)
+	fmt.Printf("10. Idle for %s: leadstream serve, embedded Redis, one CSV sink\n", p.idle)
 	fmt.Printf("  %-46s %.1f MB, %.2f %% of a core   target < 40 MB, < 1 %%\n", "leadstream", d.rss, d.cpu)
 	fmt.Printf("  %-46s %.1f MB, %.2f %% of a core\n", "its redis-server", r.rss, r.cpu)
 }

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,7 +23,7 @@ import (
 var (
 	quick    = flag.Bool("quick", false, "one round and short ones: a minute in all")
 	rounds   = flag.Int("rounds", 5, "alternating rounds")
-	only     = flag.String("only", "http,queue,latency,idle", "which figures")
+	only     = flag.String("only", "", "which figures, by comma: http queue latency bulk sustained backlog parked return start idle; empty: all")
 	daemon   = flag.String("daemon", "bin/leadstream", "the daemon that is measured idle")
 	profiles = flag.String("profiles", "", "folder for CPU profiles of leadstream under load")
 )
@@ -40,17 +41,22 @@ func main() {
 	scratch, err = os.MkdirTemp("", "lsbench")
 	check(err)
 	defer os.RemoveAll(scratch)
-	p := plan{rounds: *rounds, window: 6 * time.Second, leads: 60_000, asynqLeads: 30_000, paced: 20 * time.Second, idle: 30 * time.Second}
+	p := plan{rounds: *rounds, window: 6 * time.Second, leads: 60_000, asynqLeads: 30_000, paced: 20 * time.Second, idle: 30 * time.Second,
+		sustained: 5 * time.Minute, parked: 20 * time.Second, backlog: 1_000_000, journal: 1 << 30}
 	if *quick {
-		p = plan{rounds: 1, window: 3 * time.Second, leads: 20_000, asynqLeads: 10_000, paced: 5 * time.Second, idle: 5 * time.Second}
+		p = plan{rounds: 1, window: 3 * time.Second, leads: 20_000, asynqLeads: 10_000, paced: 5 * time.Second, idle: 5 * time.Second,
+			sustained: 10 * time.Second, parked: 5 * time.Second, backlog: 50_000, journal: 128 << 20}
 	}
 	fmt.Printf("%d cores shared by servers, redis-server and load; %s; redis %s; rounds %d\n\n", runtime.NumCPU(), runtime.Version(),
 		strings.Join(durability[:4], " "), p.rounds)
 	for _, figure := range []struct {
 		name string
 		run  func(plan)
-	}{{"http", measureHTTP}, {"queue", measureQueue}, {"latency", measureLatency}, {"idle", measureIdle}} {
-		if strings.Contains(*only, figure.name) {
+	}{
+		{"http", measureHTTP}, {"queue", measureQueue}, {"latency", measureLatency}, {"bulk", measureBulk}, {"sustained", measureSustained},
+		{"backlog", measureBacklog}, {"parked", measureParked}, {"return", measureReturn}, {"start", measureStart}, {"idle", measureIdle},
+	} {
+		if *only == "" || slices.Contains(strings.Split(*only, ","), figure.name) {
 			figure.run(p)
 		}
 	}

@@ -26,22 +26,32 @@ func startRedis() *server {
 	dir, err := os.MkdirTemp(scratch, "redis")
 	check(err)
 	s := &server{dir: dir, socket: filepath.Join(dir, "s")}
-	s.cmd = exec.Command("redis-server", append([]string{"--port", "0", "--unixsocket", s.socket, "--dir", dir, "--logfile", "log"}, durability...)...)
+	s.start()
+	return s
+}
+
+// start waits until it answers.
+func (s *server) start() {
+	s.cmd = exec.Command("redis-server", append([]string{"--port", "0", "--unixsocket", s.socket, "--dir", s.dir, "--logfile", "log"}, durability...)...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	check(s.cmd.Start())
 	c := client(s.socket, 1)
 	defer c.Close()
 	for deadline := time.Now().Add(10 * time.Second); c.Ping(context.Background()).Err() != nil; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			check(fmt.Errorf("redis-server in %s does not answer", dir))
+			check(fmt.Errorf("redis-server in %s does not answer", s.dir))
 		}
 	}
-	return s
+}
+
+// halt ends it; its files stay.
+func (s *server) halt() {
+	_ = s.cmd.Process.Kill()
+	_ = s.cmd.Wait()
 }
 
 func (s *server) stop() {
-	_ = s.cmd.Process.Kill()
-	_ = s.cmd.Wait()
+	s.halt()
 	_ = os.RemoveAll(s.dir)
 }
 

@@ -38,7 +38,7 @@ func serve(what, socket, dir string, bound int64) {
 	case "leadstream":
 		mux.Handle("/v1/leads", leadstream(mux, config, startEngine(socket, dir), bound))
 	case "intake":
-		mux.Handle("/v1/leads", leadstream(mux, config, startIntake(socket, dir), bound))
+		mux.Handle("/v1/leads", leadstream(mux, config, startIntake(socket, dir, nil), bound))
 	default:
 		mux.HandleFunc("/v1/leads", nothing)
 	}
