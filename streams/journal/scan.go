@@ -238,8 +238,18 @@ func (w *walker) run() error {
 		off = end
 		w.end = int64(end)
 	}
-	w.tail = max(w.end, int64(len(bytes.TrimRight(w.b[w.end:], "\x00")))+w.end)
+	w.tail = w.end + int64(len(trimZeros(w.b[w.end:])))
 	return nil
+}
+
+var zeros [page]byte
+
+// trimZeros cuts the zeros at the end of b, which are most of a segment that a crash has left: a page at a time.
+func trimZeros(b []byte) []byte {
+	for len(b) >= page && bytes.Equal(b[len(b)-page:], zeros[:]) {
+		b = b[:len(b)-page]
+	}
+	return bytes.TrimRight(b, "\x00")
 }
 
 // follows keeps a record from being taken twice, whatever the file holds.
