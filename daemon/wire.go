@@ -177,26 +177,6 @@ func (t taker) Quarantine(_ context.Context, q intake.Quarantined) error {
 	return nil
 }
 
-// identity is the instance's name: from the config, else made once and kept in the data folder.
-func identity(cfg *Config) (string, error) {
-	if cfg.Instance != "" {
-		return cfg.Instance, nil
-	}
-	path := filepath.Join(cfg.DataDir, "instance")
-	b, err := os.ReadFile(path)
-	if name := strings.TrimSpace(string(b)); err == nil && name != "" {
-		return name, nil
-	}
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return "", fmt.Errorf("instance: %w", err)
-	}
-	name := strings.ToLower(rand.Text()[:10])
-	if err := os.WriteFile(path, []byte(name+"\n"), 0o600); err != nil {
-		return "", fmt.Errorf("instance: %w", err)
-	}
-	return name, nil
-}
-
 // newLogger writes JSON lines, or for a person at a terminal something to look at.
 func newLogger(cfg Log) zerolog.Logger {
 	zerolog.TimeFieldFormat = time.RFC3339Nano

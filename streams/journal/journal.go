@@ -128,6 +128,9 @@ func Open(o Options, replay func(Record) error) (*Journal, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
+	if err := syncDir(filepath.Dir(o.Dir)); err != nil { // the folder itself must be found after a power cut
+		return nil, fmt.Errorf("journal: %w", err)
+	}
 	lock, err := flock(filepath.Join(o.Dir, "lock"))
 	if err != nil {
 		return nil, fmt.Errorf("journal %s: %w", o.Dir, err)

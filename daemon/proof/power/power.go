@@ -1,0 +1,146 @@
+//go:build linux
+
+package power
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"leadstream/daemon/proof"
+)
+
+// Losses are the power cuts to be had.
+type Losses struct {
+	Binary    string
+	Cuts      int
+	Each      int      // after how many cuts all must come to an end and be checked, and a new world begins; 0: 20
+	PerSecond float64  // leads; 0: 80
+	Env       []string // of the daemon
+	GoOn      bool     // count what does not hold, and go on: with a daemon that is known to lose
+	Progress  func(done int)
+}
+
+// Row is what became of them.
+type Row struct {
+	Cuts     int
+	InFlight int // requests without an answer, and accepted leads that were not yet delivered, at the moments of the cuts
+	Torn     int // cuts at which none was
+	Restart  time.Duration
+	Verdict  proof.Verdict
+}
+
+// Run has them. The error is the first time that something did not hold.
+func (l Losses) Run(ctx context.Context) (row Row, err error) {
+	l.Each = cmp.Or(l.Each, 20)
+	l.PerSecond = cmp.Or(l.PerSecond, 80)
+	for row.Cuts < l.Cuts && ctx.Err() == nil {
+		if err := l.world(ctx, min(l.Each, l.Cuts-row.Cuts), &row); err != nil {
+			return row, fmt.Errorf("before power cut %d: %w", row.Cuts+1, err)
+		}
+	}
+	return row, ctx.Err()
+}
+
+// scene is a world on a disk of its own; the senders, the portal and the phone have theirs elsewhere.
+type scene struct {
+	*proof.World
+	ledger *proof.Ledger
+	disk   *disk
+}
+
+func (l Losses) world(ctx context.Context, cuts int, row *Row) (err error) {
+	d, err := newDisk()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.close()) }()
+	w, err := proof.NewWorld(proof.Setup{Binary: l.Binary, Cards: true, DataDir: filepath.Join(d.dir, "data"), Env: l.Env})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	s := &scene{w, proof.NewLedger(w), d}
+	if err := w.Start(ctx); err != nil {
+		return err
+	}
+	play, stop := context.WithCancel(ctx)
+	defer stop()
+	var senders sync.WaitGroup
+	senders.Go(func() { s.ledger.Play(play, proof.Schedule{PerSecond: l.PerSecond, Again: 0.3}) })
+	defer senders.Wait()
+	defer stop()
+	for range cuts {
+		if err := s.cut(ctx, row); err != nil {
+			return fmt.Errorf("%w\n%s", err, w.Tail())
+		}
+		if l.Progress != nil {
+			l.Progress(row.Cuts)
+		}
+	}
+	stop()
+	senders.Wait()
+	return s.verify(ctx, l.GoOn, row)
+}
+
+// verify lets the senders repeat what they were not told is taken, and checks everything.
+func (s *scene) verify(ctx context.Context, goOn bool, row *Row) error {
+	if left := s.ledger.Resend(ctx); left > 0 {
+		return fmt.Errorf("%d requests are not taken after a restart\n%s", left, s.Tail())
+	}
+	v, err := s.ledger.Verify(ctx)
+	row.Verdict.Add(v)
+	if goOn {
+		return err
+	}
+	return errors.Join(err, v.Err())
+}
+
+// cut takes the power while leads are on their way, some of them just being accepted, and gives it back.
+func (s *scene) cut(ctx context.Context, row *Row) error {
+	wait(ctx, 20*time.Millisecond+rand.N(200*time.Millisecond))
+	var burst sync.WaitGroup
+	burst.Go(func() { s.ledger.Burst(ctx, 8, 8) })
+	defer burst.Wait()
+	wait(ctx, rand.N(4*time.Millisecond))
+	if rand.IntN(2) == 0 { // either nothing is done any more, or for a moment everything fails
+		s.still()
+	}
+	if err := s.disk.forget(); err != nil {
+		return err
+	}
+	flying := s.ledger.InFlight()
+	row.InFlight += flying
+	if flying == 0 {
+		row.Torn++
+	}
+	s.Kill()
+	s.KillRedis()
+	if err := s.disk.again(); err != nil {
+		return err
+	}
+	row.Cuts++
+	began := time.Now()
+	err := s.Start(ctx)
+	row.Restart += time.Since(began)
+	return err
+}
+
+// still stops the daemon and its Redis where they are.
+func (s *scene) still() {
+	_ = s.Signal(syscall.SIGSTOP) // it runs: nothing else ends it
+	s.SignalRedis(syscall.SIGSTOP)
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
