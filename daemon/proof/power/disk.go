@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -117,11 +118,25 @@ func (d *disk) again() error {
 
 func (d *disk) unmount() error {
 	for n := 0; ; n++ {
+		d.kill()
 		err := unix.Unmount(d.dir, 0)
 		if !errors.Is(err, unix.EBUSY) || n == 2000 {
 			return os.NewSyscallError("umount", err)
 		}
 		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// kill ends whoever works in a folder of the disk: Redis, whose number cannot be read from a disk without power.
+func (d *disk) kill() {
+	cwds, _ := filepath.Glob("/proc/[0-9]*/cwd")
+	for _, link := range cwds {
+		if cwd, err := os.Readlink(link); err != nil || !strings.HasPrefix(cwd, d.dir+"/") {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link))); err == nil {
+			_ = unix.Kill(pid, unix.SIGKILL) // it may have ended
+		}
 	}
 }
 

@@ -121,7 +121,6 @@ func (s *scene) cut(ctx context.Context, row *Row) error {
 		row.Torn++
 	}
 	s.Kill()
-	s.KillRedis()
 	if err := s.disk.again(); err != nil {
 		return err
 	}
