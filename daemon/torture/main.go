@@ -11,18 +11,20 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"leadstream/daemon/torture/seeded"
 )
 
 func main() {
-	seeded := flag.Bool("seeded", false, "look for seeded mistakes; exit with 1 when one is missed")
+	hunt := flag.Bool("seeded", false, "look for seeded mistakes; exit with 1 when one is missed")
 	flag.Parse()
-	if !*seeded {
+	if !*hunt {
 		flag.Usage()
 		os.Exit(2)
 	}
 	ctx, done := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer done()
-	missed, err := hunt(ctx, os.Stdout, seeds)
+	missed, err := seeded.Hunt(ctx, os.Stdout)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}

@@ -11,6 +11,8 @@ const (
 	SyncAgain Bug = "sync-again"
 	// CutAtDamage ends the reading of a segment at the first record that is not whole.
 	CutAtDamage Bug = "cut-at-damage"
+	// OpenDropped lets a segment go at the end of its time without carrying on the leads in it that are still open.
+	OpenDropped Bug = "open-dropped"
 
 	// Between the journal and Redis.
 
@@ -72,6 +74,8 @@ const (
 
 	// GivesUpSilently drops a lead after its last attempt, without a dead letter.
 	GivesUpSilently Bug = "gives-up-silently"
+	// DeadForgotten does not bring back the dead letters that Redis has lost.
+	DeadForgotten Bug = "dead-forgotten"
 	// LateUntold tells nobody of a lead that waits for too long.
 	LateUntold Bug = "late-untold"
 	// SecretShown writes the address of a call, with its secret, into errors and so into the log.

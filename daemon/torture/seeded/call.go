@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package seeded
 
 import (
 	"syscall"
@@ -39,9 +39,7 @@ func flushedWhileUnsure(r *rig) {
 	once(w, fault.Fault{LoseAnswer: true})
 	r.send(l, l.Customer())
 	r.until("the try has ended", func() bool { return r.metric(w, `leadstream_handled_total{queue="to:crm",result="ambiguous"}`) == 1 })
-	r.restart(w, func() {
-		r.inRedis(w, func(c *streams.Clients) error { return c.Write.FlushAll(r.ctx).Err() })
-	})
+	r.restart(w, func() { r.flush(w) })
 	r.verify(l)
 }
 
@@ -82,8 +80,7 @@ func anotherFails(r *rig) {
 // stalledOwner: the daemon that owns the queues is stopped in the middle of its work until another has done it.
 func stalledOwner(r *rig) {
 	redis, _ := r.redis(r.dir())
-	slow := "rate: {per_second: 0.5, burst: 1}"
-	a, l := r.world(proof.Setup{Redis: redis, Instance: "a", CRMKeys: slow})
+	a, l := r.world(proof.Setup{Redis: redis, Instance: "a", CRMKeys: "rate: {per_second: 0.5, burst: 1}"})
 	r.send(l, l.Customer())
 	r.until("the first arrives", func() bool { return cards(a) == 1 })
 	r.send(l, l.Customer()) // it is in hand, and waits for the rate limit
@@ -91,7 +88,7 @@ func stalledOwner(r *rig) {
 	r.must(a.Signal(syscall.SIGSTOP))
 	stalled := time.Now()
 	r.inRedis(a, func(c *streams.Clients) error { return c.Write.Del(r.ctx, "ls:{0}:owner").Err() }) // its lease has ended
-	b, _ := r.world(proof.Setup{Redis: redis, Instance: "b", CRM: a.CRM, Phone: a.Phone, CRMKeys: slow})
+	b, _ := r.world(proof.Setup{Redis: redis, Instance: "b", CRM: a.CRM, Phone: a.Phone})
 	r.until("the other daemon does the work", func() bool { return cards(a) == 2 })
 	time.Sleep(time.Until(stalled.Add(9 * time.Second))) // the lease ends by the stalled one's own clock too
 	r.must(a.Signal(syscall.SIGCONT))

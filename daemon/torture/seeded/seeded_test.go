@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package seeded
 
 import (
 	"bytes"
@@ -18,7 +18,7 @@ import (
 func TestEveryMistakeIsCaught(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	missed, err := hunt(t.Context(), &out, seeds)
+	missed, err := Hunt(t.Context(), &out)
 	t.Logf("\n%s", &out)
 	if err != nil || missed > 0 {
 		t.Errorf("%d missed, %v", missed, err)

@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package seeded
 
 import (
 	"net/http"
@@ -9,7 +9,7 @@ import (
 	"leadstream/streams/failpoint"
 )
 
-// scenarios by name. One named PACKAGE.Test is a test of that package.
+// scenarios by name. One named journal.Test… is a test of the journal.
 var scenarios = map[string]scenario{
 	"killed in a call":         killedInCall,
 	"killed after the card":    killedAfterCard,
@@ -19,6 +19,9 @@ var scenarios = map[string]scenario{
 	"another customer's fails": anotherFails,
 	"the owner stalls":         stalledOwner,
 	"Redis is restored":        restored,
+	"the journal is tidied":    tidied,
+	"flushed after a death":    flushedAfterDeath,
+	"an entry vanishes":        vanished,
 	"an entry is deleted":      deleted,
 	"a byte flips in Redis":    flippedInRedis,
 	"Redis is out of memory":   outOfMemory,
@@ -48,7 +51,7 @@ var seeds = []seed{
 	{failpoint.KeysForgotten, "repeated after a kill", "TAKEN AGAIN"},
 	{failpoint.EpochIgnored, "Redis is restored", "LOST"},
 	{failpoint.DeletedIgnored, "an entry is deleted", "the loss is counted"},
-	{failpoint.ReconcileOff, "streams.TestVanishedEntries/deleted", "LATE"},
+	{failpoint.ReconcileOff, "an entry vanishes", "LOST"},
 	{failpoint.ChecksumIgnored, "a byte flips in Redis", "DAMAGED"},
 	{failpoint.LeaseIgnored, "the owner stalls", "DOUBLED"},
 	{failpoint.DoneBeforeCall, "killed in a call", "LOST"},
@@ -65,6 +68,8 @@ var seeds = []seed{
 	{failpoint.JitterBelow, "Retry-After in seconds", "TOO SOON"},
 	{failpoint.DateIgnored, "Retry-After with a date", "TOO SOON"},
 	{failpoint.UnauthorizedDies, "the key is removed", "DEAD"},
+	{failpoint.OpenDropped, "the journal is tidied", "LOST"},
+	{failpoint.DeadForgotten, "flushed after a death", "LOST"},
 	{failpoint.GivesUpSilently, "the last attempt fails", "LOST"},
 	{failpoint.LateUntold, "the portal is down", "a person is told of the late lead"},
 	{failpoint.SecretShown, "the connection is reset", "LEAKS"},

@@ -1,6 +1,9 @@
 //go:build linux
 
-package main
+// Package seeded shows that the harness of package proof can fail: it has the daemon make a mistake that a good
+// programmer could have made, one after the other, and looks whether a scenario finds it which finds nothing without it.
+// The mistakes stand in package failpoint, and where they are made. Proving that the daemon makes none is left to others.
+package seeded
 
 import (
 	"cmp"
@@ -35,9 +38,9 @@ type scenario func(r *rig)
 
 // bench is where seeded bugs are looked for: binaries built once for all runs.
 type bench struct {
-	daemon string
-	tests  map[string]string // of packages, by their last element
-	places chan struct{}     // of runs at a time: they mostly wait
+	daemon  string
+	journal string        // its tests
+	places  chan struct{} // of runs at a time: they mostly wait
 }
 
 // atOnce is how many runs there are at a time.
@@ -45,18 +48,15 @@ const atOnce = 12
 
 // newBench builds everything with the tag torture into dir.
 func newBench(ctx context.Context, dir string) (*bench, error) {
-	b := &bench{tests: map[string]string{}, places: make(chan struct{}, atOnce)}
+	b := &bench{places: make(chan struct{}, atOnce)}
 	var err error
 	if b.daemon, err = proof.Build(ctx, dir, "torture"); err != nil {
 		return nil, err
 	}
-	for _, pkg := range []string{"leadstream/streams/journal", "leadstream/streams"} {
-		path := filepath.Join(dir, filepath.Base(pkg)+".test")
-		out, err := exec.CommandContext(ctx, "go", "test", "-c", "-tags", "torture", "-o", path, pkg).CombinedOutput()
-		if err != nil {
-			return nil, fmt.Errorf("building the tests of %s: %w\n%s", pkg, err, out)
-		}
-		b.tests[filepath.Base(pkg)] = path
+	b.journal = filepath.Join(dir, "journal.test")
+	out, err := exec.CommandContext(ctx, "go", "test", "-c", "-tags", "torture", "-o", b.journal, "leadstream/streams/journal").CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("building the tests of the journal: %w\n%s", err, out)
 	}
 	return b, nil
 }
@@ -81,8 +81,8 @@ func (b *bench) run(ctx context.Context, name string, bug failpoint.Bug, patienc
 	defer func() { <-b.places }()
 	began := time.Now()
 	var r result
-	if pkg, test, ok := strings.Cut(name, "."); ok {
-		r = b.runTest(ctx, pkg, test, bug, patience)
+	if test, ok := strings.CutPrefix(name, "journal."); ok {
+		r = b.runTest(ctx, test, bug, patience)
 	} else {
 		r = b.runWorld(ctx, scenarios[name], bug, patience)
 	}
@@ -90,17 +90,18 @@ func (b *bench) run(ctx context.Context, name string, bug failpoint.Bug, patienc
 	return r
 }
 
-// runTest plays a test of a package as a scenario: its failure is what it has found.
-func (b *bench) runTest(ctx context.Context, pkg, test string, bug failpoint.Bug, patience time.Duration) result {
+// runTest plays a test of the journal as a scenario, on a disk that only such a test can have: its failure is what it has
+// found.
+func (b *bench) runTest(ctx context.Context, test string, bug failpoint.Bug, patience time.Duration) result {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, b.tests[pkg], "-test.run", "^"+test+"$", "-test.v")
+	cmd := exec.CommandContext(ctx, b.journal, "-test.run", "^"+test+"$", "-test.v")
 	cmd.Env = append(os.Environ(), "LEADSTREAM_BUG="+string(bug))
 	out, err := cmd.CombinedOutput()
 	text := string(out)
 	switch {
 	case !strings.Contains(text, "=== RUN   "+strings.Split(test, "/")[0]):
-		return result{broke: fmt.Errorf("no test %s in %s: %w\n%s", test, pkg, errors.Join(err, ctx.Err()), out)}
+		return result{broke: fmt.Errorf("no test %s: %w\n%s", test, errors.Join(err, ctx.Err()), out)}
 	case ctx.Err() != nil:
 		return result{found: fmt.Errorf("LATE: %s has not ended in good time", test)}
 	case err != nil:
@@ -156,8 +157,8 @@ func (v verdict) String() string {
 	return fmt.Sprintf("%s  %-19s by %-28s %4.1f s  %s", word, v.bug, v.scenario, v.red.took.Seconds(), why)
 }
 
-// hunt looks for every mistake, says a line of each to out, and answers how many were missed.
-func hunt(ctx context.Context, out io.Writer, seeds []seed) (missed int, err error) {
+// Hunt looks for every mistake, says a line of each to out, and answers how many were missed.
+func Hunt(ctx context.Context, out io.Writer) (missed int, err error) {
 	dir, err := os.MkdirTemp("/tmp", "lsseed")
 	if err != nil {
 		return 0, err

@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package seeded
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 
 	"leadstream/daemon/proof"
 	"leadstream/streams"
+	"leadstream/streams/failpoint"
 )
 
 // What happens in Redis, on the way to it, and in the journal behind it.
@@ -88,17 +89,35 @@ func deleted(r *rig) {
 	always(w, down)
 	r.send(l, l.Customer())
 	r.until("it waits for its retry", func() bool { _, parked := r.pending(w); return parked == 1 })
+	r.deleteAll(w)
+	r.until("the loss is counted", func() bool { return r.metric(w, "leadstream_entries_deleted_total") == 1 })
+}
+
+// deleteAll deletes the entries of the portal's queues, and answers how many there were.
+func (r *rig) deleteAll(w *proof.World) (n int) {
 	r.inRedis(w, func(c *streams.Clients) error {
 		for _, queue := range crmQueues {
 			for _, m := range c.Write.XRange(r.ctx, queue, "-", "+").Val() {
 				if err := c.Write.XDel(r.ctx, queue, m.ID).Err(); err != nil {
 					return err
 				}
+				n++
 			}
 		}
 		return nil
 	})
-	r.until("the loss is counted", func() bool { return r.metric(w, "leadstream_entries_deleted_total") == 1 })
+	return n
+}
+
+// vanished: an entry is deleted before anybody was given it. Only a comparison with the ledger can find that.
+func vanished(r *rig) {
+	w, l := r.world(proof.Setup{Env: []string{"LEADSTREAM_HURRY=" + string(failpoint.ReconcileAfter) + "=100ms"}})
+	r.pause(w)
+	r.send(l, l.Customer())
+	n := 0
+	r.until("its entry is there", func() bool { n += r.deleteAll(w); return n > 0 })
+	r.resume(w)
+	r.verify(l)
 }
 
 // flippedInRedis: a digit of a phone changes in Redis, whose files have no checksums.
@@ -208,6 +227,35 @@ func damagedJournal(r *rig) {
 		r.must(flip(filepath.Join(w.Data, "journal"), []byte(`"foreign"`))) // what is noted of Redis when it is first opened
 	})
 	r.verify(l)
+}
+
+// tidied: a lead is open for longer than the journal keeps what has ended, and then Redis is lost.
+func tidied(r *rig) {
+	w, l := r.world(proof.Setup{Env: []string{"LEADSTREAM_HURRY=" + string(failpoint.TidyEvery) + "=300ms," + string(failpoint.TidyAge) + "=600ms"}})
+	always(w, down)
+	r.send(l, l.Customer())
+	first, err := filepath.Glob(filepath.Join(w.Data, "journal", "*.seg"))
+	r.must(err)
+	r.restart(w, nil) // which begins a segment
+	r.until("the journal has let its first segment go", func() bool { _, err := os.Stat(first[0]); return os.IsNotExist(err) })
+	w.CRM.Clear()
+	r.restart(w, func() { r.flush(w) })
+	r.verify(l)
+}
+
+// flushedAfterDeath: what a person has to look at is not forgotten with Redis.
+func flushedAfterDeath(r *rig) {
+	w, l := r.world(proof.Setup{CRMKeys: "retry: {attempts: 1, base: 50ms, factor: 1, max: 50ms}"})
+	always(w, down)
+	r.send(l, l.Customer())
+	r.verify(l)
+	r.flush(w)
+	r.until("the daemon has noticed", func() bool { return r.metric(w, "leadstream_redis_losses_total") == 1 && r.owned(w) })
+	r.verify(l)
+}
+
+func (r *rig) flush(w *proof.World) {
+	r.inRedis(w, func(c *streams.Clients) error { return c.Write.FlushAll(r.ctx).Err() })
 }
 
 // flip changes a byte where a text first stands in a journal's segments.
