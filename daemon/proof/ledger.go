@@ -68,11 +68,12 @@ func NewLedger(worlds ...*World) *Ledger {
 	return &Ledger{Worlds: worlds, last: map[string]*Request{}}
 }
 
-// phrases are what customers say; each has something that a careless hand would break on its way.
+// phrases are what customers say; each has something that a careless hand would break on its way. None has the beginning
+// of our own marker, "[ls:", which is taken out of a comment on purpose.
 var phrases = []string{
 	"I would like a haircut", "Здравствуйте, хочу записаться на стрижку", "\"quoted\" 'text' & a=b+c%20;d",
 	"срочно нужна запись на сегодня", "price? {{.Phone}} $result[c0] ${env:HOME}", "смайлик 🙂 и «кавычки» — тире…",
-	"line with \\ and / and <b>tags</b>", "0123456789 1e5 NaN null true [ls:x]", "=cmd|' /C calc'!A0 +1 -1 @x",
+	"line with \\ and / and <b>tags</b>", "0123456789 1e5 NaN null true [ls]", "=cmd|' /C calc'!A0 +1 -1 @x",
 }
 
 // Customer is a new customer's request: nobody else has the phone.
