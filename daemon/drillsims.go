@@ -1,0 +1,139 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"leadstream/sinks/sim/fault"
+	"leadstream/sinks/sim/hook"
+	"leadstream/sinks/sim/mail"
+	"leadstream/sinks/sim/phone"
+	"leadstream/sinks/sim/portal"
+)
+
+// simulators are what a drill puts in the place of the outside: a portal for each CRM, a program for each webhook, a
+// phone and a mail server for the people. They live in the drill's own process, so that they outlive the daemon.
+type simulators struct {
+	limits  portal.Limits // of every portal; zero: the cloud's own
+	phone   *phone.Phone
+	mail    *mail.Server
+	portals map[string]*portal.Portal // by sink
+	hooks   map[string]*hook.Hook
+	people  map[string]string // chat, number or mailbox → sink
+	fault   error             // of starting one of them
+}
+
+// newSimulators starts what every drill needs; the rest starts when a sink asks for it.
+func newSimulators() (*simulators, error) {
+	s := &simulators{phone: phone.New(phone.Options{Chats: []phone.Chat{}}), mail: mail.New(), portals: map[string]*portal.Portal{},
+		hooks: map[string]*hook.Hook{}, people: map[string]string{}}
+	return s, errors.Join(s.phone.Start(), s.mail.Start())
+}
+
+func (s *simulators) Close() error {
+	err := errors.Join(s.phone.Close(), s.mail.Close())
+	for _, p := range s.portals {
+		err = errors.Join(err, p.Close())
+	}
+	for _, h := range s.hooks {
+		err = errors.Join(err, h.Close())
+	}
+	return err
+}
+
+// portal is the address of a Bitrix24 of the sink's own.
+func (s *simulators) portal(sink string, fields []string) string {
+	p := portal.New(portal.Options{UserFields: fields, Limits: s.limits})
+	if err := p.Start(); err != nil {
+		s.fault = errors.Join(s.fault, err)
+		return ""
+	}
+	s.portals[sink] = p
+	return p.URL()
+}
+
+// hook is the address of a program that takes the sink's leads.
+func (s *simulators) hook(sink string, keyed bool) string {
+	h := hook.New(hook.Options{Keyed: keyed})
+	if err := h.Start(); err != nil {
+		s.fault = errors.Join(s.fault, err)
+		return ""
+	}
+	s.hooks[sink] = h
+	return h.URL()
+}
+
+// chat is a Telegram chat that only this sink writes to.
+func (s *simulators) chat(sink string) string {
+	id := int64(1000001 + len(s.people))
+	s.phone.SetChat(phone.Chat{ID: id, Type: "private", Name: sink})
+	to := fmt.Sprint(id)
+	s.people[to] = sink
+	return to
+}
+
+// number is a mobile number that only this sink writes to.
+func (s *simulators) number(sink string) string {
+	digits := fmt.Sprintf("7999900%04d", len(s.people))
+	s.people[digits] = sink
+	return "+" + digits
+}
+
+// mailbox is an address that only this sink writes to.
+func (s *simulators) mailbox(sink string) string {
+	to := fmt.Sprintf("person%d@example.test", len(s.people))
+	s.people[to] = sink
+	return to
+}
+
+func (s *simulators) mailServer() (host string, port int) {
+	a := s.mail.Addr()
+	return a.IP.String(), a.Port
+}
+
+// addresses are all host:port of the simulators.
+func (s *simulators) addresses() []string {
+	all := []string{hostOf(s.phone.URL()), s.mail.Addr().String()}
+	for _, p := range s.portals {
+		all = append(all, hostOf(p.URL()))
+	}
+	for _, h := range s.hooks {
+		all = append(all, hostOf(h.URL()))
+	}
+	slices.Sort(all)
+	return all
+}
+
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}
+
+// inject makes every CRM and program misbehave; the people's phone and mail stay well.
+func (s *simulators) inject(f fault.Fault) {
+	for _, p := range s.portals {
+		p.Inject(f)
+	}
+	for _, h := range s.hooks {
+		h.Inject(f)
+	}
+}
+
+// clear ends all misbehaviour.
+func (s *simulators) clear() {
+	for _, p := range s.portals {
+		p.Clear()
+	}
+	for _, h := range s.hooks {
+		h.Clear()
+	}
+}
+
+// sinkOf is who a message of the phone or the mail server was for.
+func (s *simulators) sinkOf(to string) string { return s.people[strings.TrimPrefix(to, "+")] }
