@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -30,6 +31,9 @@ type RedisOptions struct {
 	Readers int           // blocking reads at the same time; 0 is 8
 	Timeout time.Duration // of a connect, a write, and the read of an answer; 0 is 5 s
 	TLS     *tls.Config   // for the schemes with TLS; nil trusts the system's authorities
+
+	// Dial connects in place of the system, in a simulation; nil otherwise.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 // Clients are the two clients of one Redis. Neither ever sends a command a second time by itself: whether that is safe
@@ -48,6 +52,7 @@ func OpenRedis(o RedisOptions) (*Clients, error) {
 	if u.TLSConfig != nil && o.TLS != nil {
 		u.TLSConfig = o.TLS
 	}
+	u.Dialer = o.Dial
 	timeout := o.Timeout
 	if timeout == 0 {
 		timeout = 5 * time.Second

@@ -32,9 +32,9 @@ type Partition struct {
 	Log     zerolog.Logger
 	Metrics *Metrics
 
-	epoch    atomic.Int64 // as this instance knows it; 0: not known yet
-	foreign  atomic.Int64 // entries of an epoch below this may have been delivered by a lost owner
-	until    atomic.Int64 // our lease, unix ns
+	epoch    atomic.Int64              // as this instance knows it; 0: not known yet
+	foreign  atomic.Int64              // entries of an epoch below this may have been delivered by a lost owner
+	until    atomic.Pointer[time.Time] // our lease; nil: none
 	openedAt atomic.Int64
 	downAt   atomic.Int64 // unix ns since when Redis does not answer; 0: it does
 	moved    chan struct{}
@@ -132,7 +132,11 @@ func (p *Partition) keep(ctx context.Context) bool {
 }
 
 // owns says whether our lease still stands: no outside call may begin after its end.
-func (p *Partition) owns() bool { return time.Now().UnixNano() < p.until.Load() }
+// It is told by the monotonic clock: a wall clock that is set back would let us go on beside the next owner.
+func (p *Partition) owns() bool {
+	until := p.until.Load()
+	return until != nil && time.Now().Before(*until)
+}
 
 // lost tells the owner loop that the partition must be opened again.
 func (p *Partition) lost() {
@@ -160,10 +164,11 @@ func (p *Partition) tick(ctx context.Context, starting bool) (bool, error) {
 	text := func(i int) string { s, _ := a[i].(string); return s }
 	epoch, _ := strconv.ParseInt(text(3), 10, 64)
 	if a[0] != int64(1) {
-		p.until.Store(0)
+		p.until.Store(nil)
 		return false, p.follow(ctx, epoch)
 	}
-	p.until.Store(asked.Add(leaseTTL - leaseTTL/9).UnixNano())
+	until := asked.Add(leaseTTL - leaseTTL/9)
+	p.until.Store(&until)
 	last, run, server := text(2), text(4), text(5)
 	if epoch != 0 && epoch == p.epoch.Load() && run == server {
 		if last != p.Custody.Instance { // it was another's meanwhile: what that one had in hand is to be taken over

@@ -3,8 +3,9 @@ package streams
 import (
 	"errors"
 	"math"
-	"math/rand/v2"
 	"time"
+
+	"leadstream/streams/internal/chance"
 
 	"leadstream/streams/failpoint"
 )
@@ -29,11 +30,11 @@ var (
 // Delay is the wait after failed attempt n (from 1). floor is the far side's Retry-After: jitter only lengthens it.
 func (p Policy) Delay(n int, floor time.Duration) time.Duration {
 	d := min(float64(p.Base)*math.Pow(p.Factor, float64(n-1)), float64(p.Max))
-	d *= 1 + p.Jitter*(2*rand.Float64()-1)
+	d *= 1 + p.Jitter*(2*chance.Float64()-1)
 	if f := float64(floor); d < f {
-		d = f * (1 + p.Jitter*rand.Float64())
+		d = f * (1 + p.Jitter*chance.Float64())
 		if failpoint.Seeded(failpoint.JitterBelow) {
-			d = f * (1 - p.Jitter*rand.Float64())
+			d = f * (1 - p.Jitter*chance.Float64())
 		}
 	}
 	return time.Duration(d)

@@ -64,6 +64,13 @@ func (c *Conn) Cut(lose bool) {
 	c.signal()
 }
 
+// Ended says whether either side has ended the connection.
+func (c *Conn) Ended() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed || c.cut
+}
+
 func (c *Conn) signal() {
 	select {
 	case c.wake <- struct{}{}:

@@ -143,7 +143,7 @@ func (g *generator) plainStep() []any {
 		{"GET", pick(g, []string{"k0", "k1", "h0", "s0", "epoch"})},
 		{"SET", k, g.IntN(5)}, {"SET", k, g.IntN(5), "NX"}, {"SET", k, "x", "NX", "PX", 1000 * coarse}, {"SET", k, "x", "PX", pick(g, []any{0, "x", coarse})},
 		{"DEL", k, "z0"}, {"DEL", "h0", "none"}, {"PEXPIREAT", k, pick(g, []int64{1, 4102444800000})}, {"PEXPIRE", k, pick(g, []int64{-1, coarse})},
-		{"HSET", h, f, g.IntN(5), "n", g.IntN(5)}, {"HSET", h, f}, {"HGET", h, f}, {"HMGET", h, "a", "n", "none"}, {"HGETALL", h}, {"HEXISTS", h, f},
+		{"HSET", h, f, g.IntN(5), "n", g.IntN(5)}, {"HSET", h, f}, {"HGET", h, f}, {"HMGET", h, "a", "n", "none"}, {"HGETALL", h}, {"HLEN", h}, {"HEXISTS", h, f},
 		{"HDEL", h, f, f, "none"}, {"HINCRBY", h, pick(g, []string{"a", "n"}), g.IntN(5) - 2}, {"HINCRBY", h, "n", "x"},
 		{"ZADD", z, "GT", g.IntN(9), f}, {"ZADD", z, g.IntN(9), f, 2.5, "d"}, {"ZADD", z, "x", f}, {"ZADD", z, 1},
 		{"ZRANGEBYSCORE", z, g.IntN(5), "+inf", "WITHSCORES"}, {"ZRANGEBYSCORE", z, "(2", "(7"}, {"ZRANGEBYSCORE", z, "x", "1"},
@@ -159,7 +159,7 @@ func (g *generator) disturb(p *pair) []any {
 		p.full = !p.full
 		p.real.ConfigSet(p.ctx, "maxmemory", map[bool]string{true: "1", false: "0"}[p.full])
 		p.model.mu.Lock()
-		p.model.Full = p.full
+		p.model.full = p.full
 		p.model.mu.Unlock()
 	case 1:
 		if !p.full {

@@ -371,3 +371,14 @@ func (s *Server) zremrangebyscore(a []string) any {
 }
 
 func formatScore(f float64) string { return fmt.Sprintf("%.17g", f) }
+
+func (s *Server) hlen(a []string) any {
+	h, err := as[*hash](s, a[0])
+	if err != nil {
+		return err
+	}
+	if h == nil {
+		return int64(0)
+	}
+	return int64(len(h.fields))
+}

@@ -93,7 +93,7 @@ func (s *Server) run(c *script, a []string) any {
 	if err != nil || n < 0 || n > len(a)-1 {
 		return fault("ERR Number of keys can't be greater than number of args")
 	}
-	if s.Full && c.shebang && !c.allowFull {
+	if s.full && c.shebang && !c.allowFull {
 		return errFull
 	}
 	l := luas.Get().(*lua)
@@ -189,12 +189,12 @@ func (l *lua) call(raise bool) int {
 			return l.answer(fault("ERR Lua redis lib command arguments must be strings or integers"), raise)
 		}
 	}
-	full := s.Full
+	full := s.full
 	if l.free {
-		s.Full = false
+		s.full = false
 	}
 	reply := s.execute(args)
-	s.Full = full
+	s.full = full
 	if reply != any(errFull) && commands[strings.ToUpper(args[0])].write {
 		l.free = true
 	}

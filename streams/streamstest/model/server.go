@@ -11,6 +11,7 @@ package model
 
 import (
 	"fmt"
+	"hash/fnv"
 	"maps"
 	"strings"
 	"sync"
@@ -21,12 +22,12 @@ import (
 type Server struct {
 	Now   func() time.Time // the server's clock
 	RunID string           // changes at a restart
-	Full  bool             // its memory is used up
 
 	// Ran is told of every command that a connection has executed, nil is nobody. It must not call the server.
 	Ran func(who string, args []string, reply any)
 
 	mu      sync.Mutex
+	full    bool
 	keys    map[string]any // string, *hash, *zset or *stream
 	expires map[string]int64
 	scripts map[string]*script // by SHA1 in hex
@@ -149,7 +150,7 @@ func init() {
 		"GET":       {2, false, false, (*Server).get}, "SET": {3, true, true, (*Server).set},
 		"HSET": {4, true, true, (*Server).hset}, "HGET": {3, false, false, (*Server).hget}, "HMGET": {3, false, false, (*Server).hmget},
 		"HGETALL": {2, false, false, (*Server).hgetall}, "HEXISTS": {3, false, false, (*Server).hexists},
-		"HDEL": {3, true, false, (*Server).hdel}, "HINCRBY": {4, true, true, (*Server).hincrby},
+		"HLEN": {2, false, false, (*Server).hlen}, "HDEL": {3, true, false, (*Server).hdel}, "HINCRBY": {4, true, true, (*Server).hincrby},
 		"ZADD": {4, true, true, (*Server).zadd}, "ZRANGEBYSCORE": {4, false, false, (*Server).zrangebyscore},
 		"ZREMRANGEBYSCORE": {4, true, false, (*Server).zremrangebyscore},
 		"XADD":             {5, true, true, (*Server).xadd}, "XLEN": {2, false, false, (*Server).xlen},
@@ -172,7 +173,7 @@ func (s *Server) execute(args []string) any {
 	if len(args) < c.least {
 		return fault(fmt.Sprintf("ERR wrong number of arguments for '%s' command", strings.ToLower(name)))
 	}
-	if s.Full && c.grows && !(name == "XGROUP" && !strings.EqualFold(args[1], "CREATE")) {
+	if s.full && c.grows && !(name == "XGROUP" && !strings.EqualFold(args[1], "CREATE")) {
 		return errFull
 	}
 	return c.run(s, args[1:])
@@ -183,4 +184,22 @@ func (s *Server) now() int64 { return s.Now().UnixMilli() }
 // notModelled is the answer to an option that the model does not have.
 func notModelled(command, option string) fault {
 	return fault(fmt.Sprintf("ERR model: %s %s is not modelled", command, option))
+}
+
+// SetFull says whether the server's memory is used up.
+func (s *Server) SetFull(full bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.full = full
+}
+
+// Digest is a short form of a command and its reply, for a trace.
+func Digest(args []string, reply any) uint64 {
+	h := fnv.New64a()
+	for _, a := range args {
+		h.Write([]byte(a))
+		h.Write([]byte{0})
+	}
+	h.Write(appendReply(nil, reply))
+	return h.Sum64()
 }

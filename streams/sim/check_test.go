@@ -1,0 +1,244 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"leadstream/streams"
+)
+
+// patience is the longest that a world may take to come to rest once nothing fails any more. An owner that died with a
+// customer's line in its memory costs ten minutes.
+const patience = 25 * time.Minute
+
+// settle waits until nothing moves any more.
+func (w *world) settle() {
+	w.trace("healed")
+	from := w.elapsed()
+	for w.elapsed()-from < patience {
+		if why := w.unrest(); why == "" {
+			w.trace("at rest")
+			return
+		}
+		time.Sleep(250*time.Millisecond + 7*time.Microsecond)
+	}
+	w.broken("not at rest: %s", w.unrest())
+}
+
+// queues are the streams that must be empty in the end.
+func (w *world) queues() []string {
+	var keys []string
+	for _, q := range []string{streams.Intake, streams.Triaged, "to:crm:hot", "to:crm", "to:backup:hot", "to:backup"} {
+		keys = append(keys, "ls:{0}:"+q)
+	}
+	for _, d := range w.daemons {
+		keys = append(keys, "ls:{0}:home:"+d.name)
+	}
+	return keys
+}
+
+// unrest says what still has to happen.
+func (w *world) unrest() string {
+	for _, d := range w.daemons {
+		l := d.current()
+		if l == nil {
+			return d.name + " is down"
+		}
+		if t := l.custody.Tally(); t.Unforwarded > 0 || t.Open > 0 {
+			return fmt.Sprintf("%s: %d leads open, %d not forwarded", l.boot, t.Open, t.Unforwarded)
+		}
+	}
+	for _, key := range w.queues() {
+		if n, _ := w.redis.Do("XLEN", key).(int64); n > 0 {
+			return fmt.Sprintf("%d entries in %s", n, key)
+		}
+	}
+	return ""
+}
+
+// check holds what came out against what was promised.
+func (w *world) check() {
+	for _, s := range w.sent {
+		w.checkLead(s)
+	}
+	w.checkFar(w.crm)
+	w.checkFar(w.backup)
+	w.checkOrder()
+	w.checkLetters()
+	for _, key := range w.queues() {
+		if p, ok := w.redis.Do("XPENDING", key, streams.Group).([]any); ok && p[0] != int64(0) {
+			w.broken("%v entries are pending in %s", p[0], key)
+		}
+		for _, beside := range []string{":meta", ":open"} {
+			if n := w.redis.Do("HLEN", key+beside); n != int64(0) {
+				w.broken("%v fields are left in %s%s", n, key, beside)
+			}
+		}
+	}
+	for _, d := range w.daemons {
+		if l := d.current(); l != nil && l.engine.Unexplained() > 0 {
+			w.broken("%s: %d leads unexplained", l.boot, l.engine.Unexplained())
+		}
+	}
+}
+
+func (w *world) daemon(name string) *daemon {
+	return w.daemons[slices.IndexFunc(w.daemons, func(d *daemon) bool { return d.name == name })]
+}
+
+// checkLead holds one lead's end in the ledger against what the far side has.
+func (w *world) checkLead(s *sent) {
+	l := w.daemon(s.home).current()
+	if l == nil {
+		return
+	}
+	life, ok := l.custody.Life(s.id)
+	if !ok {
+		w.broken("lead %.6s of %s is not in its ledger", s.id, s.home)
+		return
+	}
+	for _, stop := range life.Destinations {
+		far := w.crm
+		if stop.Name == "backup" {
+			far = w.backup
+		}
+		n := far.cards[s.id]
+		switch stop.State {
+		case streams.Delivered:
+			if n == 0 {
+				w.broken("lead %.6s is delivered, and %s does not have it", s.id, far.name)
+			}
+		case streams.Dead, streams.Dropped, streams.Held:
+			if n > 0 && !far.unsure(s.id) {
+				w.broken("lead %.6s is %s, and %s has it", s.id, stop.State, far.name)
+			}
+		}
+	}
+	if len(life.Destinations) == 0 && life.State != streams.Merged {
+		w.broken("lead %.6s is %s and was never routed", s.id, life.State)
+	}
+	if life.State == streams.Merged && !w.crm.known(s.id) {
+		w.broken("lead %.6s is merged and nobody has tried it", s.id)
+	}
+}
+
+func (f *far) known(id string) bool { return f.cards[id] > 0 || len(f.calls[id]) > 0 }
+
+// unsure says whether an answer about a lead was lost.
+func (f *far) unsure(id string) bool {
+	return slices.ContainsFunc(f.calls[id], func(t try) bool { return t.end.IsZero() || t.verdict.Result == streams.Ambiguous || t.panicked })
+}
+
+// checkFar looks for leads that were created twice, or that nobody has sent, and for tries that came too early.
+func (w *world) checkFar(f *far) {
+	ids := map[string]bool{}
+	for _, s := range w.sent {
+		ids[s.id] = true
+	}
+	for id, n := range f.cards {
+		if n > 1 && w.plan.onAmbiguous != streams.RetryIt {
+			w.broken("%s has lead %.6s %d times", f.name, id, n)
+		}
+		if !ids[id] && !w.unanswered(id) {
+			w.broken("%s has lead %.6s, which was never taken", f.name, id)
+		}
+	}
+	for id, tries := range f.calls {
+		for i := 1; i < len(tries); i++ {
+			w.checkDelay(f, id, tries[i-1], tries[i])
+		}
+	}
+}
+
+// unanswered says whether a lead was taken by a daemon whose answer its sender never had.
+func (w *world) unanswered(id string) bool {
+	return slices.ContainsFunc(w.daemons, func(d *daemon) bool {
+		l := d.current()
+		if l == nil {
+			return true
+		}
+		_, ok := l.custody.Life(id)
+		return ok
+	})
+}
+
+// checkDelay holds the time between two tries against the policy, where nothing came in between.
+func (w *world) checkDelay(f *far, id string, a, b try) {
+	if a.end.IsZero() || b.disturbed != a.disturbed || a.life != b.life {
+		return
+	}
+	least := a.verdict.After
+	if r := a.verdict.Result; r == streams.Retry || r == streams.Ambiguous {
+		p := w.plan.policy
+		d := float64(p.Base)
+		for range a.attempt - 1 {
+			d *= p.Factor
+		}
+		least = max(least, time.Duration(min(d, float64(p.Max))*(1-p.Jitter)))
+	} else if r == streams.Pause {
+		least = min(least, time.Second)
+	}
+	if got := b.at.Sub(a.end); got < least-2*time.Millisecond {
+		w.broken("%s: lead %.6s is tried again after %v, not before %v was allowed (%s)", f.name, id, got, least, a.verdict.Result)
+	}
+	if b.attempt < a.attempt {
+		w.broken("%s: lead %.6s: attempt %d comes after attempt %d", f.name, id, b.attempt, a.attempt)
+	}
+}
+
+// checkOrder: the leads of a customer that one daemon has taken reach the far side in that order.
+func (w *world) checkOrder() {
+	place := map[string]int{}
+	for i, id := range w.crm.order {
+		place[id] = i + 1
+	}
+	last := map[string]*sent{}
+	for _, s := range w.sent {
+		if s.number < 0 || place[s.id] == 0 {
+			continue
+		}
+		key := fmt.Sprint(s.customer, s.home)
+		if before := last[key]; before != nil && before.number < s.number && place[before.id] > place[s.id] {
+			w.broken("order: customer %d: lead %.6s (%d) came before %.6s (%d)", s.customer, s.id, s.number, before.id, before.number)
+		}
+		last[key] = s
+	}
+}
+
+// checkLetters: every lead that is dead or held somewhere has one dead letter there, and no other has any.
+func (w *world) checkLetters() {
+	letters := map[string]int{}
+	l := w.daemons[0].current()
+	if l == nil {
+		return
+	}
+	err := l.engine.Partitions()[0].Dead(context.Background(), func(d streams.DeadLetter) bool {
+		letters[d.Lead.ID+" "+d.Destination]++
+		return true
+	})
+	if err != nil {
+		w.broken("dead letters: %v", err)
+	}
+	for _, d := range w.daemons {
+		l := d.current()
+		if l == nil {
+			continue
+		}
+		for _, life := range l.custody.Lives(streams.Query{Limit: 1000}) {
+			for _, stop := range life.Destinations {
+				if stop.State == streams.Dead || stop.State == streams.Held {
+					letters[life.ID+" "+stop.Name] -= 1
+				}
+			}
+		}
+	}
+	for what, n := range letters {
+		if n != 0 {
+			id, dest, _ := strings.Cut(what, " ")
+			w.broken("dead letters of %.6s at %s: %d too many", id, dest, n)
+		}
+	}
+}
