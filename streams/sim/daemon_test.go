@@ -28,8 +28,8 @@ type daemon struct {
 	mu       sync.Mutex
 	life     *life // nil while it is down
 	lives    int
-	cutUntil time.Time // does not reach Redis before
-	hold     bool      // stays down until somebody starts it
+	cutUntil time.Time     // does not reach Redis before
+	up       chan struct{} // closed when it is started again
 }
 
 // life is one run of a daemon's process.
@@ -74,6 +74,10 @@ func (d *daemon) start() {
 	l.cancel = cancel
 	d.mu.Lock()
 	d.life = l
+	if d.up != nil {
+		close(d.up)
+	}
+	d.up = make(chan struct{})
 	d.mu.Unlock()
 	w.trace("%s starts", l.boot)
 	w.running.Go(func() {
@@ -94,7 +98,7 @@ func (d *daemon) current() *life {
 }
 
 // stop ends a life in order.
-func (d *daemon) stop() {
+func (d *daemon) stop() bool {
 	d.mu.Lock()
 	l := d.life
 	d.life = nil
@@ -103,16 +107,17 @@ func (d *daemon) stop() {
 		l.cancel()
 		<-l.done
 	}
+	return l != nil
 }
 
 // crash ends a life as kill -9 would: what is in the journal's files at this moment is all that remains. The process's
 // goroutines go on to their end in a world of their own.
-func (l *life) crash(why string) {
+func (l *life) crash(why string) bool {
 	d := l.d
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.life != l {
-		return
+		return false
 	}
 	l.dead.Store(true)
 	d.life = nil
@@ -125,6 +130,7 @@ func (l *life) crash(why string) {
 	d.dir = next
 	l.cut(d.w.dice("crash", l.boot).percent(30))
 	l.cancel()
+	return true
 }
 
 func copyFiles(from, to string) error {

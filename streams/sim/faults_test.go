@@ -27,8 +27,9 @@ func (w *world) happen(n int, f fault) {
 	}
 	switch f.kind {
 	case stop:
-		d.stop()
-		w.startLater(d, f.for_)
+		if d.stop() {
+			w.startLater(d, f.for_)
+		}
 	case cutOff:
 		d.cutUntil = time.Now().Add(f.for_)
 		if l := d.current(); l != nil {

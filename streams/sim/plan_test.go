@@ -74,11 +74,15 @@ var faultKinds = []faultKind{crash, crash, crashRequest, crashRequest, crashAnsw
 // losesMemory says that what Redis held may be gone after it.
 func (k faultKind) losesMemory() bool {
 	switch k {
-	case emptied, restored, flushed, deleted, unconsumed, ungrouped:
+	case emptied, restored, flushed:
 		return true
 	}
-	return false
+	return k.damages()
 }
+
+// damages says that somebody takes entries out of a queue behind the engine's back. They are found missing and driven
+// again, behind those of the customer that were not missing.
+func (k faultKind) damages() bool { return k == deleted || k == unconsumed || k == ungrouped }
 
 const (
 	sending = 4 * time.Second // leads come in this time
@@ -139,7 +143,7 @@ func newFault(d dice, daemons int) fault {
 	case stalled, full:
 		f.for_ = min(f.for_, 4*time.Second)
 	case crash, stop:
-		if d.percent(10) { // nothing of a world without daemons costs time here
+		if daemons == 1 && d.percent(10) { // a world without daemons costs no time here, however long
 			f.for_ = one(d, 11*time.Minute, 47*time.Hour, 49*time.Hour)
 		}
 	}

@@ -1,11 +1,15 @@
 package sim
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
 	"testing"
 	"testing/synctest"
+	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 var (
@@ -14,7 +18,13 @@ var (
 	only  = flag.Uint64("seed", 0, "this one alone, with its trace")
 )
 
+// quiet is the Redis client's own log: a server that does not answer is what is tried here.
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
+
 func TestSeeds(t *testing.T) {
+	redis.SetLogger(quiet{})
 	from, to := *first, *first+*seeds
 	if *only != 0 {
 		from, to = *only, *only+1
@@ -25,8 +35,12 @@ func TestSeeds(t *testing.T) {
 			t.Fatal(err)
 		}
 		var w *world
+		began := time.Now()
 		synctest.Test(t, func(t *testing.T) { w = live(t, seed, dir, *only != 0) })
 		os.RemoveAll(dir)
+		if took := time.Since(began); took > 50*time.Millisecond {
+			fmt.Fprintf(os.Stderr, "seed %d took %v for %v %v\n", seed, took, w.lasted, w.plan.faults)
+		}
 		if *only != 0 {
 			fmt.Println(w.events.String())
 		}

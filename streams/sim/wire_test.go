@@ -72,6 +72,7 @@ func (l *life) crashAt(n int, p *model.Passage) {
 
 // crashFor crashes, and has the daemon started again when the fault is over.
 func (l *life) crashFor(f fault) {
-	l.crash(string(f.kind))
-	l.d.w.startLater(l.d, f.for_)
+	if l.crash(string(f.kind)) {
+		l.d.w.startLater(l.d, f.for_)
+	}
 }

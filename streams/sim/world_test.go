@@ -25,6 +25,7 @@ type world struct {
 	dir      string
 	log      zerolog.Logger
 	began    time.Time
+	lasted   time.Duration
 	redis    *model.Server
 	daemons  []*daemon
 	crm      *far
@@ -80,11 +81,14 @@ func live(t *testing.T, seed uint64, dir string, verbose bool) *world {
 	time.Sleep(healing - min(w.elapsed(), healing))
 	w.starts.Wait()
 	w.settle()
+	time.Sleep(2 * time.Second) // a client that could not connect tries again
+	w.lasted = w.elapsed()
 	w.check()
 	for _, d := range w.daemons {
 		d.stop()
 	}
 	w.running.Wait()
+	time.Sleep(3 * time.Second) // what a closed client still has going ends
 	return w
 }
 
@@ -200,14 +204,21 @@ func (w *world) processor(l *life, to string) streams.Handler {
 
 // startLater starts a daemon again after a while, unless something else has.
 func (w *world) startLater(d *daemon, after time.Duration) {
-	w.starts.Add(1)
-	go func() {
-		defer w.starts.Done()
-		time.Sleep(after)
+	up := d.up
+	w.starts.Go(func() {
+		t := time.NewTimer(after)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-up:
+			return
+		}
 		w.starting.Lock()
 		defer w.starting.Unlock()
-		if d.current() == nil {
+		select {
+		case <-up:
+		default:
 			d.start()
 		}
-	}()
+	})
 }
