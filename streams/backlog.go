@@ -10,7 +10,8 @@ import (
 type backlog struct {
 	mu    sync.Mutex
 	list  []pending
-	out   int // of its front, with the forwarder now
+	out   int  // of its front, with the forwarder now
+	mixed bool // something was merged behind the front part that may belong before it
 	bytes int
 	wake  chan struct{} // has one token when there is something to do
 }
@@ -45,12 +46,27 @@ func (b *backlog) add(sorted bool, ps []pending) {
 		b.list = append(b.list, p)
 	}
 	if sorted {
-		slices.SortStableFunc(b.list[b.out:], func(x, y pending) int { return x.record.compare(y.record) })
+		b.sort(b.out)
+		b.mixed = b.out > 0
 	}
 	b.mu.Unlock()
 	select {
 	case b.wake <- struct{}{}:
 	default:
+	}
+}
+
+func (b *backlog) sort(from int) {
+	slices.SortStableFunc(b.list[from:], func(x, y pending) int { return x.record.compare(y.record) })
+}
+
+// back takes the front part back that could not be forwarded. What was merged meanwhile finds its place before it.
+func (b *backlog) back() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.out = 0; b.mixed {
+		b.sort(0)
+		b.mixed = false
 	}
 }
 
@@ -69,7 +85,7 @@ func (b *backlog) done(n int) {
 		b.bytes -= len(b.list[i].line)
 		b.list[i] = pending{}
 	}
-	b.list, b.out = b.list[n:], 0
+	b.list, b.out, b.mixed = b.list[n:], 0, false
 	if len(b.list) == 0 {
 		b.list = nil
 	}

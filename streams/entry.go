@@ -140,8 +140,11 @@ func (e *Entry) lacking() []string {
 // mostAdded is the longest lead that a program may add itself, and how much of an unreadable entry is kept.
 const mostAdded = 256 << 10
 
-// noEpoch is the epoch of an entry that a program added.
-const noEpoch = -1
+// Epochs of entries that belong to none: one that a program added, and one that an owner who is lost may have delivered.
+const (
+	noEpoch     = -1
+	unsureEpoch = 0
+)
 
 // external says that a program added the entry itself, without the journal.
 func (e *Entry) external() bool { return e.Lead.ID == "" }

@@ -39,6 +39,7 @@ func (p *Partition) runForward(ctx context.Context) {
 			p.redisAnswered(nil)
 			continue
 		}
+		b.back()
 		p.redisAnswered(err)
 		if strings.Contains(err.Error(), errEpoch.Error()) {
 			p.lost()
@@ -79,7 +80,7 @@ func (p *Partition) forwardBatch(ctx context.Context, batch []pending) (int64, e
 		}
 		of := epoch
 		if l.unsure || p.Custody.unsure(l.record) {
-			of = 0
+			of = unsureEpoch
 		}
 		sent = append(sent, l.record)
 		keys = append(keys, p.Keys.lead(l.record.id))

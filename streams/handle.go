@@ -151,7 +151,7 @@ func (c *call) without(e *Entry) (Verdict, bool) {
 		e.Unsure = later(e.Unsure, time.UnixMilli(e.meta.Unsure))
 	}
 	e.Unsure = later(e.Unsure, known.intent)
-	if e.Unsure.IsZero() && (known.forgotten || e.epoch != noEpoch && e.epoch < r.p.foreign.Load()) {
+	if e.Unsure.IsZero() && (known.forgotten || e.epoch == unsureEpoch || e.epoch != noEpoch && e.epoch < r.p.foreign.Load()) {
 		e.Unsure = time.Unix(0, r.p.openedAt.Load())
 	}
 	e.Of = r.p.Custody.earlier(e.Lead, dest)
@@ -182,7 +182,7 @@ func (c *call) unreadable(e *Entry) Verdict {
 	p := c.r.p
 	if errors.Is(e.fault, errDamaged) && p.Custody.isOpen(e.Lead.ID) {
 		p.Metrics.Damaged.Inc()
-		p.Custody.redriveLost([]string{e.Lead.ID})
+		p.Custody.redriveLost(p.Keys.Partition, []string{e.Lead.ID})
 		return Verdict{Result: Done, Outcome: outcomeKnown}
 	}
 	err := p.Custody.Quarantine(Quarantined{Source: "xadd", Reason: e.fault.Error(), ContentType: "redis stream entry", Raw: []byte(e.raw[:min(len(e.raw), mostAdded)])})

@@ -182,13 +182,10 @@ func (p *Partition) tick(ctx context.Context, starting bool) (bool, error) {
 // follow adopts the epoch that another owner has set, and remembers that there is one: after a loss, only its journal
 // knows what it delivered. A change means that Redis has lost something, so the leads that are ours are forwarded again.
 func (p *Partition) follow(ctx context.Context, epoch int64) error {
-	p.epoch.Store(epoch)
-	if epoch == 0 { // its owner is about to set one
-		return nil
-	}
 	note := p.Custody.epochOf(p.Keys.Partition)
 	now := p.Custody.Now().UTC()
-	if note.Epoch == epoch && now.Sub(note.Others) < time.Hour {
+	if epoch == 0 || note.Epoch == epoch && now.Sub(note.Others) < time.Hour { // 0: its owner is about to set one
+		p.epoch.Store(epoch)
 		return nil
 	}
 	lost := note.Epoch != 0 && note.Epoch != epoch
@@ -204,6 +201,7 @@ func (p *Partition) follow(ctx context.Context, epoch int64) error {
 	if lost {
 		p.Custody.redrive(p.Keys.Partition, false)
 	}
+	p.epoch.Store(epoch)
 	return nil
 }
 
@@ -251,12 +249,11 @@ func (p *Partition) renew(ctx context.Context, epoch int64, last, run, server st
 	}
 	failpoint.Hit(failpoint.EpochNoted)
 	p.foreign.Store(fresh.Foreign)
-	p.openedAt.Store(time.Now().UnixNano())
-	p.epoch.Store(fresh.Epoch)
-	if !intact {
+	p.openedAt.Store(p.Custody.Now().UnixNano())
+	if !intact { // before the new epoch lets the forwarder go on: what is driven again goes before what waits
 		p.Custody.redrive(p.Keys.Partition, fresh.Foreign == fresh.Epoch)
-		failpoint.Hit(failpoint.EpochRedriven)
 	}
+	p.epoch.Store(fresh.Epoch)
 	return nil
 }
 

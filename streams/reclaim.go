@@ -98,13 +98,7 @@ func (r *runner) sweep(ctx context.Context) {
 				return err
 			}
 			for _, e := range entries {
-				e.Redelivered = true
-				r.identify(e)
-				if r.lines.known(e.meta.Key, e.handle()) {
-					r.admit(e)
-				} else {
-					r.readmit(e)
-				}
+				r.takeBack(e)
 			}
 			return nil
 		})
@@ -128,7 +122,7 @@ func (r *runner) open(ctx context.Context) error {
 		}
 	}
 	for _, q := range r.queues {
-		if err := r.takeOver(ctx, q); err != nil {
+		if err := r.takeOver(ctx, q, ""); err != nil {
 			return err
 		}
 	}
@@ -138,14 +132,38 @@ func (r *runner) open(ctx context.Context) error {
 	return nil
 }
 
-// takeOver takes the entries that another consumer, or an earlier run of this one, had in hand.
-func (r *runner) takeOver(ctx context.Context, q *queue) error {
+// gather takes over what another consumer still has. An owner that was cut off may have taken entries in hand in the
+// moment in which we had become the owner, and has left them.
+func (r *runner) gather(ctx context.Context) {
+	for _, q := range r.queues {
+		if err := r.takeOver(ctx, q, r.p.Custody.Instance); err != nil {
+			r.trouble(ctx, err)
+			return
+		}
+	}
+	r.strays = false
+}
+
+// takeBack takes up an entry that was in somebody's hand.
+func (r *runner) takeBack(e *Entry) {
+	e.Redelivered = true
+	r.identify(e)
+	if r.lines.known(e.meta.Key, e.handle()) {
+		r.admit(e)
+	} else {
+		r.readmit(e)
+	}
+}
+
+// takeOver takes the entries that another consumer, or an earlier run of this one, had in hand. That of the name but is
+// left out.
+func (r *runner) takeOver(ctx context.Context, q *queue, but string) error {
 	sum, err := q.redis.XPending(ctx, q.keys.Queue(q.name), Group).Result()
 	if err != nil {
 		return fmt.Errorf("queue %s: pending: %w", q.name, err)
 	}
 	for consumer := range sum.Consumers {
-		if consumer == parked {
+		if consumer == parked || consumer == but {
 			continue
 		}
 		err := r.pages(ctx, q, consumer, func(rows []redis.XPendingExt) error {
@@ -155,11 +173,10 @@ func (r *runner) takeOver(ctx context.Context, q *queue) error {
 			}
 			failpoint.Hit(failpoint.TakenOver)
 			for _, e := range entries {
-				e.Redelivered = true
 				if consumer != r.p.Custody.Instance { // its journal is not here: it may have called the sink
-					e.Unsure = time.Now()
+					e.Unsure = r.p.Custody.Now()
 				}
-				r.readmit(e)
+				r.takeBack(e)
 			}
 			return nil
 		})
@@ -174,7 +191,6 @@ func (r *runner) takeOver(ctx context.Context, q *queue) error {
 // readmit takes up an entry that an owner before had in hand. It came before those of its customer that wait, unless one
 // of them is older and waits for its retry: then it stands first in the line behind that one.
 func (r *runner) readmit(e *Entry) {
-	r.identify(e)
 	key, h := e.meta.Key, e.handle()
 	if r.lines.retrying(key) {
 		r.lines.waitInOrder(key, h)

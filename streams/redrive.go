@@ -58,8 +58,9 @@ func (c *Custody) redrive(partition int, unsure bool) {
 	c.push(rows, pending{unsure: unsure})
 }
 
-// redriveLost has single leads added again whatever the idempotency key says: their entries are gone.
-func (c *Custody) redriveLost(ids []string) {
+// redriveLost has single leads added again whatever the idempotency key says: their entries are gone, and with them
+// what another owner may have noted of a try.
+func (c *Custody) redriveLost(partition int, ids []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var rows []*record
@@ -68,7 +69,8 @@ func (c *Custody) redriveLost(ids []string) {
 			rows = append(rows, r)
 		}
 	}
-	c.push(rows, pending{force: true})
+	others := c.epochs[partition].Others
+	c.push(rows, pending{force: true, unsure: !others.IsZero() && c.Now().Sub(others) < c.Retention})
 }
 
 // push queues records for the forwarder, as like says. The caller holds mu.
@@ -152,7 +154,7 @@ func (p *Partition) reconcile(ctx context.Context, suspects map[string]bool) (in
 		p.Metrics.Lost.Add(float64(len(lost)))
 		p.Log.Error().Int("count", len(lost)).Strs("lead", lost[:min(len(lost), 10)]).
 			Msg("leads had vanished from Redis: driven again from the journal")
-		p.Custody.redriveLost(lost)
+		p.Custody.redriveLost(p.Keys.Partition, lost)
 		failpoint.Hit(failpoint.ReconcileRedriven)
 		p.lost() // what the queues' runners remember of those entries is wrong by now
 	}

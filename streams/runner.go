@@ -33,6 +33,7 @@ type runner struct {
 	again   bool            // something came due behind the cursors: another pass must follow
 	asked   int             // entries that the read under way may bring
 	unheard bool            // an answer of Redis was lost, and perhaps entries in it
+	strays  bool            // look for what an owner before has taken after we had taken over
 	backoff time.Duration   // after a failed read
 
 	reads    chan fetched
@@ -76,20 +77,29 @@ func (r *runner) run(ctx context.Context) {
 	safety := time.Now()
 	for ctx.Err() == nil {
 		r.park(ctx)
-		r.release(ctx)
+		mine := r.p.owns() // what we took after the lease has ended, the next owner would not find
+		if mine {
+			r.release(ctx)
+		}
 		wait := r.start(work)
 		if time.Since(safety) > reclaimEvery {
 			r.beginPass()
-			r.unheard, safety = true, time.Now()
+			r.unheard, r.strays, safety = true, true, time.Now()
 		}
 		if r.alarm.rang(time.Now()) {
 			r.again = r.passing()
 			r.beginPass()
 		}
-		if r.unheard && r.asked == 0 {
+		if r.unheard && r.asked == 0 && mine {
 			r.sweep(ctx)
 		}
-		n, admitted := r.room(ctx)
+		if r.strays && mine {
+			r.gather(ctx)
+		}
+		n, admitted := 0, time.Second
+		if mine {
+			n, admitted = r.room(ctx)
+		}
 		wait = min(wait, admitted)
 		if n > 0 && r.passing() {
 			r.reclaim(ctx, n)

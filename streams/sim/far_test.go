@@ -19,6 +19,7 @@ type far struct {
 	cards map[string]int // by lead
 	order []string       // leads as they were created
 	calls map[string][]try
+	blind map[string]bool // leads at which a clock stepped while the far side was at work: how long it has been is unknown
 }
 
 // try is one call for one lead.
@@ -38,7 +39,7 @@ const (
 )
 
 func newFar(w *world, name string) *far {
-	return &far{w: w, name: name, cards: map[string]int{}, calls: map[string][]try{}}
+	return &far{w: w, name: name, cards: map[string]int{}, calls: map[string][]try{}, blind: map[string]bool{}}
 }
 
 func (f *far) has(lead string) bool {
@@ -175,8 +176,14 @@ func (f *far) answer(ctx context.Context, l *life, call, n int, e *streams.Entry
 
 // executes lets the far side create a lead after a while, whatever becomes of the daemon meanwhile.
 func (f *far) executes(l *life, call int, id string, after time.Duration) {
+	clocks := f.w.clocks()
 	time.AfterFunc(after, func() {
 		f.create(id)
+		if clocks != f.w.clocks() {
+			f.mu.Lock()
+			f.blind[id] = true
+			f.mu.Unlock()
+		}
 		l.crashCall(call, crashCalled)
 	})
 }

@@ -30,7 +30,7 @@ func TestSeeds(t *testing.T) {
 		from, to = *only, *only+1
 	}
 	for seed := from; seed < to; seed++ {
-		dir, err := os.MkdirTemp("/dev/shm", "sim")
+		dir, err := os.MkdirTemp(inMemory(), "sim")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -38,14 +38,25 @@ func TestSeeds(t *testing.T) {
 		began := time.Now()
 		synctest.Test(t, func(t *testing.T) { w = live(t, seed, dir, *only != 0) })
 		os.RemoveAll(dir)
-		if took := time.Since(began); took > 50*time.Millisecond {
+		if took := time.Since(began); took > 500*time.Millisecond {
 			fmt.Fprintf(os.Stderr, "seed %d took %v for %v %v\n", seed, took, w.lasted, w.plan.faults)
 		}
 		if *only != 0 {
 			fmt.Println(w.events.String())
 		}
 		for _, s := range w.wrong {
+			fmt.Fprintf(os.Stderr, "seed %d: %s\n", seed, s)
 			t.Errorf("seed %d: %s", seed, s)
 		}
 	}
+}
+
+// inMemory is a folder whose files cost no disk, where there is one: a journal waits for its disk at every step.
+func inMemory() string {
+	const shm = "/dev/shm"
+	if dir, err := os.MkdirTemp(shm, "sim"); err == nil {
+		os.Remove(dir)
+		return shm
+	}
+	return ""
 }
