@@ -119,8 +119,8 @@ func TestClockTime(t *testing.T) {
 
 func TestWords(t *testing.T) {
 	for in, want := range map[string][]string{
-		"":                  {},
-		" - ":               {},
+		"":                  nil,
+		" - ":               nil,
 		"Да.":               {"да"},
 		"«Ёлка»—10%, can’t": {"елка", "10", "cant"},
 		"№5 ﬁn\u00a0①":      {"no5", "fin", "1"},

@@ -33,7 +33,7 @@ func newReference(b *phrasebook) reference {
 	for i, list := range b.lists {
 		var parts []string
 		for _, p := range list {
-			p = strings.TrimSuffix(strings.TrimSpace(fold(p)), " ..")
+			p = strings.TrimSuffix(strings.TrimSpace(referenceFold(p)), " ..")
 			p = strings.NewReplacer("~", "[^ ]*", ".. ", "(?:[^ ]+ ){0,3}", "#", "[0-9]{1,2}", "(", "(?:").Replace(p)
 			parts = append(parts, p)
 		}
@@ -42,7 +42,7 @@ func newReference(b *phrasebook) reference {
 	return ref
 }
 
-func referenceWords(text string) []string {
+func referenceFold(text string) string {
 	var b strings.Builder
 	var last rune
 	for _, r := range norm.NFKC.String(text) {
@@ -56,7 +56,11 @@ func referenceWords(text string) []string {
 		last = r
 		b.WriteRune(r)
 	}
-	return strings.FieldsFunc(b.String(), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	return b.String()
+}
+
+func referenceWords(text string) []string {
+	return strings.FieldsFunc(referenceFold(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 }
 
 func (ref reference) line(text string) string {

@@ -48,7 +48,7 @@ type line struct {
 	Fields   map[string]any    `expr:"fields"`
 }
 
-func lineOf(l *streams.Lead, zone *time.Location) line {
+func lineOf(l *streams.Lead, zone *time.Location) *line {
 	if zone == nil {
 		zone = time.UTC
 	}
@@ -60,7 +60,7 @@ func lineOf(l *streams.Lead, zone *time.Location) line {
 			fields[k] = v
 		}
 	}
-	return line{
+	return &line{
 		ID: l.ID, Source: l.Source, Name: l.Name, Phone: l.Phone, Email: l.Email, Service: l.Service, Time: l.Time,
 		Message: l.Message, Channel: l.Channel, UserID: l.UserID, Intent: l.Intent, Language: l.Language, Level: l.Level,
 		Hot: l.Hot, Repeat: l.RepeatOf != "", Priority: l.Priority, Tags: l.Tags, Words: words(l.Message),
@@ -69,16 +69,48 @@ func lineOf(l *streams.Lead, zone *time.Location) line {
 }
 
 var ruleOptions = []expr.Option{
-	expr.Env(line{}), expr.AsBool(), expr.MaxNodes(maxNodes),
+	expr.Env(line{}), expr.AsBool(), expr.MaxNodes(maxNodes), expr.Patch(foldOnce{}),
 	expr.Function("count_word", func(p ...any) (any, error) { return countWord(p[0].(string), p[1].(string)), nil },
 		countWord),
 	expr.Function("has", func(p ...any) (any, error) { return countWord(p[0].(string), p[1].(string)) > 0, nil },
 		func(text, stem string) bool { return false }),
+	expr.Function("count_word"+folded, func(p ...any) (any, error) { return countRow(p[0].([]string), p[1].([]string)), nil },
+		countRow),
+	expr.Function("has"+folded, func(p ...any) (any, error) { return countRow(p[0].([]string), p[1].([]string)) > 0, nil },
+		func(in, want []string) bool { return false }),
+}
+
+// folded ends the names of the functions that take folded words. No rule can be written with a space in a name.
+const folded = " folded"
+
+// foldOnce lets has(message, "…") and count_word(message, "…"), which nearly all rules are, look into the words of the
+// line: the message is folded once for all rules, and what they look for when they are compiled.
+type foldOnce struct{}
+
+func (foldOnce) Visit(node *ast.Node) {
+	call, ok := (*node).(*ast.CallNode)
+	if !ok || len(call.Arguments) != 2 {
+		return
+	}
+	name, ok := call.Callee.(*ast.IdentifierNode)
+	if !ok || name.Value != "has" && name.Value != "count_word" {
+		return
+	}
+	text, ok := call.Arguments[0].(*ast.IdentifierNode)
+	stem, literal := call.Arguments[1].(*ast.StringNode)
+	if !ok || !literal || text.Value != "message" {
+		return
+	}
+	ast.Patch(node, &ast.CallNode{
+		Callee:    &ast.IdentifierNode{Value: name.Value + folded},
+		Arguments: []ast.Node{&ast.IdentifierNode{Value: "words"}, &ast.ConstantNode{Value: words(stem.Value)}},
+	})
 }
 
 // countWord counts where the words of stem stand in a row in text, each as the beginning of a word.
-func countWord(text, stem string) (n int) {
-	in, want := words(text), words(stem)
+func countWord(text, stem string) int { return countRow(words(text), words(stem)) }
+
+func countRow(in, want []string) (n int) {
 	if len(want) == 0 {
 		return 0
 	}
@@ -112,7 +144,7 @@ func compileRule(when string) (*vm.Program, error) {
 	if bound.broken {
 		return nil, errLong
 	}
-	if _, err := matches(p, lineOf(&streams.Lead{}, nil)); err != nil {
+	if _, err := matches(&vm.VM{}, p, lineOf(&streams.Lead{}, nil)); err != nil {
 		return nil, fmt.Errorf("%w: %v", errMissing, firstLine(err))
 	}
 	return p, nil
@@ -156,11 +188,11 @@ func (l *loops) Visit(node *ast.Node) {
 }
 
 // matches asks a compiled expression; none is true of every lead.
-func matches(p *vm.Program, l line) (bool, error) {
+func matches(machine *vm.VM, p *vm.Program, l *line) (bool, error) {
 	if p == nil {
 		return true, nil
 	}
-	out, err := expr.Run(p, l)
+	out, err := machine.Run(p, l)
 	if err != nil {
 		return false, err
 	}

@@ -126,8 +126,9 @@ func (t *Tagging) judge(e *streams.Entry) (v streams.Verdict) {
 // (a field holds a word where it compares numbers) does not match: the lead is worth more than the rule.
 func (t *Tagging) apply(l *streams.Lead) (sinks []string, drop string) {
 	line := lineOf(l, t.Zone)
+	var machine vm.VM
 	for i, r := range t.Rules {
-		ok, err := matches(t.programs[i], line)
+		ok, err := matches(&machine, t.programs[i], line)
 		if err != nil {
 			l.Problems = append(l.Problems, fmt.Sprintf("Rule %d could not be judged and was skipped.", i+1))
 			t.Log.Warn().Str("lead", l.ID).Str("queue", streams.Triaged).Int("rule", i+1).Msg("rule could not be judged")

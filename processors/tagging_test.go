@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/expr-lang/expr/vm"
 	"github.com/google/go-cmp/cmp"
 
 	"leadstream/streams"
@@ -175,5 +176,35 @@ func TestCountWord(t *testing.T) {
 				t.Errorf("got %d, want %d", got, tt.want)
 			}
 		})
+	}
+}
+
+// has and count_word say the same of the folded message as of any other text.
+func TestWordFunctionsInRules(t *testing.T) {
+	lead := &streams.Lead{Message: "Слишком дорого, СЛИШКОМ  дорогой счёт", Service: "Счёт"}
+	for when, want := range map[string]bool{
+		`has(message, "слишком дорог")`:                        true,
+		`has(message + "", "слишком дорог")`:                   true,
+		`message | has("Счет")`:                                true,
+		`has(message, "дорого слишком дешев")`:                 false,
+		`has(message, "")`:                                     false,
+		`has(service, "счёт")`:                                 true,
+		`has(service, "дорог")`:                                false,
+		`let w = "слишком"; count_word(message, w) == 2`:       true,
+		`count_word(message, "слишком дорог") == 2`:            true,
+		`count_word(message, " - ") == 0`:                      true,
+		`count_word(message, message) == 1`:                    true,
+		`not has(message, "скидк") and has(message, "дорого")`: true,
+		`any(tags, has(message, "дорого"))`:                    false,
+		`any(words, has(#, "дорог"))`:                          true,
+	} {
+		p, err := compileRule(when)
+		if err != nil {
+			t.Errorf("%s: %v", when, err)
+			continue
+		}
+		if got, err := matches(&vm.VM{}, p, lineOf(lead, nil)); err != nil || got != want {
+			t.Errorf("%s: %v, %v; want %v", when, got, err, want)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package processors
 
 import (
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -11,8 +12,8 @@ import (
 // not hold up the queue.
 const maxText = 8 << 10
 
-// fold brings a text to one spelling: lower case, ё as е, apostrophes gone, each run of one letter a single letter
-// ("Приветттт" and "привет" are equal, and so are "adress" and "address").
+// fold brings a text to one spelling: words of letters and digits with a space between, lower case, ё as е, apostrophes
+// gone, each run of one letter a single letter ("Приветттт" and "привет" are equal, and so are "adress" and "address").
 func fold(text string) string {
 	if len(text) > maxText {
 		cut := maxText
@@ -25,7 +26,7 @@ func fold(text string) string {
 		text = norm.NFKC.String(text)
 	}
 	folded := make([]byte, 0, len(text))
-	var last rune
+	var last rune // a letter, or ' ' for all that is neither letter nor digit
 	for _, r := range text {
 		switch r = lower(r); r {
 		case 'ё':
@@ -33,8 +34,17 @@ func fold(text string) string {
 		case '\'', '’', '‘', 'ʼ', '\u0301': // "can't" is one word, and a stress mark splits none
 			continue
 		}
-		if r == last && isLetter(r) {
+		switch {
+		case isLetter(r):
+			if r == last {
+				continue
+			}
+		case !isDigit(r):
+			last = ' '
 			continue
+		}
+		if last == ' ' && len(folded) > 0 {
+			folded = append(folded, ' ')
 		}
 		last = r
 		folded = utf8.AppendRune(folded, r)
@@ -56,23 +66,13 @@ func plain(text string) bool {
 	return true
 }
 
-// words splits a text into folded words of letters and digits.
+// words are the folded words of a text.
 func words(text string) []string {
-	folded := fold(text)
-	list := make([]string, 0, len(folded)/8+1) // a Cyrillic letter takes two bytes
-	start := -1
-	for i, r := range folded {
-		switch inside := isLetter(r) || isDigit(r); {
-		case inside && start < 0:
-			start = i
-		case !inside && start >= 0:
-			list, start = append(list, folded[start:i]), -1
-		}
+	line := fold(text)
+	if line == "" {
+		return nil
 	}
-	if start >= 0 {
-		list = append(list, folded[start:])
-	}
-	return list
+	return strings.Split(line, " ")
 }
 
 // language tells Russian from English by the letters used; fallback when there are none of either.
