@@ -214,12 +214,12 @@ func (b *phrasebook) without(t text, l lists) text {
 	for i := 0; i < len(t.words); {
 		m := match{of: l}
 		b.match(t.words[i:], &m)
-		i += m.longest
-		// The word behind a phrase begins no other.
-		if i < len(t.words) {
-			rest = append(rest, t.words[i])
-			i++
+		if m.longest > 0 {
+			i += m.longest
+			continue
 		}
+		rest = append(rest, t.words[i])
+		i++
 	}
 	return b.read(rest)
 }

@@ -58,6 +58,7 @@ func TestWithout(t *testing.T) {
 		"не надо отменять":                "", // the longest
 		"не отменять а не отменять":       "", // its gap as wide as it goes
 		"у нас надо не надо":              "надо",
+		"не надо у нас не надо надо":      "надо", // side by side
 		"не отменять 1 2 3 4 не отменять": "1 2 3 4",
 	} {
 		got := b.without(b.read(words(in)), list)

@@ -72,8 +72,12 @@ func (ref reference) classify(text string) (string, float64) {
 	var found []string
 	for _, r := range intentRules {
 		rest := line
-		if r.but != 0 {
-			rest = ref[r.but].ReplaceAllString(rest, " ")
+		for at := 0; r.but != 0; {
+			hit := ref[r.but].FindStringIndex(rest[at:])
+			if hit == nil {
+				break
+			}
+			at, rest = at+hit[0], rest[:at+hit[0]]+rest[at+hit[1]-1:] // the space may begin the next
 		}
 		if ref[r.is].MatchString(rest) {
 			found = append(found, r.intent)
