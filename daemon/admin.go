@@ -18,6 +18,7 @@ import (
 // everything that it can.
 type AdminAPI struct {
 	Operator Operator
+	Config   *Config
 	Language lang
 	Log      zerolog.Logger
 }
@@ -31,6 +32,7 @@ func (a *AdminAPI) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/leads", a.answer(a.leads))
 	mux.HandleFunc("GET /v1/leads/{id}", a.answer(a.lead))
 	mux.HandleFunc("GET /v1/status", a.answer(func(r *http.Request) (any, error) { return a.Operator.Status(r.Context()) }))
+	mux.HandleFunc("GET /v1/simulated", a.answer(func(r *http.Request) (any, error) { return a.Config.simulated(r.Context()), nil }))
 	mux.HandleFunc("GET /v1/dead", a.answer(a.deadLetters))
 	mux.HandleFunc("GET /v1/dead/{id}", a.answer(a.deadLetter))
 	mux.HandleFunc("POST /v1/dead/replay", a.answer(a.replay))

@@ -76,7 +76,7 @@ func (d *Doors) Run(ctx context.Context) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	d.serve(ctx, g, capped, d.Public())
-	d.serve(ctx, g, d.admin, (&AdminAPI{Operator: d.Operator, Language: lang(d.Config.Language), Log: d.Log}).Handler())
+	d.serve(ctx, g, d.admin, (&AdminAPI{Operator: d.Operator, Config: d.Config, Language: lang(d.Config.Language), Log: d.Log}).Handler())
 	if d.metrics != nil {
 		d.serve(ctx, g, d.metrics, d.measures(http.NewServeMux()))
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,6 +28,8 @@ type drillCmd struct {
 	Faults  string        `default:"all" help:"all, none, or some of crm-down,crm-slow,crm-429,crm-500,crm-lost,redis-killed,redis-full,daemon-killed.|all, none или часть из crm-down,crm-slow,crm-429,crm-500,crm-lost,redis-killed,redis-full,daemon-killed."`
 	Latency time.Duration `name:"crm-latency" default:"300ms" help:"How long the simulated CRM takes for a call.|Сколько учебная CRM думает над вызовом."`
 	Source  string        `help:"Whose leads are played; default: who sends the most.|Чьи заявки играть; по умолчанию — того, кто шлёт больше всех."`
+	Target  bool          `help:"Drill the running daemon of --config instead of a private one; refused unless all its sinks prove to be simulators.|Проверить работающий демон из --config вместо своего; отказ, если не все его приёмники учебные."`
+	Key     string        `env:"LEADSTREAM_KEY" help:"With --target: the source's key.|С --target: ключ источника."`
 	HTML    string        `name:"html" default:"drill.html" help:"Where the report's page goes; empty: nowhere.|Куда положить страницу отчёта; пусто: никуда."`
 	JSON    bool          `help:"Print the report as JSON.|Вывести отчёт в JSON."`
 	Dir     string        `placeholder:"DIR" help:"A folder for its data; default: beside data_dir, so that the disk is the same.|Папка для данных; по умолчанию рядом с data_dir, чтобы диск был тот же."`
@@ -51,7 +54,11 @@ func (cmd drillCmd) Run(t *terminal) (err error) {
 	}
 	d := &drillRun{terminal: t, cmd: cmd, requests: map[string][]int{}}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	if err := d.prepare(); err != nil {
+	prepare := d.prepare
+	if cmd.Target {
+		prepare = d.aim
+	}
+	if err := prepare(); err != nil {
 		return err
 	}
 	peak, err := cmd.peak(t, d.asWritten)
@@ -217,6 +224,9 @@ func (d *drillRun) choose(peak drill.Peak, c drill.Choice) {
 	if len(d.sims.portals)+len(d.sims.hooks) == 0 { // no CRM, no faults of it
 		c.Faults = slices.DeleteFunc(slices.Clone(c.Faults), drill.Fault.OfCRM)
 	}
+	if d.cmd.Target { // what is not ours is not killed
+		c.Faults = slices.DeleteFunc(slices.Clone(c.Faults), func(f drill.Fault) bool { return !f.OfCRM() })
+	}
 	d.plan = drill.NewPlan(peak, c)
 	d.patience, d.whole = d.longestWait()
 }
@@ -275,6 +285,10 @@ func (d *drillRun) start() error {
 	d.world.Key = key
 	d.ledger = proof.NewLedger(d.world)
 	d.began = time.Now()
+	if d.cmd.Target {
+		d.ledger.First = rand.Int64N(9_900_000) // its phones, of seven digits, and its keys are no earlier drill's
+		return nil
+	}
 	if err := d.world.Start(d); err != nil {
 		return fmt.Errorf("%s: %w", d.say("the drilled daemon does not come up", "проверяемый демон не запускается"), err)
 	}

@@ -33,7 +33,7 @@ func (d *drillRun) report(stopped bool) (*drill.Report, error) {
 		}
 	}
 	status, err := d.world.Status(ctx)
-	if err != nil { // a Ctrl-C at the terminal may have ended the daemon too
+	if err != nil && !d.cmd.Target { // a Ctrl-C at the terminal may have ended the daemon too
 		d.world.Kill()
 		if err = d.world.Start(ctx); err == nil {
 			status, err = d.world.Status(ctx)
@@ -49,11 +49,23 @@ func (d *drillRun) report(stopped bool) (*drill.Report, error) {
 	r := &drill.Report{Version: version(), Language: drill.Words(d.lang), Started: d.began, Took: took, Source: d.source, Stopped: stopped,
 		Plan: d.plan, Main: d.main(), Told: d.told(), Shorten: d.setup.Shorten, Alerts: []drill.Alert{}, Faults: []string{}, Notes: d.notes()}
 	s := &tally{drillRun: d, Report: r, lives: lives, sent: d.ledger.All(), secrets: []string{d.world.Key}}
-	if s.log, err = d.world.Log(); err != nil {
+	if d.cmd.Target {
+		r.Target, s.log = d.config, []byte("a running daemon's log is not ours to read")
+		s.ours()
+	} else if s.log, err = d.world.Log(); err != nil {
 		return nil, err
 	}
 	s.all(status.Unexplained)
 	return r, nil
+}
+
+// ours forgets the leads of a running daemon that the drill has not sent.
+func (s *tally) ours() {
+	sent := map[string]bool{}
+	for _, r := range s.sent {
+		sent[r.LeadID] = true
+	}
+	maps.DeleteFunc(s.lives, func(id string, _ streams.Life) bool { return !sent[id] })
 }
 
 // main is the destination whose delays are shown: the first CRM, else the first program, else any.
@@ -215,7 +227,12 @@ func (s *tally) check(name string, events []portal.Event) {
 // compared: a message to a person is cut and reworded.
 func (s *tally) events(name string) (events []portal.Event, ok bool, err error) {
 	if p := s.sims.portals[name]; p != nil {
-		return p.Ledger(), true, nil
+		for _, e := range p.Ledger() { // a running daemon's portal may have done things before
+			if !e.At.Before(s.began) {
+				events = append(events, e)
+			}
+		}
+		return events, true, nil
 	}
 	if h := s.sims.hooks[name]; h != nil {
 		for _, c := range h.Calls() {
@@ -356,11 +373,14 @@ func (s *tally) alerts() {
 			s.Alerts = append(s.Alerts, drill.Alert{At: s.since(at), Phase: s.phaseAt(s.since(at)), To: sink, Via: s.cfg.Sinks[sink].Kind, Text: plain(string(line))})
 		}
 	}
-	for _, m := range s.sims.phone.Messages() {
-		add(m.At, m.To, m.Text)
+	all, err := s.sims.messages()
+	if err != nil {
+		s.Faults = append(s.Faults, err.Error())
 	}
-	for _, m := range s.sims.mail.Messages() {
-		add(m.At, m.To, m.Subject)
+	for _, m := range all {
+		if !m.at.Before(s.began) {
+			add(m.at, m.to, m.text)
+		}
 	}
 	slices.SortFunc(s.Alerts, func(a, b drill.Alert) int { return cmp.Compare(a.At, b.At) })
 }
@@ -371,6 +391,9 @@ func (d *drillRun) notes() []string {
 	notes := []string{d.say("The leads are invented and all come from source %s; every tenth is a further one of a customer who has written before.", "Заявки придуманы и все идут от источника %s; каждая десятая — повторная от того, кто уже писал.", d.source)}
 	if len(d.sims.portals)+len(d.sims.hooks) > 0 {
 		notes = append(notes, d.say("The CRM is simulated: %s a call, a cloud portal's limits (2 requests a second, 50 at once).", "CRM учебная: %s на вызов, пределы облачного портала (2 запроса в секунду, 50 разом).", l.Span(drill.Span(d.cmd.Latency))))
+	}
+	if d.cmd.Target {
+		return notes
 	}
 	if d.asWritten.Redis.URL != Embedded {
 		notes = append(notes, d.say("Redis was the drill's own: the server that the config names was not touched, and not tested.", "Redis был свой, учебный: сервер из настроек не тронут и не проверен."))

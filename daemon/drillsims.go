@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"leadstream/sinks/sim/fault"
 	"leadstream/sinks/sim/hook"
@@ -17,24 +18,37 @@ import (
 // simulators are what a drill puts in the place of the outside: a portal for each CRM, a program for each webhook, a
 // phone and a mail server for the people. They live in the drill's own process, so that they outlive the daemon.
 type simulators struct {
-	limits  portal.Limits // of every portal; zero: the cloud's own
 	phone   *phone.Phone
 	mail    *mail.Server
-	portals map[string]*portal.Portal // by sink
+	portals map[string]crm // by sink
 	hooks   map[string]*hook.Hook
 	people  map[string]string // chat, number or mailbox → sink
 	fault   error             // of starting one of them
+	phones  []string          // of a running daemon: where its people's simulators are
+}
+
+// crm is a simulated portal, here or in another process.
+type crm interface {
+	Ledger() []portal.Event
+	Requests() int
+	Inject(fault.Fault)
+	Clear()
+	URL() string
+	Close() error
 }
 
 // newSimulators starts what every drill needs; the rest starts when a sink asks for it.
 func newSimulators() (*simulators, error) {
-	s := &simulators{phone: phone.New(phone.Options{Chats: []phone.Chat{}}), mail: mail.New(), portals: map[string]*portal.Portal{},
+	s := &simulators{phone: phone.New(phone.Options{Chats: []phone.Chat{}}), mail: mail.New(), portals: map[string]crm{},
 		hooks: map[string]*hook.Hook{}, people: map[string]string{}}
 	return s, errors.Join(s.phone.Start(), s.mail.Start())
 }
 
 func (s *simulators) Close() error {
-	err := errors.Join(s.phone.Close(), s.mail.Close())
+	var err error
+	if s.phone != nil {
+		err = errors.Join(s.phone.Close(), s.mail.Close())
+	}
 	for _, p := range s.portals {
 		err = errors.Join(err, p.Close())
 	}
@@ -46,7 +60,7 @@ func (s *simulators) Close() error {
 
 // portal is the address of a Bitrix24 of the sink's own.
 func (s *simulators) portal(sink string, fields []string) string {
-	p := portal.New(portal.Options{UserFields: fields, Limits: s.limits})
+	p := portal.New(portal.Options{UserFields: fields})
 	if err := p.Start(); err != nil {
 		s.fault = errors.Join(s.fault, err)
 		return ""
@@ -133,6 +147,26 @@ func (s *simulators) clear() {
 	for _, h := range s.hooks {
 		h.Clear()
 	}
+}
+
+// message is what a person has got.
+type message struct {
+	at       time.Time
+	to, text string
+}
+
+// messages are everybody's.
+func (s *simulators) messages() (all []message, err error) {
+	if s.phone == nil {
+		return s.elsewhere()
+	}
+	for _, m := range s.phone.Messages() {
+		all = append(all, message{m.At, m.To, m.Text})
+	}
+	for _, m := range s.mail.Messages() {
+		all = append(all, message{m.At, m.To, m.Subject})
+	}
+	return all, nil
 }
 
 // sinkOf is who a message of the phone or the mail server was for.

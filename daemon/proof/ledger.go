@@ -53,6 +53,7 @@ func (r *Request) Took() time.Duration { return r.Answered.Sub(r.Due) }
 // Ledger is what the senders know: ledger A. Its methods may be called by many goroutines.
 type Ledger struct {
 	Worlds []*World // whose daemons are sent to, in turn; those on one Redis
+	First  int64    // where the numbers begin: a daemon that has been sent to before knows the smaller ones
 	File   *os.File // nil, or where each request is written and synced before it is sent and after its answer
 
 	mu      sync.Mutex
@@ -78,7 +79,7 @@ var phrases = []string{
 
 // Customer is a new customer's request: nobody else has the phone.
 func (l *Ledger) Customer() *Request {
-	n := l.numbers.Add(1)
+	n := l.First + l.numbers.Add(1)
 	return l.request(n, fmt.Sprintf(PhonePrefix+"%07d", n))
 }
 
@@ -93,7 +94,7 @@ func (l *Ledger) Again() *Request {
 	if phone == "" {
 		return l.Customer()
 	}
-	return l.request(l.numbers.Add(1), phone)
+	return l.request(l.First+l.numbers.Add(1), phone)
 }
 
 func (l *Ledger) request(n int64, phone string) *Request {

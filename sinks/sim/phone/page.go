@@ -22,6 +22,10 @@ var words = map[string]map[string]string{
 }
 
 func (p *Phone) pageRoutes() {
+	p.mux.HandleFunc("GET /sim/who", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		_, _ = w.Write([]byte(`{"simulator":"phone"}`)) // the caller has gone: nothing to tell them
+	})
 	p.mux.HandleFunc("/sim/fault", p.faults.Control)
 	p.mux.HandleFunc("GET /sim/messages", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")

@@ -8,6 +8,7 @@ import (
 
 // control is the handles that a test or a person has on a running portal.
 func (p *Portal) control(mux *http.ServeMux) {
+	mux.HandleFunc("GET /sim/who", func(w http.ResponseWriter, _ *http.Request) { reply(w, map[string]string{"simulator": "portal"}) })
 	mux.HandleFunc("GET /sim/ledger", func(w http.ResponseWriter, _ *http.Request) { reply(w, p.Ledger()) })
 	mux.HandleFunc("GET /sim/duplicates", func(w http.ResponseWriter, _ *http.Request) { reply(w, p.Duplicates()) })
 	mux.HandleFunc("/sim/fault", p.faults.Control)
