@@ -30,9 +30,9 @@ type Losses struct {
 // Row is what became of them.
 type Row struct {
 	Cuts     int
-	InFlight int // requests without an answer, and accepted leads that were not yet delivered, at the moments of the cuts
-	Torn     int // cuts at which none was
-	Restart  time.Duration
+	InFlight int           // requests without an answer, and accepted leads that were not yet delivered, at the moments of the cuts
+	Idle     int           // cuts at which there was none
+	Restart  time.Duration // from the power to a daemon that is ready, in all
 	Verdict  proof.Verdict
 }
 
@@ -118,7 +118,7 @@ func (s *scene) cut(ctx context.Context, row *Row) error {
 	flying := s.ledger.InFlight()
 	row.InFlight += flying
 	if flying == 0 {
-		row.Torn++
+		row.Idle++
 	}
 	s.Kill()
 	if err := s.disk.again(); err != nil {

@@ -56,7 +56,8 @@ type Count struct {
 	Opened   int // journals that were opened, written again and read back
 }
 
-func (c *Count) add(d Count) {
+// Add sums counts up.
+func (c *Count) Add(d Count) {
 	c.Journals, c.Records, c.Hit = c.Journals+d.Journals, c.Records+d.Records, c.Hit+d.Hit
 	c.Reported, c.AsCrash, c.Nothing = c.Reported+d.Reported, c.AsCrash+d.AsCrash, c.Nothing+d.Nothing
 	c.Opened += d.Opened
@@ -96,7 +97,7 @@ func Run(ctx context.Context, o Options) ([]Count, error) {
 				}
 				mu.Lock()
 				for k := range sum {
-					sum[k].add(counts[k])
+					sum[k].Add(counts[k])
 				}
 				mu.Unlock()
 				if o.Progress != nil {
@@ -138,7 +139,7 @@ func (o Options) chunk(ctx context.Context, dir string, chunk uint64, n int) (co
 		if err != nil {
 			return counts, fmt.Errorf("damage %d: %w", i, err)
 		}
-		counts[k].add(c)
+		counts[k].Add(c)
 	}
 	return counts, nil
 }
