@@ -8,20 +8,39 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"leadstream/daemon/proof"
 	"leadstream/streams/failpoint"
 )
 
+var dir string // of the binaries, for all tests
+
+var built = sync.OnceValues(func() (*bench, error) { return newBench(context.Background(), dir) })
+
+func TestMain(m *testing.M) {
+	var err error
+	if dir, err = os.MkdirTemp("/tmp", "lsseed"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
 // A harness that cannot fail proves nothing: with each mistake, it does.
 func TestEveryMistakeIsCaught(t *testing.T) {
 	t.Parallel()
+	b, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
 	var out bytes.Buffer
-	missed, err := Hunt(t.Context(), &out)
+	missed := b.hunt(t.Context(), &out)
 	t.Logf("\n%s", &out)
-	if err != nil || missed > 0 {
-		t.Errorf("%d missed, %v", missed, err)
+	if missed > 0 {
+		t.Errorf("%d missed", missed)
 	}
 	if len(seeds) < 15 {
 		t.Errorf("%d mistakes are too few", len(seeds))
@@ -55,11 +74,15 @@ func TestVerdict(t *testing.T) {
 // The binary that people get cannot make these mistakes: it does not even know their names.
 func TestReleaseKnowsNoMistake(t *testing.T) {
 	t.Parallel()
-	holds := func(tags ...string) (names []failpoint.Bug) {
-		binary, err := proof.Build(t.Context(), t.TempDir(), tags...)
-		if err != nil {
-			t.Fatal(err)
-		}
+	proofs, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	release, err := proof.Build(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	holds := func(binary string) (names []failpoint.Bug) {
 		b, err := os.ReadFile(binary)
 		if err != nil {
 			t.Fatal(err)
@@ -71,11 +94,11 @@ func TestReleaseKnowsNoMistake(t *testing.T) {
 		}
 		return names
 	}
-	if names := holds(); len(names) > 0 {
+	if names := holds(release); len(names) > 0 {
 		t.Errorf("the release holds %v", names)
 	}
 	// Names of a few bytes are compared as numbers, and stand in no binary.
-	if got, least := len(holds("torture")), len(seeds)*3/4; got < least {
+	if got, least := len(holds(proofs.daemon)), len(seeds)*3/4; got < least {
 		t.Errorf("the build for the proof holds %d names, want %d or more", got, least)
 	}
 }
