@@ -109,13 +109,14 @@ func (c *call) try(ctx context.Context) (tried int, fault bool) {
 		if err := g.Call(ctx, 1); err != nil {
 			return wait(Verdict{Result: Wait, After: time.Second, Err: err})
 		}
-		if !r.p.owns() && !failpoint.Seeded(failpoint.LeaseIgnored) {
-			return wait(Verdict{Result: Wait, Err: errors.New("the lease has ended")})
-		}
 		if err := c.intend(ask); err != nil {
 			return wait(Verdict{Result: Wait, After: 5 * time.Second, Err: err})
 		}
 		failpoint.Hit(failpoint.CallIntended)
+		// Last of all: the rate limit and the disk may have taken longer than the lease.
+		if !r.p.owns() && !failpoint.Seeded(failpoint.LeaseIgnored) {
+			return wait(Verdict{Result: Wait, Err: errors.New("the lease has ended")})
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.w.timeout())
 	defer cancel()
