@@ -60,13 +60,15 @@ type Ledger struct {
 	all     []*Request
 	last    map[string]*Request // the latest of each customer who has had an answer
 	known   []string            // their phones
+	there   map[string]bool     // who is at the portal, by the first so many of its events
+	looked  int
 	flying  atomic.Int64
 	numbers atomic.Int64
 }
 
 // NewLedger makes the senders of a world, or of several daemons on one Redis.
 func NewLedger(worlds ...*World) *Ledger {
-	return &Ledger{Worlds: worlds, last: map[string]*Request{}}
+	return &Ledger{Worlds: worlds, last: map[string]*Request{}, there: map[string]bool{}}
 }
 
 // phrases are what customers say; each has something that a careless hand would break on its way. None has the beginning
@@ -238,24 +240,29 @@ func (l *Ledger) Burst(ctx context.Context, n, senders int) {
 // Resend does what senders do with a request that was not taken or not answered: the same again. It answers how many
 // are still not taken.
 func (l *Ledger) Resend(ctx context.Context) (left int) {
-	for _, f := range []Fate{Unknown, Rejected} {
-		for _, r := range l.With(f) {
-			if l.taken(r.Text) {
-				continue
-			}
-			again := l.Send(ctx, &Request{Key: r.Key, Phone: r.Phone, Text: r.Text, Body: r.Body})
-			if again.Fate != Acked {
-				left++
-			}
+	for _, r := range l.open() {
+		if l.Send(ctx, &Request{Key: r.Key, Phone: r.Phone, Text: r.Text, Body: r.Body}).Fate != Acked {
+			left++
 		}
 	}
 	return left
 }
 
-func (l *Ledger) taken(text string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.ContainsFunc(l.all, func(r *Request) bool { return r.Text == text && r.Fate == Acked })
+// open is the requests of which no try was taken, each once.
+func (l *Ledger) open() (open []Request) {
+	done := map[string]bool{}
+	for _, r := range l.With(Acked) {
+		done[r.Text] = true
+	}
+	for _, f := range []Fate{Unknown, Rejected} {
+		for _, r := range l.With(f) {
+			if !done[r.Text] {
+				done[r.Text] = true
+				open = append(open, r)
+			}
+		}
+	}
+	return open
 }
 
 // All is every request that has come to an end so far.
@@ -276,13 +283,16 @@ func (l *Ledger) With(f Fate) []Request {
 
 // InFlight is how many leads are between the sender's 2xx and the portal's card, and requests not yet answered.
 func (l *Ledger) InFlight() int {
-	there := map[string]bool{}
-	for _, d := range deliveries(l.Worlds[0].CRM.Ledger()) {
-		there[d.Mark] = true
+	events := l.Worlds[0].CRM.Ledger()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, d := range deliveries(events[l.looked:]) {
+		l.there[d.Mark] = true
 	}
+	l.looked = len(events)
 	n := int(l.flying.Load())
-	for _, r := range l.With(Acked) {
-		if !there[markOf(r.Text)] {
+	for _, r := range l.all {
+		if r.Fate == Acked && !r.Duplicate && !l.there[markOf(r.Text)] {
 			n++
 		}
 	}

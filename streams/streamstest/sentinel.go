@@ -23,7 +23,10 @@ func Sentinel(t testing.TB, masterPort string) string {
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	proc, gone := run(t, exec.Command(path, conf, "--sentinel"))
+	proc, gone, err := run(exec.Command(path, conf, "--sentinel"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		_ = proc.Kill()
 		<-gone
