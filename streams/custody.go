@@ -366,17 +366,26 @@ func (c *Custody) lead(r *record) (*Lead, []byte, error) {
 	c.mu.Lock()
 	pos := r.pos
 	c.mu.Unlock()
-	rec, err := c.journal.Read(pos)
+	l, line, err := c.leadAt(pos)
 	if err != nil {
 		return nil, nil, fmt.Errorf("lead %s: %w", r.id, err)
+	}
+	return l, line, nil
+}
+
+// leadAt reads the lead of an accept record, and its line.
+func (c *Custody) leadAt(pos journal.Pos) (*Lead, []byte, error) {
+	rec, err := c.journal.Read(pos)
+	if err != nil {
+		return nil, nil, err
 	}
 	line, _, err := acceptLine(rec.Payload)
 	if err != nil {
-		return nil, nil, fmt.Errorf("lead %s: %w", r.id, err)
+		return nil, nil, err
 	}
 	var l Lead
 	if err := decodeLead(string(line), &l); err != nil {
-		return nil, nil, fmt.Errorf("lead %s: %w", r.id, err)
+		return nil, nil, err
 	}
 	return &l, slices.Clone(line), nil
 }

@@ -189,6 +189,34 @@ func TestRefusedLeadLeavesNoTrace(t *testing.T) {
 	}
 }
 
+// A repeat whose turn has come waits for its first lead only where that one stands in another line. In its own it would
+// stand behind the repeat, driven again or replayed, and each would wait for the other.
+func TestRepeatDoesNotWaitForALeadBehindIt(t *testing.T) {
+	t.Parallel()
+	c := newCustody(t, t.TempDir(), &clock{t: time.Now()})
+	defer c.Close()
+	first, _ := takeOne(t, c, "site", "k", "body") // in no queue yet: pending
+	for name, want := range map[string]struct {
+		repeat  Lead
+		pending bool
+	}{
+		"same customer":             {Lead{Phone: "+79990000011"}, false},
+		"known by the e-mail alone": {Lead{Phone: "+79990000012", Email: "anna@example.test"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, events := range [][]event{nil, {{Lead: first.LeadID, Kind: evRouted, Dests: []string{"crm"}}}} {
+				if err := c.note(events); err != nil {
+					t.Fatal(err)
+				}
+				want.repeat.RepeatOf = first.LeadID
+				if got := c.earlier(&want.repeat, "crm"); got.Pending != want.pending {
+					t.Errorf("pending %v, want %v", got.Pending, want.pending)
+				}
+			}
+		})
+	}
+}
+
 // A call that a crash has interrupted may have sent its request in its last moment, long after its intent: the far side's
 // time to finish counts from the crash.
 func TestInterruptedCallIsUnsureUntilTheCrash(t *testing.T) {

@@ -66,6 +66,17 @@ func (c *Custody) earlier(lead *Lead, dest string) *Earlier {
 	} else if r.whole == "" && !r.routed && r.home {
 		e.Pending = true
 	}
+	if e.Pending && r.home && r.durable() {
+		pos := r.pos
+		c.mu.Unlock()
+		first, _, err := c.leadAt(pos)
+		c.mu.Lock()
+		// Of the same customer it would stand before this one. That this one's turn has come says that it has fallen
+		// behind, vanished from Redis or replayed by a person, and would wait for this one in its turn.
+		if err == nil && first.OrderKey() == lead.OrderKey() {
+			e.Pending = false
+		}
+	}
 	return e
 }
 

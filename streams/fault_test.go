@@ -286,6 +286,34 @@ func TestHotFirst(t *testing.T) {
 	}
 }
 
+// TestHotOneIsNotOvertaken: a customer's hot lead waits behind so many others that one read does not reach it; his later
+// cold one would be the first of its queue.
+func TestHotOneIsNotOvertaken(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, streamstest.Redis(t), rigOptions{tune: func(w *streams.Worker) { w.Concurrency = 1 }})
+	const customers = 20
+	var leads []*streams.Lead
+	for i := range customers {
+		leads = append(leads, &streams.Lead{Phone: fmt.Sprintf("+79980000%03d", i), Hot: true, Message: "hot"})
+	}
+	for i := range customers {
+		leads = append(leads, &streams.Lead{Phone: fmt.Sprintf("+79980000%03d", customers-1-i), Message: "cold"})
+	}
+	ids := g.take(leads...)
+	gate := make(chan struct{})
+	g.crm.answer = func(int, *streams.Entry) streams.Verdict { <-gate; return streams.Verdict{} }
+	g.run()
+	g.until("all wait", func() bool { return g.length("to:crm")+g.length("to:crm:hot") == 2*customers })
+	close(gate)
+	g.settled(ids)
+	got := g.crm.ids()
+	for i := range customers {
+		if hot, cold := slices.Index(got, ids[i]), slices.Index(got, ids[2*customers-1-i]); cold < hot {
+			t.Errorf("customer %d: the cold lead was delivered %d., before his earlier hot one, %d.", i, cold+1, hot+1)
+		}
+	}
+}
+
 func (g *rig) length(queue string) int64 {
 	return g.redis.Client.XLen(context.Background(), "ls:{0}:"+queue).Val()
 }

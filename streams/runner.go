@@ -184,13 +184,6 @@ func (r *runner) room(ctx context.Context) (int, time.Duration) {
 // read asks for new entries; the answer comes through r.reads.
 func (r *runner) read(ctx context.Context, n int) {
 	r.asked = n
-	streams := make([]string, 0, 2*len(r.queues))
-	for _, q := range r.queues {
-		streams = append(streams, q.keys.Queue(q.name))
-	}
-	for range r.queues {
-		streams = append(streams, ">")
-	}
 	backoff := r.backoff
 	r.wg.Go(func() {
 		if backoff > 0 {
@@ -200,22 +193,70 @@ func (r *runner) read(ctx context.Context, n int) {
 			r.reads <- fetched{err: ctx.Err()}
 			return
 		}
-		res, err := r.p.Clients.Read.XReadGroup(ctx, &redis.XReadGroupArgs{
-			Group: Group, Consumer: r.p.Custody.Instance, Streams: streams, Count: int64(n), Block: time.Second,
-		}).Result()
-		var entries []*Entry
-		for i, q := range r.queues { // keep the hot queue first
-			for _, s := range res {
-				if s.Stream == streams[i] {
-					entries = append(entries, decodeAll(q.name, s.Messages)...)
-				}
-			}
-		}
-		if errors.Is(err, redis.Nil) {
-			err = nil
-		}
+		entries, err := r.readOn(ctx, n)
 		r.reads <- fetched{entries, err}
 	})
+}
+
+// noBlock is a read that answers at once.
+const noBlock = -1
+
+// readOn reads up to n entries, the hot queue to its end first. Those of the normal queue are taken only in a read that
+// has left nothing in the hot one: a customer's later entry would else overtake their earlier hot one that was not read.
+func (r *runner) readOn(ctx context.Context, n int) ([]*Entry, error) {
+	if len(r.queues) == 1 {
+		return r.readFrom(ctx, r.queues, n, time.Second)
+	}
+	hot := r.queues[:1]
+	first, err := r.readFrom(ctx, hot, n, noBlock)
+	if err != nil || len(first) >= n {
+		return first, err
+	}
+	block := time.Second
+	if len(first) > 0 {
+		block = noBlock
+	}
+	entries, err := r.readFrom(ctx, r.queues, n-len(first), block)
+	for err == nil {
+		of := slices.IndexFunc(entries, func(e *Entry) bool { return e.Queue != hot[0].name })
+		if of < n-len(first) { // not as many hot ones as were asked for: there are no more
+			break
+		}
+		var more []*Entry
+		if more, err = r.readFrom(ctx, hot, n, noBlock); len(more) == 0 {
+			break
+		}
+		entries = slices.Insert(entries, of, more...)
+		if len(more) < n {
+			break
+		}
+	}
+	return append(first, entries...), err
+}
+
+func (r *runner) readFrom(ctx context.Context, queues []*queue, n int, block time.Duration) ([]*Entry, error) {
+	streams := make([]string, 0, 2*len(queues))
+	for _, q := range queues {
+		streams = append(streams, q.keys.Queue(q.name))
+	}
+	for range queues {
+		streams = append(streams, ">")
+	}
+	res, err := r.p.Clients.Read.XReadGroup(ctx, &redis.XReadGroupArgs{
+		Group: Group, Consumer: r.p.Custody.Instance, Streams: streams, Count: int64(n), Block: block,
+	}).Result()
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
+	}
+	var entries []*Entry
+	for i, q := range queues { // keep the hot queue first
+		for _, s := range res {
+			if s.Stream == streams[i] {
+				entries = append(entries, decodeAll(q.name, s.Messages)...)
+			}
+		}
+	}
+	return entries, err
 }
 
 func (r *runner) fetched(ctx context.Context, f fetched) {

@@ -33,12 +33,26 @@ type Status struct {
 
 // ask reads from the daemon's own socket.
 func (w *World) ask(ctx context.Context, path string, to any) error {
+	return w.admin(ctx, http.MethodGet, path, nil, to)
+}
+
+// Post has the daemon do something, through its own socket, as the commands of a person do.
+func (w *World) Post(ctx context.Context, path string, body any) error {
+	b, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	var answer json.RawMessage
+	return w.admin(ctx, http.MethodPost, path, b, &answer)
+}
+
+func (w *World) admin(ctx context.Context, method, path string, body []byte, to any) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(w.Data, "leadstream.sock"))
 	}}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://leadstream"+path, nil)
+	req, err := http.NewRequestWithContext(ctx, method, "http://leadstream"+path, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}

@@ -75,7 +75,7 @@ func texts(v any, visit func(string)) {
 // Facts gathers what is known. The daemons must run.
 func (l *Ledger) Facts(ctx context.Context) (Facts, error) {
 	f := Facts{Sent: l.All(), Portal: l.Worlds[0].CRM.Ledger(), Told: l.Worlds[0].Phone.Messages(),
-		Lives: map[string]streams.Life{}, Dead: map[string]bool{}}
+		Forgets: l.Forgets, Unordered: l.Unordered, Lives: map[string]streams.Life{}, Dead: map[string]bool{}}
 	for _, w := range l.Worlds {
 		if err := w.facts(ctx, &f); err != nil {
 			return f, err

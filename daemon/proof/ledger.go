@@ -56,6 +56,12 @@ type Ledger struct {
 	First  int64    // where the numbers begin: a daemon that has been sent to before knows the smaller ones
 	File   *os.File // nil, or where each request is written and synced before it is sent and after its answer
 
+	// Forgets is set where the daemon is made to forget what has ended, long before senders would stop repeating.
+	Forgets bool
+
+	// Unordered is set where single entries vanish from Redis.
+	Unordered bool
+
 	mu      sync.Mutex
 	all     []*Request
 	last    map[string]*Request // the latest of each customer who has had an answer

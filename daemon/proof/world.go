@@ -193,6 +193,14 @@ func (w *World) URL(path string) string { return "http://" + w.Address + path }
 // Log is what the daemon has written so far, over all its lives since Forget.
 func (w *World) Log() ([]byte, error) { return os.ReadFile(w.log.Name()) }
 
+// RemoveFromJournal removes a file of the journal, between two lives.
+func (w *World) RemoveFromJournal(name string) error {
+	if err := os.Remove(filepath.Join(w.Data, "journal", name)); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
 // Forget empties the log, so that a world of thousands of lives does not grow.
 func (w *World) Forget() error { return w.log.Truncate(0) }
 

@@ -1,74 +1,141 @@
 //go:build linux
 
-// Command torture shows that leadstream keeps its promise under faults, and that the harness which shows it would notice
-// if it did not: it does the harm of its scenarios, many times, and it makes the daemon make a mistake, one after the
-// other, and looks whether each is found.
+// Command torture proves the promise by breaking things: it kills the real daemon at every named moment of a lead's life,
+// does to Redis, CRM, disk and clock what happens to them in the world, thousands of times, under load, and holds what
+// the senders were told against what the portal has. Its tables are the proof; its exit code is 1 when anything was
+// lost, doubled or invented, or any other invariant of package proof broke. With -seeded it shows that the harness would notice. How the daemon is driven and checked is
+// package proof's; what is wrong with journals alone is the journal's own test.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
+	"slices"
+	"strings"
 	"syscall"
+	"time"
 
+	"github.com/mattn/go-isatty"
 	"github.com/redis/go-redis/v9"
 	"github.com/schollz/progressbar/v3"
 
-	"leadstream/daemon/proof/kernel"
-	"leadstream/daemon/torture/disks"
+	"leadstream/daemon/proof"
 	"leadstream/daemon/torture/seeded"
 )
 
 func main() {
-	kernel.Child()
-	hunt := flag.Bool("seeded", false, "look for seeded mistakes; exit with 1 when one is missed")
-	only := flag.String("only", "", "the scenario: journal, syscalls or power")
-	rounds := flag.Int("rounds", 0, "how often; 0 is what a release takes. For syscalls: only each so many-th call")
-	flag.Parse()
-	if !*hunt && *only == "" {
-		flag.Usage()
-		os.Exit(2)
-	}
 	redis.SetLogger(quiet{}) // it says by the hundred what we bring about
-	ctx, done := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer done()
-	if *only != "" {
-		if err := one(ctx, *only, *rounds); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
-	missed, err := seeded.Hunt(ctx, os.Stdout)
-	if err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-	}
-	if err != nil || missed > 0 {
+		if errors.Is(err, flag.ErrHelp) || errors.As(err, new(usage)) {
+			os.Exit(2)
+		}
 		os.Exit(1)
 	}
 }
 
+// quiet drops go-redis's own lines.
 type quiet struct{}
 
 func (quiet) Printf(context.Context, string, ...any) {}
 
-// one runs a scenario.
-func one(ctx context.Context, name string, rounds int) error {
-	for _, s := range disks.Scenarios {
-		if s.Name != name {
-			continue
+type usage struct{ error }
+
+func run(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("torture", flag.ContinueOnError)
+	rounds := flags.Int("rounds", 0, "rounds of each scenario (kills, for kills); 0 is what a release takes")
+	only := flags.String("only", "", "names of scenarios, with commas; empty: all")
+	parallel := flags.Int("parallel", runtime.NumCPU(), "worlds at a time")
+	binary := flags.String("daemon", "", "the daemon, built with the tag torture; empty: built now")
+	list := flags.Bool("list", false, "say what there is")
+	hunt := flags.Bool("seeded", false, "have the daemon make mistakes, one after the other: each must be found")
+	if err := flags.Parse(args); err != nil {
+		return usage{err}
+	}
+	if *list {
+		for _, s := range scenarios {
+			fmt.Printf("%-10s %6d  %s\n", s.Name, s.Rounds, s.About)
 		}
-		if rounds == 0 {
-			rounds = s.Rounds
+		return nil
+	}
+	if *hunt {
+		missed, err := seeded.Hunt(ctx, os.Stdout)
+		if err == nil && missed > 0 {
+			err = fmt.Errorf("%d mistakes were not found", missed)
 		}
-		bar := progressbar.NewOptions(max(rounds, -1), progressbar.OptionSetWriter(os.Stderr), progressbar.OptionSetDescription(name),
-			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(200e6))
-		fmt.Printf("%s: %s\n", s.Name, s.About)
-		err := s.Run(ctx, os.Stdout, rounds, func(n int) { _ = bar.Set(n) })
-		_ = bar.Finish()
 		return err
 	}
-	return fmt.Errorf("there is no scenario %q", name)
+	chosen, err := choose(*only)
+	if err != nil {
+		return usage{err}
+	}
+	b := &bench{binary: *binary, parallel: max(*parallel, 1)}
+	if b.binary == "" {
+		dir, err := os.MkdirTemp("", "torture")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		if b.binary, err = proof.Build(ctx, dir, "torture"); err != nil {
+			return err
+		}
+	}
+	var broken []string
+	for _, s := range chosen {
+		n := s.Rounds
+		if *rounds > 0 {
+			n = *rounds
+		}
+		if err := b.scenario(ctx, s, n); err != nil {
+			broken = append(broken, fmt.Sprintf("%s: %v", s.Name, err))
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	if len(broken) > 0 {
+		return errors.New(strings.Join(broken, "\n"))
+	}
+	return ctx.Err()
+}
+
+// choose finds scenarios by their names.
+func choose(names string) ([]scenario, error) {
+	if names == "" {
+		return scenarios, nil
+	}
+	var chosen []scenario
+	for name := range strings.SplitSeq(names, ",") {
+		i := slices.IndexFunc(scenarios, func(s scenario) bool { return s.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no scenario %q: torture -list shows them", name)
+		}
+		chosen = append(chosen, scenarios[i])
+	}
+	return chosen, nil
+}
+
+// scenario runs one and prints its table.
+func (b *bench) scenario(ctx context.Context, s scenario, rounds int) error {
+	began := time.Now()
+	bar := progressbar.DefaultSilent(int64(rounds))
+	if isatty.IsTerminal(os.Stderr.Fd()) {
+		bar = progressbar.NewOptions(rounds, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionSetDescription(s.Name),
+			progressbar.OptionShowIts(), progressbar.OptionShowCount(), progressbar.OptionClearOnFinish())
+	}
+	b.tick = func() { _ = bar.Add(1) }
+	t, err := s.Run(ctx, b, rounds)
+	_ = bar.Finish()
+	if t != nil {
+		fmt.Printf("\n%s: %s (%s)\n\n%s", s.Name, s.About, time.Since(began).Round(time.Second), t)
+		err = errors.Join(err, t.Sum.Err())
+	}
+	return err
 }

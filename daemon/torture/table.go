@@ -1,0 +1,104 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"text/tabwriter"
+
+	"leadstream/daemon/proof"
+)
+
+// row is what a scenario says of one kind of fault.
+type row struct {
+	what    string
+	rounds  int
+	flying  []int // leads in flight at each fault
+	missed  int   // times that the moment did not come, and a random one was taken
+	idle    int   // faults with nothing in flight, which prove nothing and do not count
+	verdict proof.Verdict
+}
+
+// table is a scenario's result. Its methods may be called by many goroutines.
+type table struct {
+	First string // head of the first column
+	Sum   proof.Verdict
+
+	mu   sync.Mutex
+	rows map[string]*row
+	seen []string // in the order of their first round
+}
+
+func newTable(first string) *table { return &table{First: first, rows: map[string]*row{}} }
+
+func (t *table) at(what string) *row {
+	r := t.rows[what]
+	if r == nil {
+		r = &row{what: what}
+		t.rows[what] = r
+		t.seen = append(t.seen, what)
+	}
+	return r
+}
+
+// struck notes a fault and what it found in flight, and says whether it counts.
+func (t *table) struck(what string, flying int, missed bool) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := t.at(what)
+	switch {
+	case flying == 0:
+		r.idle++
+		return false
+	case missed:
+		r.missed++
+	default:
+		r.rounds++
+		r.flying = append(r.flying, flying)
+	}
+	return true
+}
+
+// judged adds a verdict.
+func (t *table) judged(what string, v proof.Verdict) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.at(what).verdict.Add(v)
+	t.Sum.Add(v)
+}
+
+// String is the table as a person reads it.
+func (t *table) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "%s\ttimes\tin flight min/median/max\taccepted\tunknown\tlost\tdoubled\tinvented\tdamaged\tout of order\tleft open\tunexplained\tleaks\tnot reached\tidle\n", t.First)
+	sum := &row{what: "all"}
+	for _, what := range t.seen {
+		r := t.rows[what]
+		r.write(w)
+		sum.rounds += r.rounds
+		sum.flying = append(sum.flying, r.flying...)
+		sum.missed += r.missed
+		sum.idle += r.idle
+	}
+	sum.verdict = t.Sum
+	sum.write(w)
+	_ = w.Flush() // into memory
+	return b.String()
+}
+
+func (r *row) write(w *tabwriter.Writer) {
+	flying := "-"
+	if n := len(r.flying); n > 0 {
+		s := slices.Sorted(slices.Values(r.flying))
+		flying = fmt.Sprintf("%d/%d/%d", s[0], s[n/2], s[n-1])
+	}
+	v := r.verdict
+	fmt.Fprintf(w, "%s\t%d\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", r.what, r.rounds, flying, v.Accepted, v.Unknown,
+		v.Lost, v.Doubled, v.Invented, v.Damaged, v.OutOfOrder, v.LeftOpen, v.Unexplained, v.Leaks, r.missed, r.idle)
+}
