@@ -314,6 +314,73 @@ func TestHotOneIsNotOvertaken(t *testing.T) {
 	}
 }
 
+// TestHotOneWakesTheReader: Redis answers a read that has waited for both queues with the entries of one.
+func TestHotOneWakesTheReader(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, streamstest.Redis(t), rigOptions{})
+	g.run()
+	g.settled(g.take(&streams.Lead{Phone: "+79990000001"}))
+	for i := range 10 {
+		other, phone := fmt.Sprintf("+7998000%04d", i), fmt.Sprintf("+7997000%04d", i)
+		var taken []streams.Taken
+		for n, l := range []*streams.Lead{{Phone: other}, {Phone: phone, Hot: true}, {Phone: phone}} {
+			l.Source = "site"
+			taken = append(taken, streams.Taken{Lead: l, Canonical: fmt.Append(nil, i, n)})
+		}
+		rs, err := g.custody.TakeAll(context.Background(), taken)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.settled([]string{rs[0].LeadID, rs[1].LeadID, rs[2].LeadID})
+		if got := g.crm.ids(); slices.Index(got, rs[2].LeadID) < slices.Index(got, rs[1].LeadID) {
+			t.Errorf("round %d: the cold lead was delivered before its customer's earlier hot one", i)
+		}
+	}
+}
+
+// TestRepeatStaysOneAfterFlush: what triage once found is not known in an empty Redis. Judged anew, a repeat that may be in
+// its first one's card already would become a card of its own.
+func TestRepeatStaysOneAfterFlush(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	judged := false
+	first := ""
+	g := newRig(t, streamstest.Redis(t), rigOptions{tagging: streams.HandlerFunc(func(_ context.Context, batch []*streams.Entry) []streams.Verdict {
+		mu.Lock()
+		defer mu.Unlock()
+		vs := make([]streams.Verdict, len(batch))
+		for i, e := range batch {
+			if e.Lead.Message == "again" && !judged {
+				judged, e.Lead.RepeatOf = true, first
+			}
+			vs[i].Followers = []streams.Follower{{Queue: streams.Destined("crm"), Lead: e.Lead}}
+		}
+		return vs
+	})})
+	g.run()
+	ids := g.take(&streams.Lead{Phone: "+79990000011"})
+	g.settled(ids)
+	first = ids[0]
+	asked := make(chan string, 10)
+	g.crm.answer = func(n int, e *streams.Entry) streams.Verdict {
+		asked <- e.Lead.RepeatOf
+		if n == 1 {
+			return streams.Verdict{Result: streams.Ambiguous, After: 30 * time.Second}
+		}
+		return streams.Verdict{}
+	}
+	again := g.take(&streams.Lead{Phone: "+79990000011", Message: "again"})
+	if got := <-asked; got != first {
+		t.Fatalf("a repeat of %q, want %q", got, first)
+	}
+	g.until("it waits for its retry", func() bool { return g.length("to:crm") == 1 })
+	g.redis.Flush()
+	g.settled(again)
+	if got := <-asked; got != first {
+		t.Errorf("after a flush a repeat of %q, want %q", got, first)
+	}
+}
+
 func (g *rig) length(queue string) int64 {
 	return g.redis.Client.XLen(context.Background(), "ls:{0}:"+queue).Val()
 }

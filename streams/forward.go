@@ -71,7 +71,7 @@ func (p *Partition) forwardBatch(ctx context.Context, batch []pending) (int64, e
 	for _, l := range batch {
 		line := l.line
 		if line == nil {
-			_, read, err := p.Custody.lead(l.record)
+			read, err := p.Custody.lineOf(l.record)
 			if err != nil { // the journal has told of the damage; the lead stays open, becomes late, and is told
 				p.Log.Error().Err(err).Str("lead", l.record.id).Msg("lead cannot be read back; it stays open")
 				continue

@@ -72,7 +72,7 @@ type queue struct {
 // create makes the stream and its group where they are missing. The group starts at 0: entries leave a queue by being
 // settled, so whatever stands in the stream is still to be done.
 func (q *queue) create(ctx context.Context) error {
-	if err := createScript.Run(ctx, q.redis, []string{q.keys.Queue(q.name)}, Group).Err(); err != nil {
+	if err := createScript.Run(ctx, q.redis, []string{q.keys.Queue(q.name), q.keys.meta(q.name), q.keys.count(q.name)}, Group).Err(); err != nil {
 		return fmt.Errorf("queue %s: create: %w", q.name, err)
 	}
 	return nil

@@ -101,6 +101,23 @@ func (c *Custody) unsure(r *record) bool {
 	return r.unsure
 }
 
+// lineOf reads a lead back as it is to be forwarded again: with the lead that triage has found it to repeat, for Redis
+// may have forgotten that, and the repeat may be at its destination already.
+func (c *Custody) lineOf(r *record) ([]byte, error) {
+	lead, line, err := c.lead(r)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	of := r.repeatOf
+	c.mu.Unlock()
+	if of == lead.RepeatOf {
+		return line, nil
+	}
+	lead.RepeatOf = of
+	return encodeLead(lead)
+}
+
 // forwarded marks leads that Redis has.
 func (c *Custody) forwarded(batch []pending) {
 	c.mu.Lock()

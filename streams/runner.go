@@ -201,37 +201,36 @@ func (r *runner) read(ctx context.Context, n int) {
 // noBlock is a read that answers at once.
 const noBlock = -1
 
-// readOn reads up to n entries, the hot queue to its end first. Those of the normal queue are taken only in a read that
-// has left nothing in the hot one: a customer's later entry would else overtake their earlier hot one that was not read.
+// readOn reads up to n entries, the hot queue to its end first. Entries of the normal queue are admitted behind every hot
+// one that was there when they were read: a customer's later entry would else overtake their earlier hot one. One read of
+// both does not do: it brings n of each, and once it has waited, only those of the queue that woke it.
 func (r *runner) readOn(ctx context.Context, n int) ([]*Entry, error) {
 	if len(r.queues) == 1 {
 		return r.readFrom(ctx, r.queues, n, time.Second)
 	}
 	hot := r.queues[:1]
-	first, err := r.readFrom(ctx, hot, n, noBlock)
-	if err != nil || len(first) >= n {
-		return first, err
+	entries, err := r.readFrom(ctx, hot, n, noBlock)
+	if err != nil || len(entries) >= n {
+		return entries, err
 	}
 	block := time.Second
-	if len(first) > 0 {
+	if len(entries) > 0 {
 		block = noBlock
 	}
-	entries, err := r.readFrom(ctx, r.queues, n-len(first), block)
+	more, err := r.readFrom(ctx, r.queues, n-len(entries), block)
 	for err == nil {
-		of := slices.IndexFunc(entries, func(e *Entry) bool { return e.Queue != hot[0].name })
-		if of < n-len(first) { // not as many hot ones as were asked for: there are no more
+		of := slices.IndexFunc(more, func(e *Entry) bool { return e.Queue != hot[0].name })
+		if of < 0 {
 			break
 		}
-		var more []*Entry
-		if more, err = r.readFrom(ctx, hot, n, noBlock); len(more) == 0 {
-			break
-		}
-		entries = slices.Insert(entries, of, more...)
-		if len(more) < n {
+		var late []*Entry
+		late, err = r.readFrom(ctx, hot, n, noBlock)
+		more = slices.Insert(more, of, late...)
+		if len(late) < n {
 			break
 		}
 	}
-	return append(first, entries...), err
+	return append(entries, more...), err
 }
 
 func (r *runner) readFrom(ctx context.Context, queues []*queue, n int, block time.Duration) ([]*Entry, error) {

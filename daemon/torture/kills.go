@@ -60,7 +60,7 @@ func moments() []moment {
 		case "replay":
 			m.during = replay
 		case "tell", "dead":
-			m.most, m.within, m.seldom = 1, 5*time.Second, part == "tell"
+			m.most, m.within, m.seldom = 1, 8*time.Second, part == "tell"
 		}
 		switch p {
 		case failpoint.LeaseTaken:
@@ -232,7 +232,7 @@ func stop(ctx context.Context, st *stage) {
 // replay has dead letters tried again, as a person would.
 func replay(ctx context.Context, st *stage) {
 	for ctx.Err() == nil {
-		_ = st.Post(ctx, "/v1/dead/replay", map[string]any{"destination": "crm"}) // until the daemon answers
+		_ = st.Post(ctx, "/v1/dead/replay", map[string]any{"filter": map[string]any{"destination": "crm"}}) // until the daemon answers
 		pause(ctx, 20*time.Millisecond)
 	}
 }
