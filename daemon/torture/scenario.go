@@ -30,7 +30,6 @@ type scenario struct {
 // scenarios is all of them, in the order in which they run.
 var scenarios = []scenario{
 	{"kills", "the daemon killed at every named moment of a lead's life, under load", 10000, kills},
-	{"redis", "Redis harmed in every way, under load", 5000, redisFaults},
 }
 
 // bench is what scenarios share.
