@@ -82,8 +82,7 @@ func moments() []moment {
 }
 
 // kills kills the daemon so many times, in turn at every moment.
-func kills(ctx context.Context, b *bench, rounds int) (*table, error) {
-	t := newTable("moment")
+func kills(ctx context.Context, b *bench, t *table, rounds int) error {
 	ms := moments()
 	shares := 0
 	for _, m := range ms {
@@ -102,7 +101,7 @@ func kills(ctx context.Context, b *bench, rounds int) (*table, error) {
 			jobs = append(jobs, func(ctx context.Context) error { return b.killAt(ctx, t, m, share) })
 		}
 	}
-	return t, b.each(ctx, jobs)
+	return b.each(ctx, jobs)
 }
 
 func (m moment) share() int {

@@ -1,10 +1,10 @@
 //go:build linux
 
 // Command torture proves the promise by breaking things: it kills the real daemon at every named moment of a lead's life,
-// does to Redis, CRM, disk and clock what happens to them in the world, thousands of times, under load, and holds what
-// the senders were told against what the portal has. Its tables are the proof; its exit code is 1 when anything was
-// lost, doubled or invented, or any other invariant of package proof broke. With -seeded it shows that the harness would notice. How the daemon is driven and checked is
-// package proof's; what is wrong with journals alone is the journal's own test.
+// does to Redis and to disks what happens to them in the world, thousands of times, under load, and holds what the
+// senders were told against what the portal has. Its tables are the proof; its exit code is 1 when anything was lost,
+// doubled or invented, or any other invariant of package proof broke. With -seeded it shows that the harness would notice:
+// it makes the daemon make a mistake, one after the other, and looks whether each is found.
 package main
 
 import (
@@ -25,10 +25,12 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"leadstream/daemon/proof"
+	"leadstream/daemon/proof/kernel"
 	"leadstream/daemon/torture/seeded"
 )
 
 func main() {
+	kernel.Child()
 	redis.SetLogger(quiet{}) // it says by the hundred what we bring about
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -60,7 +62,7 @@ func run(ctx context.Context, args []string) error {
 		return usage{err}
 	}
 	if *list {
-		for _, s := range scenarios {
+		for _, s := range all() {
 			fmt.Printf("%-10s %6d  %s\n", s.Name, s.Rounds, s.About)
 		}
 		return nil
@@ -109,33 +111,31 @@ func run(ctx context.Context, args []string) error {
 // choose finds scenarios by their names.
 func choose(names string) ([]scenario, error) {
 	if names == "" {
-		return scenarios, nil
+		return all(), nil
 	}
 	var chosen []scenario
 	for name := range strings.SplitSeq(names, ",") {
-		i := slices.IndexFunc(scenarios, func(s scenario) bool { return s.Name == name })
+		i := slices.IndexFunc(all(), func(s scenario) bool { return s.Name == name })
 		if i < 0 {
 			return nil, fmt.Errorf("there is no scenario %q: torture -list shows them", name)
 		}
-		chosen = append(chosen, scenarios[i])
+		chosen = append(chosen, all()[i])
 	}
 	return chosen, nil
 }
 
-// scenario runs one and prints its table.
+// scenario runs one and says what it found.
 func (b *bench) scenario(ctx context.Context, s scenario, rounds int) error {
 	began := time.Now()
 	bar := progressbar.DefaultSilent(int64(rounds))
 	if isatty.IsTerminal(os.Stderr.Fd()) {
 		bar = progressbar.NewOptions(rounds, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionSetDescription(s.Name),
-			progressbar.OptionShowIts(), progressbar.OptionShowCount(), progressbar.OptionClearOnFinish())
+			progressbar.OptionShowIts(), progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(200*time.Millisecond))
 	}
-	b.tick = func() { _ = bar.Add(1) }
-	t, err := s.Run(ctx, b, rounds)
+	b.bar = bar
+	fmt.Printf("\n%s: %s\n\n", s.Name, s.About)
+	err := s.Run(ctx, b, rounds)
 	_ = bar.Finish()
-	if t != nil {
-		fmt.Printf("\n%s: %s (%s)\n\n%s", s.Name, s.About, time.Since(began).Round(time.Second), t)
-		err = errors.Join(err, t.Sum.Err())
-	}
+	fmt.Printf("\n%s took %s\n", s.Name, time.Since(began).Round(time.Second))
 	return err
 }

@@ -12,32 +12,55 @@ import (
 	"sync"
 	"time"
 
+	"github.com/schollz/progressbar/v3"
 	"golang.org/x/sync/errgroup"
 
 	"leadstream/daemon/proof"
+	"leadstream/daemon/torture/disks"
 	"leadstream/sinks/sim/fault"
 	"leadstream/sinks/sim/portal"
 )
 
-// scenario is one kind of harm, done many times.
+// scenario is one kind of harm, done many times. Run prints what it found; what broke is its error.
 type scenario struct {
 	Name   string
 	About  string
 	Rounds int // that a release takes
-	Run    func(ctx context.Context, b *bench, rounds int) (*table, error)
+	Run    func(ctx context.Context, b *bench, rounds int) error
 }
 
-// scenarios is all of them, in the order in which they run.
-var scenarios = []scenario{
-	{"kills", "the daemon killed at every named moment of a lead's life, under load", 10000, kills},
+// all is every scenario, in the order in which they run.
+func all() []scenario {
+	list := []scenario{
+		{"kills", "the daemon killed at every named moment of a lead's life, under load", 10000, tabled("moment", kills)},
+	}
+	for _, d := range disks.Scenarios {
+		list = append(list, scenario{d.Name, d.About, d.Rounds, func(ctx context.Context, b *bench, rounds int) error {
+			return d.Run(ctx, os.Stdout, rounds, func(n int) { _ = b.bar.Set(n) })
+		}})
+	}
+	return list
+}
+
+// tabled runs what fills a table, and prints that, also when it could not go on to the end.
+func tabled(first string, fill func(context.Context, *bench, *table, int) error) func(context.Context, *bench, int) error {
+	return func(ctx context.Context, b *bench, rounds int) error {
+		t := newTable(first)
+		err := fill(ctx, b, t, rounds)
+		fmt.Print(t)
+		return errors.Join(err, t.Sum.Err())
+	}
 }
 
 // bench is what scenarios share.
 type bench struct {
 	binary   string
 	parallel int
-	tick     func() // a round is over
+	bar      *progressbar.ProgressBar
 }
+
+// tick says that a round is over.
+func (b *bench) tick() { _ = b.bar.Add(1) }
 
 // misbehave makes a portal have a bad day: some calls are slow, some answers are lost, some work is done after the caller
 // has given up, some calls are rejected, and some leads are refused for good.
