@@ -52,9 +52,12 @@ func killedAfterDelivery(r *rig) {
 	r.verify(l)
 }
 
+// rarely leaves a busy machine the time to bring further leads up to one that waits for its retry.
+const rarely = "retry: {attempts: 9, base: 4s, factor: 1, max: 4s, jitter: 0}"
+
 // firstFails: the first of a customer's enquiries waits for its retry when the next ones come.
 func firstFails(r *rig) {
-	w, l := r.world(proof.Setup{Cards: true})
+	w, l := r.world(proof.Setup{Cards: true, CRMKeys: rarely})
 	once(w, down)
 	r.send(l, l.Customer())
 	r.until("the first is refused", func() bool { return len(events(w, "refuse")) == 1 })
@@ -65,7 +68,7 @@ func firstFails(r *rig) {
 
 // anotherFails: one customer's lead waits for its retry when another customer's comes, who must not wait for it.
 func anotherFails(r *rig) {
-	w, l := r.world(proof.Setup{CRMKeys: "retry: {attempts: 9, base: 4s, factor: 1, max: 4s, jitter: 0}"})
+	w, l := r.world(proof.Setup{CRMKeys: rarely})
 	once(w, down)
 	first := r.send(l, l.Customer())
 	r.until("the first is refused", func() bool { return len(events(w, "refuse")) == 1 })
@@ -80,7 +83,7 @@ func anotherFails(r *rig) {
 // stalledOwner: the daemon that owns the queues is stopped in the middle of its work until another has done it.
 func stalledOwner(r *rig) {
 	redis, _ := r.redis(r.dir())
-	a, l := r.world(proof.Setup{Redis: redis, Instance: "a", CRMKeys: "rate: {per_second: 0.5, burst: 1}"})
+	a, l := r.world(proof.Setup{Redis: redis, Instance: "a", CRMKeys: "rate: {per_second: 0.25, burst: 1}"})
 	r.send(l, l.Customer())
 	r.until("the first arrives", func() bool { return cards(a) == 1 })
 	r.send(l, l.Customer()) // it is in hand, and waits for the rate limit

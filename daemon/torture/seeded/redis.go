@@ -85,7 +85,7 @@ func restored(r *rig) {
 
 // deleted: an entry that waits for its retry is deleted from Redis, as XTRIM or an operator would. It must be noticed.
 func deleted(r *rig) {
-	w, l := r.world(proof.Setup{CRMKeys: "retry: {attempts: 100, base: 1s, factor: 1, max: 1s, jitter: 0}"})
+	w, l := r.world(proof.Setup{CRMKeys: "retry: {attempts: 100, base: 2s, factor: 1, max: 2s, jitter: 0}"})
 	always(w, down)
 	r.send(l, l.Customer())
 	r.until("it waits for its retry", func() bool { _, parked := r.pending(w); return parked == 1 })
