@@ -122,7 +122,7 @@ func (c *Custody) Open(o journal.Options) error {
 	for _, r := range c.leads {
 		r.interrupted(c.Now())
 	}
-	c.redriveAll(false)
+	c.redriveAll()
 	failpoint.Hit(failpoint.StartLedger)
 	return nil
 }

@@ -69,6 +69,10 @@ func (p *Partition) forwardBatch(ctx context.Context, batch []pending) (int64, e
 	args := make([]any, 0, len(batch)*5+4)
 	args = append(args, epoch, p.Custody.Retention.Milliseconds(), flag(force), p.Custody.Instance)
 	for _, l := range batch {
+		open, unsure := p.Custody.sending(l.record)
+		if !open { // it went on from an earlier sending, whose answer was lost, and has ended
+			continue
+		}
 		line := l.line
 		if line == nil {
 			read, err := p.Custody.lineOf(l.record)
@@ -79,7 +83,7 @@ func (p *Partition) forwardBatch(ctx context.Context, batch []pending) (int64, e
 			line = read
 		}
 		of := epoch
-		if l.unsure || p.Custody.unsure(l.record) {
+		if l.unsure || unsure {
 			of = unsureEpoch
 		}
 		sent = append(sent, l.record)

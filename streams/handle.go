@@ -99,6 +99,7 @@ func (c *call) try(ctx context.Context) (tried int, fault bool) {
 	if len(ask) == 0 {
 		return 0, false
 	}
+	began := time.Now()
 	if g := r.w.Guard; g != nil {
 		wait := func(v Verdict) (int, bool) {
 			for _, i := range at {
@@ -113,21 +114,33 @@ func (c *call) try(ctx context.Context) (tried int, fault bool) {
 			return wait(Verdict{Result: Wait, After: 5 * time.Second, Err: err})
 		}
 		failpoint.Hit(failpoint.CallIntended)
-		// Last of all: the rate limit and the disk may have taken longer than the lease.
-		if !r.p.owns() && !failpoint.Seeded(failpoint.LeaseIgnored) {
+		// Last of all: the rate limit and the disk may have taken longer than the lease. The call's time counts from this
+		// moment: whoever takes the partition over waits it out before it looks.
+		began = time.Now()
+		if !r.mayCall(ask) && !failpoint.Seeded(failpoint.LeaseIgnored) {
 			return wait(Verdict{Result: Wait, Err: errors.New("the lease has ended")})
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.w.timeout())
+	ctx, cancel := context.WithDeadline(ctx, began.Add(r.w.timeout()))
 	defer cancel()
 	if r.w.Guard != nil {
-		ctx = withTurns(ctx, r.w.Guard)
+		ctx = withTurns(ctx, r.w.Guard, func() bool { return r.owns() || failpoint.Seeded(failpoint.LeaseIgnored) })
 	}
 	for i, v := range r.ask(ctx, ask) {
 		c.verdicts[at[i]] = v
 		fault = fault || v.Fault
 	}
 	return len(ask), fault
+}
+
+// owns says whether the lease has stood without a break since the queues were opened.
+func (r *runner) owns() bool { return r.p.owns() && r.p.term.Load() == r.term }
+
+// mayCall says whether the destination may be called for entries: they are of the partition that was opened, not of one
+// that another has made of an emptied Redis meanwhile.
+func (r *runner) mayCall(entries []*Entry) bool {
+	epoch := r.p.epoch.Load()
+	return r.owns() && !slices.ContainsFunc(entries, func(e *Entry) bool { return e.epoch > epoch })
 }
 
 // without settles entries that the handler need not or must not see.
@@ -152,8 +165,8 @@ func (c *call) without(e *Entry) (Verdict, bool) {
 		e.Unsure = later(e.Unsure, time.UnixMilli(e.meta.Unsure))
 	}
 	e.Unsure = later(e.Unsure, known.intent)
-	if e.Unsure.IsZero() && (known.forgotten || e.epoch == unsureEpoch || e.epoch != noEpoch && e.epoch < r.p.foreign.Load()) {
-		e.Unsure = time.Unix(0, r.p.openedAt.Load())
+	if known.forgotten || e.epoch == unsureEpoch || e.epoch != noEpoch && e.epoch < r.p.foreign.Load() {
+		e.Unsure = later(e.Unsure, time.Unix(0, r.p.openedAt.Load()))
 	}
 	e.Of = r.p.Custody.earlier(e.Lead, dest)
 	if !e.Unsure.IsZero() {

@@ -35,8 +35,9 @@ type Partition struct {
 	epoch    atomic.Int64              // as this instance knows it; 0: not known yet
 	foreign  atomic.Int64              // entries of an epoch below this may have been delivered by a lost owner
 	until    atomic.Pointer[time.Time] // our lease; nil: none
-	openedAt atomic.Int64
-	downAt   atomic.Int64 // unix ns since when Redis does not answer; 0: it does
+	term     atomic.Int64              // counts the times when the partition was, or may have been, another's
+	openedAt atomic.Int64              // unix ns, of the last of them
+	downAt   atomic.Int64              // unix ns since when Redis does not answer; 0: it does
 	moved    chan struct{}
 	missing  chan struct{}
 
@@ -131,6 +132,9 @@ func (p *Partition) keep(ctx context.Context) bool {
 	return ours && p.epoch.Load() == known
 }
 
+// me is the lease's value when it is ours.
+func (p *Partition) me() string { return p.Custody.Instance + "|" + p.Boot }
+
 // owns says whether our lease still stands: no outside call may begin after its end.
 // It is told by the monotonic clock: a wall clock that is set back would let us go on beside the next owner.
 func (p *Partition) owns() bool {
@@ -165,18 +169,24 @@ func (p *Partition) tick(ctx context.Context, starting bool) (bool, error) {
 	epoch, _ := strconv.ParseInt(text(3), 10, 64)
 	if a[0] != int64(1) {
 		p.until.Store(nil)
+		p.term.Add(1)
 		return false, p.follow(ctx, epoch)
 	}
 	until := asked.Add(leaseTTL - leaseTTL/9)
-	p.until.Store(&until)
 	last, run, server := text(2), text(4), text(5)
-	if epoch != 0 && epoch == p.epoch.Load() && run == server {
-		if last != p.Custody.Instance { // it was another's meanwhile: what that one had in hand is to be taken over
-			p.lost()
-		}
-		return true, nil
+	same := epoch != 0 && epoch == p.epoch.Load() && run == server
+	if !same || last != p.Custody.Instance { // calls that wait since then must not begin now
+		p.term.Add(1)
+		p.openedAt.Store(p.Custody.Now().UnixNano())
 	}
-	return true, p.renew(ctx, epoch, last, run, server)
+	p.until.Store(&until)
+	if !same {
+		return true, p.renew(ctx, epoch, last, run, server)
+	}
+	if last != p.Custody.Instance { // it was another's meanwhile: what that one had in hand is to be taken over
+		p.lost()
+	}
+	return true, nil
 }
 
 // follow adopts the epoch that another owner has set, and remembers that there is one: after a loss, only its journal
@@ -185,10 +195,14 @@ func (p *Partition) follow(ctx context.Context, epoch int64) error {
 	note := p.Custody.epochOf(p.Keys.Partition)
 	now := p.Custody.Now().UTC()
 	if epoch == 0 || note.Epoch == epoch && now.Sub(note.Others) < time.Hour { // 0: its owner is about to set one
+		p.foreign.Store(note.Foreign)
 		p.epoch.Store(epoch)
 		return nil
 	}
 	lost := note.Epoch != 0 && note.Epoch != epoch
+	if note.Epoch != epoch { // what others delivered before the loss, only their journals know
+		note.Foreign = epoch
+	}
 	if lost {
 		if err := p.restoreDead(ctx); err != nil {
 			return err
@@ -198,8 +212,9 @@ func (p *Partition) follow(ctx context.Context, epoch int64) error {
 	if err := p.Custody.noteEpoch(note); err != nil {
 		return fmt.Errorf("partition %d: epoch: %w", p.Keys.Partition, err)
 	}
-	if lost {
-		p.Custody.redrive(p.Keys.Partition, false)
+	p.foreign.Store(note.Foreign)
+	if lost { // the word that another has delivered them may be lost, too
+		p.Custody.redrive(p.Keys.Partition, true)
 	}
 	p.epoch.Store(epoch)
 	return nil
@@ -224,10 +239,6 @@ func (p *Partition) renew(ctx context.Context, epoch int64, last, run, server st
 	if !intact {
 		// By the clock, so that two who find Redis empty do not give it the same epoch.
 		fresh.Epoch = max(fresh.Epoch, fresh.At.UnixMilli()) + 1
-		// Our own journal knows what we delivered. What another owner delivered before the loss, only its journal knows.
-		if fresh.At.Sub(fresh.Others) < p.Custody.Retention || (note.Epoch == 0 && !first) {
-			fresh.Foreign = fresh.Epoch
-		}
 		switch {
 		case first:
 		case epoch == 0 || epoch < note.Epoch:
@@ -242,15 +253,20 @@ func (p *Partition) renew(ctx context.Context, epoch int64, last, run, server st
 		}
 		failpoint.Hit(failpoint.EpochSet)
 	}
-	if fresh.Epoch != note.Epoch || fresh.Run != note.Run || fresh.Others != note.Others {
+	// An epoch that our journal does not know says that Redis has lost something since, whoever has set it. We know what we
+	// delivered before that; what another owner delivered, only its journal knows.
+	changed := fresh.Epoch != note.Epoch
+	if changed && (fresh.At.Sub(fresh.Others) < p.Custody.Retention || note.Epoch == 0 && !first) {
+		fresh.Foreign = fresh.Epoch
+	}
+	if changed || fresh.Run != note.Run || fresh.Others != note.Others {
 		if err := p.Custody.noteEpoch(fresh); err != nil {
 			return fmt.Errorf("partition %d: epoch: %w", p.Keys.Partition, err)
 		}
 	}
 	failpoint.Hit(failpoint.EpochNoted)
 	p.foreign.Store(fresh.Foreign)
-	p.openedAt.Store(p.Custody.Now().UnixNano())
-	if !intact { // before the new epoch lets the forwarder go on: what is driven again goes before what waits
+	if changed || !intact { // before the new epoch lets the forwarder go on: what is driven again goes before what waits
 		p.Custody.redrive(p.Keys.Partition, fresh.Foreign == fresh.Epoch)
 	}
 	p.epoch.Store(fresh.Epoch)
@@ -260,7 +276,7 @@ func (p *Partition) renew(ctx context.Context, epoch int64, last, run, server st
 func (p *Partition) release() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	err := releaseScript.Run(ctx, p.Clients.Write, []string{p.Keys.owner()}, p.Custody.Instance+"|"+p.Boot).Err()
+	err := releaseScript.Run(ctx, p.Clients.Write, []string{p.Keys.owner()}, p.me()).Err()
 	failpoint.Hit(failpoint.StopReleased)
 	if err != nil {
 		p.Log.Debug().Err(err).Msg("lease not given back; it ends by itself")
@@ -293,19 +309,26 @@ func (p *Partition) Owned() bool { return p.owns() }
 
 // runHome takes in what other instances did with the leads that are ours.
 func (p *Partition) runHome(ctx context.Context) {
-	key := p.Keys.home(p.Custody.Instance)
 	for ctx.Err() == nil {
-		msgs, err := p.Clients.Write.XRangeN(ctx, key, "-", "+", 200).Result()
-		if err == nil && len(msgs) > 0 {
-			err = p.takeHome(ctx, key, msgs)
-			if err == nil && len(msgs) == 200 {
-				continue
-			}
-		}
-		if err != nil && ctx.Err() == nil {
+		if err := p.readHome(ctx); err != nil && ctx.Err() == nil {
 			p.Log.Debug().Err(err).Msg("outcomes from other daemons not read; trying again")
 		}
 		sleep(ctx, time.Second)
+	}
+}
+
+// readHome takes in all that stands there now. It may run twice at a time: outcomes may come twice.
+func (p *Partition) readHome(ctx context.Context) error {
+	const page = 200
+	key := p.Keys.home(p.Custody.Instance)
+	for {
+		msgs, err := p.Clients.Write.XRangeN(ctx, key, "-", "+", page).Result()
+		if err != nil || len(msgs) == 0 {
+			return wrap("outcomes", err)
+		}
+		if err := p.takeHome(ctx, key, msgs); err != nil || len(msgs) < page {
+			return err
+		}
 	}
 }
 

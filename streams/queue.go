@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,6 +36,9 @@ var createLua string
 //go:embed lua/epoch.lua
 var epochLua string
 
+//go:embed lua/claim.lua
+var claimLua string
+
 //go:embed lua/restore.lua
 var restoreLua string
 
@@ -47,16 +51,17 @@ var (
 	createScript  = redis.NewScript(createLua)
 	epochScript   = redis.NewScript(epochLua)
 	restoreScript = redis.NewScript(restoreLua)
+	claimScript   = redis.NewScript(claimLua)
 )
 
 // Horizon is the idle time at which a parked entry is due. A delay cannot be longer.
 const Horizon = 30 * 24 * time.Hour
 
-// errEpoch says that the partition in Redis is not the one that was opened: flushed, restored or bumped by its owner.
-var errEpoch = errors.New("the partition's epoch in Redis has changed")
+// errEpoch says that the partition in Redis is not the one that was opened: flushed, restored, bumped or taken over.
+var errEpoch = errors.New("the partition's epoch or owner in Redis has changed")
 
 func epochError(err error) error {
-	if err != nil && strings.HasPrefix(err.Error(), "EPOCH") {
+	if err != nil && (strings.HasPrefix(err.Error(), "EPOCH") || strings.HasPrefix(err.Error(), "LEASE")) {
 		return fmt.Errorf("%w (%s)", errEpoch, strings.TrimSpace(err.Error()))
 	}
 	return err
@@ -66,6 +71,7 @@ func epochError(err error) error {
 type queue struct {
 	name  string
 	keys  Keys
+	owner string // as whom the partition's lease was taken
 	redis redis.UniversalClient
 }
 
@@ -165,18 +171,35 @@ func idRange(outs []outcome) (first, last string) {
 	return slices.MinFunc(outs, before).entry.ID, slices.MaxFunc(outs, before).entry.ID
 }
 
-// take claims entries of another consumer for this one and reads them. Those that are gone are left out.
-func (q *queue) take(ctx context.Context, consumer string, ids []string) ([]*Entry, error) {
+// take claims entries for this consumer and reads them; those that are gone are left out. unsure is not zero for entries
+// in other hands, which may have sent them until then.
+func (q *queue) take(ctx context.Context, consumer string, ids []string, unsure time.Time) ([]*Entry, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	msgs, err := q.redis.XClaim(ctx, &redis.XClaimArgs{
-		Stream: q.keys.Queue(q.name), Group: Group, Consumer: consumer, Messages: ids,
-	}).Result()
+	since := ""
+	if !unsure.IsZero() {
+		since = strconv.FormatInt(unsure.UnixMilli(), 10)
+	}
+	args := []any{"evalsha", claimScript.Hash(), 3, q.keys.owner(), q.keys.Queue(q.name), q.keys.meta(q.name), q.owner, Group, consumer, since}
+	for _, id := range ids {
+		args = append(args, id)
+	}
+	msgs, err := q.messages(ctx, args)
+	if redis.HasErrorPrefix(err, "NOSCRIPT") {
+		args[0], args[1] = "eval", claimLua
+		msgs, err = q.messages(ctx, args)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("queue %s: claim: %w", q.name, err)
+		return nil, fmt.Errorf("queue %s: claim: %w", q.name, epochError(err))
 	}
 	return q.withMeta(ctx, decodeAll(q.name, msgs))
+}
+
+func (q *queue) messages(ctx context.Context, args []any) ([]redis.XMessage, error) {
+	cmd := redis.NewXMessageSliceCmd(ctx, args...)
+	_ = q.redis.Process(ctx, cmd) // the command keeps its error
+	return cmd.Result()
 }
 
 func decodeAll(queue string, msgs []redis.XMessage) []*Entry {
@@ -194,19 +217,26 @@ func (q *queue) withMeta(ctx context.Context, entries []*Entry) ([]*Entry, error
 	if len(entries) == 0 {
 		return nil, nil
 	}
-	ids := make([]string, len(entries))
+	ids := make([]string, 2*len(entries))
 	for i, e := range entries {
-		ids[i] = e.ID
+		ids[i], ids[len(entries)+i] = e.ID, "u:"+e.ID
 	}
 	kept, err := q.redis.HMGet(ctx, q.keys.meta(q.name), ids...).Result()
 	if err != nil {
 		return nil, fmt.Errorf("queue %s: meta: %w", q.name, err)
 	}
-	for i, k := range kept {
-		if s, ok := k.(string); ok {
-			if err := json.Unmarshal([]byte(s), &entries[i].meta); err != nil {
-				return nil, fmt.Errorf("queue %s: meta of %s: %w", q.name, ids[i], err)
+	for i, e := range entries {
+		if s, ok := kept[i].(string); ok {
+			if err := json.Unmarshal([]byte(s), &e.meta); err != nil {
+				return nil, fmt.Errorf("queue %s: meta of %s: %w", q.name, e.ID, err)
 			}
+		}
+		if s, ok := kept[len(entries)+i].(string); ok { // noted by claim.lua
+			ms, err := strconv.ParseInt(s, 10, 64)
+			if err != nil {
+				return nil, fmt.Errorf("queue %s: doubt about %s: %w", q.name, e.ID, err)
+			}
+			e.meta.Unsure = max(e.meta.Unsure, ms)
 		}
 	}
 	return entries, nil

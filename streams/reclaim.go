@@ -93,7 +93,7 @@ func (r *runner) sweep(ctx context.Context) {
 				h := handle{q.name, id}
 				return have[h] || r.inHand[h]
 			})
-			entries, err := q.take(ctx, r.p.Custody.Instance, ids)
+			entries, err := q.take(ctx, r.p.Custody.Instance, ids, time.Time{})
 			if err != nil {
 				return err
 			}
@@ -147,12 +147,27 @@ func (r *runner) gather(ctx context.Context) {
 // takeBack takes up an entry that was in somebody's hand.
 func (r *runner) takeBack(e *Entry) {
 	e.Redelivered = true
+	r.recall(e)
 	r.identify(e)
 	if r.lines.known(e.meta.Key, e.handle()) {
 		r.admit(e)
 	} else {
 		r.readmit(e)
 	}
+}
+
+// recall adds what is known here of an entry that was in hand before: what only this journal knows must not be lost when
+// it is parked, and another takes it.
+func (r *runner) recall(e *Entry) {
+	dest := r.w.destination()
+	if dest == "" || e.fault != nil {
+		return
+	}
+	known := r.p.Custody.at(e.Lead, dest)
+	if known.final {
+		known.intent = r.p.Custody.Now()
+	}
+	e.Unsure = later(e.Unsure, known.intent)
 }
 
 // takeOver takes the entries that another consumer, or an earlier run of this one, had in hand. That of the name but is
@@ -167,15 +182,17 @@ func (r *runner) takeOver(ctx context.Context, q *queue, but string) error {
 			continue
 		}
 		err := r.pages(ctx, q, consumer, func(rows []redis.XPendingExt) error {
-			entries, err := q.take(ctx, r.p.Custody.Instance, rowIDs(rows))
+			var unsure time.Time
+			if consumer != r.p.Custody.Instance { // its journal is not here: it may have called the sink
+				unsure = r.p.Custody.Now()
+			}
+			entries, err := q.take(ctx, r.p.Custody.Instance, rowIDs(rows), unsure)
 			if err != nil {
 				return err
 			}
 			failpoint.Hit(failpoint.TakenOver)
 			for _, e := range entries {
-				if consumer != r.p.Custody.Instance { // its journal is not here: it may have called the sink
-					e.Unsure = r.p.Custody.Now()
-				}
+				e.Unsure = unsure
 				r.takeBack(e)
 			}
 			return nil

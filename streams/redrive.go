@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -33,11 +34,18 @@ func (c *Custody) noteEpoch(n epochNote) error {
 	return nil
 }
 
-// redriveAll has every open lead forwarded (again): at the start.
-func (c *Custody) redriveAll(unsure bool) {
+// redriveAll has every open lead forwarded (again): at the start. Whether Redis had it before is not known, nor whether
+// another owner has delivered it.
+func (c *Custody) redriveAll() {
 	for p := range c.Partitions {
-		c.redrive(p, unsure)
+		c.redrive(p, c.othersIn(p))
 	}
+}
+
+// othersIn says whether another instance may have delivered leads of ours.
+func (c *Custody) othersIn(partition int) bool {
+	others := c.epochs[partition].Others
+	return !others.IsZero() && c.Now().Sub(others) < c.Retention
 }
 
 // redrive has the open leads of a partition forwarded again, in the order in which they came. The idempotency key keeps
@@ -69,8 +77,7 @@ func (c *Custody) redriveLost(partition int, ids []string) {
 			rows = append(rows, r)
 		}
 	}
-	others := c.epochs[partition].Others
-	c.push(rows, pending{force: true, unsure: !others.IsZero() && c.Now().Sub(others) < c.Retention})
+	c.push(rows, pending{force: true, unsure: c.othersIn(partition)})
 }
 
 // push queues records for the forwarder, as like says. The caller holds mu.
@@ -95,10 +102,13 @@ func (r *record) compare(o *record) int {
 	return cmp.Or(cmp.Compare(r.pos.Segment, o.pos.Segment), cmp.Compare(r.pos.Offset, o.pos.Offset))
 }
 
-func (c *Custody) unsure(r *record) bool {
+// sending says of a lead that is about to be sent whether it still has to be, and whether it may have been delivered.
+// From here on it may stand in Redis.
+func (c *Custody) sending(r *record) (open, unsure bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return r.unsure
+	r.redriven = true
+	return c.open[r.id] == r, r.unsure
 }
 
 // lineOf reads a lead back as it is to be forwarded again: with the lead that triage has found it to repeat, for Redis
@@ -151,6 +161,12 @@ func (p *Partition) reconcile(ctx context.Context, suspects map[string]bool) (in
 				return 0, err
 			}
 		}
+	}
+	if len(missing) > 0 { // one that has ended elsewhere left the queues and its outcome for us in one step
+		if err := p.readHome(ctx); err != nil {
+			return 0, err
+		}
+		maps.DeleteFunc(missing, func(id string, _ bool) bool { return !p.Custody.isOpen(id) })
 	}
 	var lost []string
 	for id := range missing {

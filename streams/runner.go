@@ -18,6 +18,7 @@ import (
 type runner struct {
 	p      *Partition
 	w      *Worker
+	term   int64    // of the partition, when it was opened
 	queues []*queue // the hot one first, for a destination
 	log    zerolog.Logger
 
@@ -55,11 +56,11 @@ type settled struct {
 }
 
 func newRunner(p *Partition, w *Worker) *runner {
-	r := &runner{p: p, w: w, lines: newLines(), working: map[string]bool{}, inHand: map[handle]bool{},
+	r := &runner{p: p, w: w, term: p.term.Load(), lines: newLines(), working: map[string]bool{}, inHand: map[handle]bool{},
 		ended: map[string]bool{}, reads: make(chan fetched, 1),
 		finished: make(chan []settled, 64), log: p.Log.With().Str("queue", w.Queue).Logger()}
 	for _, s := range w.streams() {
-		r.queues = append(r.queues, &queue{name: s, keys: p.Keys, redis: p.Clients.Write})
+		r.queues = append(r.queues, &queue{name: s, keys: p.Keys, owner: p.me(), redis: p.Clients.Write})
 	}
 	return r
 }
@@ -134,6 +135,7 @@ func (r *runner) stop(cancel context.CancelFunc) {
 		select {
 		case <-r.finished: // settled already
 		case <-ended:
+			r.handBackRead()
 			failpoint.Hit(failpoint.StopEnded)
 			return
 		case <-grace.C:
@@ -142,15 +144,27 @@ func (r *runner) stop(cancel context.CancelFunc) {
 	}
 }
 
-// handBack parks what is in hand and was never tried, due at once: the next owner, if it is another, need not ask
-// whether it was sent.
+// handBackRead gives back what has come after the last look.
+func (r *runner) handBackRead() {
+	select {
+	case f := <-r.reads:
+		r.ready = f.entries
+		for _, e := range r.ready {
+			r.identify(e)
+		}
+		r.handBack()
+	default:
+	}
+}
+
+// handBack parks what is in hand and surely was never sent, due at once: the next owner, if it is another, need not ask.
 func (r *runner) handBack() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	for _, q := range r.queues {
 		var outs []outcome
 		for _, e := range r.ready {
-			if e.Queue == q.name && !e.external() && e.fault == nil && e.Unsure.IsZero() {
+			if e.Queue == q.name && !e.external() && e.fault == nil && e.Unsure.IsZero() && e.meta.Unsure == 0 {
 				outs = append(outs, outcome{entry: e, park: true})
 			}
 		}
@@ -342,6 +356,9 @@ func (r *runner) park(ctx context.Context) {
 		outs := make([]outcome, n)
 		for i, e := range r.defers[:n] {
 			e.meta.Waiter = true
+			if !e.Unsure.IsZero() { // its next owner may be another
+				e.meta.Unsure = max(e.meta.Unsure, e.Unsure.UnixMilli())
+			}
 			outs[i] = outcome{entry: e, park: true, delay: waiterDelay}
 		}
 		_, _, err := r.queue(r.defers[0].Queue).settle(ctx, r.p.epoch.Load(), r.p.Custody.Instance, outs)
@@ -489,7 +506,7 @@ func (r *runner) release(ctx context.Context) {
 }
 
 func (r *runner) takeUp(ctx context.Context, key string, h handle) error {
-	entries, err := r.queue(h.queue).take(ctx, r.p.Custody.Instance, []string{h.id})
+	entries, err := r.queue(h.queue).take(ctx, r.p.Custody.Instance, []string{h.id}, time.Time{})
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package streams
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 )
 
@@ -10,12 +11,14 @@ type turnKey struct{}
 // turns is the share of a destination's rate limit that a Handle call has paid for.
 type turns struct {
 	guard Guard
+	owns  func() bool
 	paid  atomic.Int32
 }
 
 // withTurns lets the sinks below ctx take further turns. The engine has paid for the call's first request.
-func withTurns(ctx context.Context, g Guard) context.Context {
-	t := &turns{guard: g}
+// owns says whether the partition's lease stands: no request may begin after its end.
+func withTurns(ctx context.Context, g Guard, owns func() bool) context.Context {
+	t := &turns{guard: g, owns: owns}
 	t.paid.Store(1)
 	return context.WithValue(ctx, turnKey{}, t)
 }
@@ -25,8 +28,16 @@ func withTurns(ctx context.Context, g Guard) context.Context {
 // never waits.
 func Turn(ctx context.Context) error {
 	t, ok := ctx.Value(turnKey{}).(*turns)
-	if !ok || t.paid.Add(-1) >= 0 {
+	if !ok {
 		return nil
 	}
-	return t.guard.Call(ctx, 1)
+	if t.paid.Add(-1) < 0 {
+		if err := t.guard.Call(ctx, 1); err != nil {
+			return err
+		}
+	}
+	if !t.owns() {
+		return errors.New("the lease has ended")
+	}
+	return nil
 }

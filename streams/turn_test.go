@@ -18,8 +18,8 @@ func (c *counting) PauseKey(context.Context, string, time.Time) error         { 
 // A call that makes three requests pays the rate limit for two: the engine has paid for the first.
 func TestTurn(t *testing.T) {
 	t.Parallel()
-	g := &counting{}
-	ctx := withTurns(context.Background(), g)
+	g, owned := &counting{}, true
+	ctx := withTurns(context.Background(), g, func() bool { return owned })
 	for range 3 {
 		if err := Turn(ctx); err != nil {
 			t.Fatal(err)
@@ -27,6 +27,10 @@ func TestTurn(t *testing.T) {
 	}
 	if g.calls != 2 {
 		t.Errorf("%d units taken for three requests, want 2", g.calls)
+	}
+	owned = false
+	if err := Turn(ctx); err == nil {
+		t.Error("a request may begin though the lease has ended")
 	}
 	if err := Turn(context.Background()); err != nil {
 		t.Error(err)

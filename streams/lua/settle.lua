@@ -76,6 +76,8 @@ if #finished > 0 then
   redis.call('XACK', stream, group, unpack(finished))
   redis.call('XDEL', stream, unpack(finished))
   redis.call('HDEL', KEYS[3], unpack(finished))
+  for n, id in ipairs(finished) do finished[n] = 'u:' .. id end -- what claim.lua notes
+  redis.call('HDEL', KEYS[3], unpack(finished))
   -- An entry that was damaged, trimmed or deleted was counted, and could not be taken off by its key.
   if redis.call('XLEN', stream) == 0 then redis.call('DEL', KEYS[4]) end
 end
