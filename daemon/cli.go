@@ -33,7 +33,7 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Run the daemon.|Запустить демон." example:"leadstream serve --config /etc/leadstream/config.yaml"`
 	Demo    demoCmd    `cmd:"" help:"Try it: made-up leads go to a made-up CRM.|Попробовать: придуманные заявки идут в придуманную CRM." example:"leadstream demo"`
 	Check   checkCmd   `cmd:"" help:"Check the config, Redis, the disk and every sink.|Проверить настройки, Redis, диск и каждый приёмник." example:"leadstream check --config config.yaml"`
-	Drill   drillCmd   `cmd:"" help:"Load test before a campaign: your config, two and three times the peak, and faults.|Учения перед кампанией: ваши настройки, двойной и тройной пик и сбои." example:"leadstream drill --quick    leadstream drill --peak 200/h --html drill.html"`
+	Drill   drillCmd   `cmd:"" help:"Load test before a campaign: your config, two and three times the peak, and faults.|Учения перед кампанией: ваши настройки, двойной и тройной пик и сбои." example:"leadstream drill --peak 200/h --html drill.html"`
 	Send    sendCmd    `cmd:"" help:"Send leads from a CSV or JSON lines file.|Отправить заявки из файла CSV или JSON lines." example:"leadstream send leads.csv --key \"$KEY\""`
 	Leads   leadsCmd   `cmd:"" help:"List leads, or tell one lead's life.|Список заявок или история одной заявки." example:"leadstream leads --state dead --since 24h"`
 	Status  statusCmd  `cmd:"" help:"The daemon at a glance.|Состояние демона одним взглядом." example:"leadstream status"`

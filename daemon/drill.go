@@ -259,7 +259,7 @@ func (d *drillRun) announce() {
 	l := drill.Words(d.lang)
 	fmt.Fprintln(d.err, d.say("Drill: %d phases, about %d invented leads of source %s; nothing leaves this machine.", "Учения: этапов %d, около %d придуманных заявок источника %s; наружу ничего не уходит.", len(d.plan.Phases), d.plan.Leads(), d.source))
 	for _, p := range d.plan.Phases {
-		fmt.Fprintln(d.err, d.say("  %-24s %3d leads in %s", "  %-24s заявок: %3d за %s", l.Name(p), p.Leads, l.Span(drill.Span(p.Length))))
+		fmt.Fprintln(d.err, d.say("  %-28s %3d leads in %s", "  %-28s заявок: %3d за %s", l.Name(p), p.Leads, l.Span(drill.Span(p.Length))))
 	}
 	usual := d.plan.Length() + 5*time.Second
 	for _, p := range d.plan.Phases {
@@ -319,15 +319,6 @@ func (d *drillRun) Close() error {
 
 // publish writes the report where it was asked for, and fails the command when the promise was not kept.
 func (d *drillRun) publish(r *drill.Report) error {
-	if d.cmd.HTML != "" {
-		f, err := os.Create(d.cmd.HTML)
-		if err != nil {
-			return usageError{err}
-		}
-		if err := errors.Join(r.HTML(f), f.Close()); err != nil {
-			return err
-		}
-	}
 	var err error
 	if d.cmd.JSON {
 		err = d.json(r)
@@ -336,8 +327,14 @@ func (d *drillRun) publish(r *drill.Report) error {
 		_ = r.Text(&b) // into memory
 		_, err = fmt.Fprint(d.out, plain(b.String()))
 	}
-	if err == nil && d.cmd.HTML != "" {
-		fmt.Fprintln(d.err, d.say("The page to look at: %s", "Страница, чтобы посмотреть: %s", d.cmd.HTML))
+	if d.cmd.HTML != "" { // last: what cannot be written there is not lost
+		f, e := os.Create(d.cmd.HTML)
+		if e == nil {
+			e = errors.Join(r.HTML(f), f.Close())
+		}
+		if err = errors.Join(err, e); err == nil {
+			fmt.Fprintln(d.err, d.say("The page to look at: %s", "Страница, чтобы посмотреть: %s", d.cmd.HTML))
+		}
 	}
 	if err == nil && !r.OK {
 		return quietError{exitFailed}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -227,12 +228,7 @@ func (s *tally) check(name string, events []portal.Event) {
 // compared: a message to a person is cut and reworded.
 func (s *tally) events(name string) (events []portal.Event, ok bool, err error) {
 	if p := s.sims.portals[name]; p != nil {
-		for _, e := range p.Ledger() { // a running daemon's portal may have done things before
-			if !e.At.Before(s.began) {
-				events = append(events, e)
-			}
-		}
-		return events, true, nil
+		return s.portalEvents(p.Ledger()), true, nil
 	}
 	if h := s.sims.hooks[name]; h != nil {
 		for _, c := range h.Calls() {
@@ -247,6 +243,30 @@ func (s *tally) events(name string) (events []portal.Event, ok bool, err error) 
 	}
 	return nil, false, nil
 }
+
+// portalEvents are a portal's own since the drill began: a running daemon's has done things before. A deal has its
+// customer's name and phone in its contact, which may be an earlier deal's too.
+func (s *tally) portalEvents(ledger []portal.Event) (events []portal.Event) {
+	contacts := map[string]any{}
+	for _, e := range ledger {
+		if e.At.Before(s.began) {
+			continue
+		}
+		if e.Kind == "create" && e.Entity == "contact" {
+			contacts[strconv.Itoa(e.ID)] = e.Payload
+		}
+		if e.Kind == "create" && e.Entity == "deal" {
+			raw, _ := json.Marshal(e.Payload)
+			if found := contactOf.FindSubmatch(raw); found != nil {
+				e.Payload = []any{e.Payload, contacts[string(found[1])]}
+			}
+		}
+		events = append(events, e)
+	}
+	return events
+}
+
+var contactOf = regexp.MustCompile(`"contactId":"?(\d+)`)
 
 const byteOrder = "\ufeff"
 
@@ -336,7 +356,10 @@ func (s *tally) samples() []drill.Sample {
 		if answered := s.since(r.Answered); !one.Accepted || answered < one.Answered {
 			one.Accepted, one.Answered = true, answered
 		}
-		for _, stop := range s.lives[r.LeadID].Destinations {
+		life, known := s.lives[r.LeadID]
+		stop, routed := stopAt(life, s.Main)
+		one.Aside = known && (!routed || stop.State == streams.Dropped) && life.State.Final()
+		for _, stop := range life.Destinations {
 			if byDaemon[stop.Name] && (stop.State == streams.Delivered || stop.State == streams.Merged) {
 				note(mark, stop.Name, stop.At)
 			}
@@ -361,11 +384,16 @@ func (s *tally) phaseAt(at drill.Span) int {
 	return n
 }
 
+// leadNotice begins the message that tells a person of a lead, where people are destinations.
+var leadNotice = regexp.MustCompile(`^\W*(New lead|Hot lead|Repeat enquiry|Новая заявка|Горячая заявка|Повторное обращение)`)
+
 // alerts are what people would have got, leads that go to them apart.
 func (s *tally) alerts() {
 	add := func(at time.Time, to, text string) {
 		sink := s.sims.sinkOf(to)
-		if gets, _, _ := strings.Cut(text, "\n"); slices.Contains(s.Told, sink) && !(wishMark.MatchString(text) && slices.Contains(s.cfg.Tagging.Sinks, sink)) {
+		gets, _, _ := strings.Cut(text, "\n")
+		lead := slices.ContainsFunc(s.Far, func(f drill.Far) bool { return f.Name == sink }) && leadNotice.MatchString(gets)
+		if slices.Contains(s.Told, sink) && !lead {
 			line := []rune(strings.TrimSpace(gets))
 			if len(line) > 160 {
 				line = append(line[:159], '…')

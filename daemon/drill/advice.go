@@ -35,15 +35,11 @@ func (r *Report) load() (f PhaseFigures, i int, ok bool) {
 // Room is how many leads an hour a destination takes before they begin to wait, by what a lead has cost it in the
 // heaviest phase and by its rate. ok is false when its rate is no limit or nothing was measured.
 func (r *Report) Room(d Far) (perHour, perLead float64, ok bool) {
-	f, i, played := r.load()
-	if !played || d.PerSecond <= 0 || len(d.Requests) <= i || d.Requests[i] == 0 {
+	_, i, played := r.load()
+	if !played || d.PerSecond <= 0 || len(d.Requests) <= i || d.Requests[i] == 0 || len(d.Arrived) <= i || d.Arrived[i] == 0 {
 		return 0, 0, false
 	}
-	arrived := f.Arrived
-	if d.Name != r.Main {
-		arrived = f.Accepted
-	}
-	perLead = float64(d.Requests[i]) / float64(max(1, arrived))
+	perLead = float64(d.Requests[i]) / float64(d.Arrived[i])
 	return d.PerSecond / perLead * 3600, perLead, true
 }
 

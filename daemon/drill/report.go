@@ -32,6 +32,7 @@ type Sample struct {
 	Answered Span            // None: there was no answer
 	Accepted bool            // with a 2xx
 	Refused  bool            // with an answer that is none
+	Aside    bool            // the config's rules drop it or send it elsewhere than to the main destination
 	Arrived  map[string]Span // by destination, when it was first there
 }
 
@@ -83,6 +84,7 @@ type Far struct {
 	Replay      bool    `json:"replay"` // dead letters of an outage go again by themselves
 
 	Requests []int `json:"requests,omitempty"` // of each phase; nil: not counted
+	Arrived  []int `json:"arrived"`            // leads of each phase
 
 	Delivered int       `json:"delivered"`
 	Dead      int       `json:"dead"`
@@ -162,8 +164,14 @@ func (r *Report) Sum(samples []Sample, runs []Run) {
 	}
 	for i := range r.Far {
 		var delays []Span
+		r.Far[i].Arrived = make([]int, len(runs))
 		for _, s := range samples {
-			if at, ok := s.Arrived[r.Far[i].Name]; ok && r.Plan.Phases[s.Phase].Fault == "" {
+			at, ok := s.Arrived[r.Far[i].Name]
+			if !ok {
+				continue
+			}
+			r.Far[i].Arrived[s.Phase]++
+			if r.Plan.Phases[s.Phase].Fault == "" {
 				delays = append(delays, at-s.Due)
 			}
 		}
@@ -197,7 +205,7 @@ func (r *Report) phase(i int, run Run, samples []Sample) PhaseFigures {
 		at, there := s.Arrived[r.Main]
 		if s.Accepted {
 			f.Accepted++
-			missing = missing || !there && s.Due < run.Healed
+			missing = missing || !there && !s.Aside && s.Due < run.Healed
 		}
 		if there {
 			f.Arrived++

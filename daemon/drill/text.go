@@ -3,6 +3,7 @@ package drill
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -26,7 +27,7 @@ func (r *Report) Text(w io.Writer) error {
 		title string
 		lines []string
 	}{
-		{l.Say("What is wrong", "Что не так"), r.Faults}, {l.Say("Who was told", "Кому сообщено"), r.alertLines()},
+		{l.Say("What is wrong", "Что не так"), r.worst()}, {l.Say("Who was told", "Кому сообщено"), r.alertLines()},
 		{l.Say("What to do", "Что делать"), r.Advice}, {l.Say("How this differs from real life", "Чем это отличается от жизни"), r.Notes},
 	} {
 		if len(part.lines) == 0 {
@@ -71,6 +72,16 @@ func (r *Report) broken() string {
 		}
 	}
 	return strings.Join(parts, ", ")
+}
+
+// mostFaults is how many a person reads; JSON has them all.
+const mostFaults = 12
+
+func (r *Report) worst() []string {
+	if more := len(r.Faults) - mostFaults; more > 0 {
+		return append(slices.Clone(r.Faults[:mostFaults]), r.Language.Say("and %d more: see --json", "и ещё %d: см. --json", more))
+	}
+	return r.Faults
 }
 
 // about says what was played.
