@@ -155,7 +155,7 @@ func (s *tally) all(unexplained int) {
 func (s *tally) destination(name string) {
 	cfg := s.cfg.Sinks[name]
 	far := drill.Far{Name: name, Kind: cfg.Kind, PerSecond: cfg.Rate.PerSecond, Burst: cfg.Rate.Burst, Concurrency: cfg.Concurrency,
-		LateAfter: drill.Span(cfg.LateAfter), Attempts: cfg.Retry.Attempts, Replay: cfg.Replay, MostBatch: kinds[cfg.Kind].Batch, Requests: s.requests[name]}
+		LateAfter: drill.Span(cfg.LateAfter), LookAfter: drill.Span(farSide(cfg)), Attempts: cfg.Retry.Attempts, Replay: cfg.Replay, MostBatch: kinds[cfg.Kind].Batch, Requests: s.requests[name]}
 	if set, ok := cfg.Settings.(*bitrix24.Settings); ok {
 		far.Batch = set.Batch
 	}

@@ -128,8 +128,15 @@ func (r *Report) outages(l Words) (advice []string) {
 		}
 	}
 	if worst.Recovery >= 0 {
-		advice = append(advice, l.Say("The longest recovery was %s after \"%s\", which lasted %s; the slowest lead of that time took %s.", "Дольше всего восстанавливались %s — после сбоя «%s» длиной %s; самая медленная заявка того времени шла %s.",
-			l.Span(worst.Recovery), l.Name(worst.Phase), l.Span(worst.Healed-worst.From), l.Span(worst.Delay.Max)))
+		text := l.Say("The longest recovery was %s after \"%s\", which lasted %s; the slowest lead of that time took %s.", "Дольше всего восстанавливались %s — после сбоя «%s» длиной %s; самая медленная заявка того времени шла %s.",
+			l.Span(worst.Recovery), l.Name(worst.Phase), l.Span(worst.Healed-worst.From), l.Span(worst.Delay.Max))
+		for _, d := range r.Far {
+			if d.Name == r.Main && d.LookAfter > 0 && worst.Delay.Max >= d.LookAfter {
+				text += l.Say(" Most of it is caution: a call without an answer may have worked, so %s is asked after %s (far_limit and index_lag) before anything is made again.",
+					" Большая часть этого — осторожность: вызов без ответа мог сработать, поэтому %s спрашивают через %s (far_limit и index_lag) и лишь потом создают заново.", d.Name, l.Span(d.LookAfter))
+			}
+		}
+		advice = append(advice, text)
 	}
 	for _, d := range r.Far {
 		if d.Dead > 0 && d.Attempts > 0 {

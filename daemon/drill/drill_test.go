@@ -172,6 +172,8 @@ func TestAdviceIsComputed(t *testing.T) {
 		"closed door":         {nil, "had to send again: 2, in the 3 s", "", "en"},
 		"socket is held":      {func(r *Report, s []Sample) { clearRefused(s) }, "longest recovery", "closed door", "en"},
 		"dead letters":        {func(r *Report, _ []Sample) { r.Far[0].Dead = 3 }, "raise sinks.crm.retry.attempts", "", "en"},
+		"looked up later":     {func(r *Report, _ []Sample) { r.Far[0].LookAfter = sec(5) }, "crm is asked after 5 s (far_limit and index_lag)", "", "en"},
+		"nothing looked up":   {func(r *Report, _ []Sample) { r.Far[0].LookAfter = sec(125) }, "longest recovery", "caution", "en"},
 		"slow disk":           {func(r *Report, s []Sample) { slow(s, 2) }, "Each answer waits for the disk", "", "en"},
 		"alarm at every peak": {func(r *Report, _ []Sample) { r.Alerts[0].Phase = 2 }, "Load alone sets off alerts", "", "en"},
 		"no alarm at all":     {func(r *Report, _ []Sample) { r.Alerts = nil }, "No alert came", "", "en"},
@@ -314,7 +316,7 @@ func TestFaultsAreParsed(t *testing.T) {
 func TestWords(t *testing.T) {
 	for want, got := range map[string]string{
 		"1.5 ms": Words("en").Span(sec(0.0015)), "350 мс": Words("ru").Span(sec(0.35)), "4,2 с": Words("ru").Span(sec(4.2)), "90 s": Words("en").Span(sec(90)),
-		"9 мин": Words("ru").Span(sec(540)), "3 h": Words("en").Span(sec(10800)), "–": Words("en").Span(None),
+		"9 мин": Words("ru").Span(sec(540)), "2 min 5 s": Words("en").Span(sec(125)), "3 h": Words("en").Span(sec(10800)), "–": Words("en").Span(None),
 		"1 заявка": Words("ru").leads(1), "3 заявки": Words("ru").leads(3), "12 заявок": Words("ru").leads(12), "1 lead": Words("en").leads(1),
 		"7\u00a0200": Words("ru").count(7249), "12,000": Words("en").count(12345), "8.5": Words("en").count(8.5),
 		"22 раза": Words("ru").Often(22), "25 раз": Words("ru").Often(25), "1,5 раза": Words("ru").Often(1.5), "112 раз": Words("ru").Often(112),

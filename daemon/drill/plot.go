@@ -77,7 +77,11 @@ func (p *plot) phases(r *Report) {
 		if f.Fault == "" {
 			name = r.Language.Times(f.Times)
 		}
-		p.text(from+2, p.top-6-float64(i%3)*13, "name", "start", name)
+		anchor, at := "start", from+2
+		if from > p.width*0.85 { // there is no room to its right
+			anchor, at = "end", from-3
+		}
+		p.text(at, p.top-6-float64(i%3)*13, "name", anchor, name)
 		p.add(`<line class="tick" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>`, from, from, p.top-4-float64(i%3)*13, p.top)
 	}
 }
@@ -85,10 +89,14 @@ func (p *plot) phases(r *Report) {
 func (p *plot) timeAxis(r *Report) {
 	whole := r.whole()
 	p.add(`<line class="axis" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>`, p.left, p.width-p.right, p.y(0), p.y(0))
-	for _, at := range steps(whole, 8) {
-		if at > whole {
-			continue
+	step := 3600.0
+	for _, s := range []float64{1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200} {
+		if whole/s <= 10 {
+			step = s
+			break
 		}
+	}
+	for at := 0.0; at <= whole; at += step {
 		label := fmt.Sprintf("%d:%02d", int(at)/60, int(at)%60)
 		p.text(p.x(at/whole), p.height-p.bottom+18, "mark", "middle", label)
 	}
@@ -165,7 +173,7 @@ func bars(all []bar, label string) template.HTML {
 	p := newPlot(470, float64(len(all))*line+12)
 	p.left, p.right = 76, 74
 	for _, b := range all {
-		p.left = math.Max(p.left, math.Min(200, 16+7.4*float64(utf8.RuneCountInString(b.label))))
+		p.left = math.Max(p.left, math.Min(230, 18+7.8*float64(utf8.RuneCountInString(b.label))))
 	}
 	most := 0.0
 	for _, b := range all {

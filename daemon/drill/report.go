@@ -80,6 +80,7 @@ type Far struct {
 	MostBatch   int     `json:"most_batch,omitempty"`
 	Concurrency int     `json:"concurrency"`
 	LateAfter   Span    `json:"late_after"`
+	LookAfter   Span    `json:"look_after"` // an unknown outcome is looked up so much later
 	Attempts    int     `json:"attempts"`
 	Replay      bool    `json:"replay"` // dead letters of an outage go again by themselves
 

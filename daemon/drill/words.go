@@ -35,6 +35,8 @@ func (l Words) Span(d Span) string {
 		return l.number(t.Seconds(), 1) + l.Say(" s", " с")
 	case t < 2*time.Minute:
 		return l.number(t.Seconds(), 0) + l.Say(" s", " с")
+	case t < 10*time.Minute && t%time.Minute >= time.Second:
+		return l.Say("%d min %d s", "%d мин %d с", int(t.Minutes()), int((t % time.Minute).Seconds()))
 	case t < 2*time.Hour:
 		return l.number(t.Minutes(), 0) + l.Say(" min", " мин")
 	}
@@ -79,9 +81,9 @@ func (l Words) Name(p Phase) string {
 	case CRMSlow:
 		return l.Say("CRM slow", "CRM тормозит")
 	case CRMBusy:
-		return l.Say("CRM refuses: 429", "CRM просит подождать: 429")
+		return l.Say("CRM: wait (429)", "CRM: подождите (429)")
 	case CRMErrors:
-		return l.Say("CRM errors: 500", "ошибки CRM: 500")
+		return l.Say("CRM: errors (500)", "CRM: ошибки (500)")
 	case CRMSilent:
 		return l.Say("CRM's answers lost", "ответы CRM теряются")
 	case RedisKilled:
