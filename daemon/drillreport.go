@@ -252,6 +252,9 @@ func (s *tally) portalEvents(ledger []portal.Event) (events []portal.Event) {
 		if e.At.Before(s.began) {
 			continue
 		}
+		if _, ours := s.lives[e.Origin]; s.cmd.Target && e.Origin != "" && !ours {
+			continue // somebody else's lead, taken by the running daemon before or meanwhile
+		}
 		if e.Kind == "create" && e.Entity == "contact" {
 			contacts[strconv.Itoa(e.ID)] = e.Payload
 		}

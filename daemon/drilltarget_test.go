@@ -70,7 +70,11 @@ func TestDrillOfARunningDaemon(t *testing.T) {
 	i := newInstance(t, setup{})
 	i.ledger().one() // it has had leads before
 	for range 2 {
-		r := readReport(t, []byte(i.run("drill", "--target", "--key", i.key, "--peak=100/h", "--quick", "--for=1s", "--faults=none", "--html=", "--json")))
+		out, err := i.cli("drill", "--target", "--key", i.key, "--peak=100/h", "--quick", "--for=1s", "--faults=none", "--html=", "--json")
+		r := readReport(t, []byte(out))
+		if err != nil {
+			t.Errorf("%v: %v", err, r.Faults)
+		}
 		if !r.OK || r.Totals.Accepted != 36 || r.Totals.Delivered != 36 || !slices.ContainsFunc(r.Destinations, func(d struct {
 			Name    string
 			Checked bool
