@@ -268,6 +268,7 @@ func (p *Partition) renew(ctx context.Context, epoch int64, last, run, server st
 	p.foreign.Store(fresh.Foreign)
 	if changed || !intact { // before the new epoch lets the forwarder go on: what is driven again goes before what waits
 		p.Custody.redrive(p.Keys.Partition, fresh.Foreign == fresh.Epoch)
+		failpoint.Hit(failpoint.EpochRedriven)
 	}
 	p.epoch.Store(fresh.Epoch)
 	return nil

@@ -21,15 +21,15 @@ const perWorld = 100
 
 // moment is how a point is reached.
 type moment struct {
-	point  failpoint.Point
-	within time.Duration // of the daemon's start; after that a random kill takes its place
-	most   int           // times that it may be passed before the kill
-	seldom bool          // reaching it takes seconds: a tenth of the others' kills
-	env    []string
-	before func(context.Context, *stage) error // each start
-	during func(context.Context, *stage)       // the daemon's life; it ends with ctx
-	trims  bool                                // entries vanish one by one
-	last   bool                                // the ledger forgets ended leads: a request that is repeated later would rightly be a new one
+	point     failpoint.Point
+	within    time.Duration // of the daemon's start; after that a random kill takes its place
+	most      int           // times that it may be passed before the kill
+	seldom    bool          // reaching it takes seconds: a tenth of the others' kills
+	env       []string
+	before    func(context.Context, *stage) error // each start
+	during    func(context.Context, *stage)       // the daemon's life; it ends with ctx
+	unordered bool                                // leads lose their place: entries vanish one by one, dead letters are replayed
+	last      bool                                // the ledger forgets ended leads: a request that is repeated later would rightly be a new one
 }
 
 // random is the row of kills at any moment.
@@ -54,11 +54,11 @@ func moments() []moment {
 			m.most, m.before = 1, redisRestarted
 		case "reconcile":
 			m.most, m.during, m.env = 1, trim, []string{"LEADSTREAM_HURRY=reconcile-after=100ms"}
-			m.trims = true
+			m.unordered = true
 		case "stop":
 			m.most, m.during = 1, stop
 		case "replay":
-			m.during = replay
+			m.during, m.unordered = replay, true
 		case "tell", "dead":
 			m.most, m.within, m.seldom = 1, 8*time.Second, part == "tell"
 		}
@@ -98,7 +98,7 @@ func kills(ctx context.Context, b *bench, t *table, rounds int) error {
 		left -= n
 		for ; n > 0; n -= perWorld {
 			share := min(n, perWorld)
-			jobs = append(jobs, func(ctx context.Context) error { return b.killAt(ctx, t, m, share) })
+			jobs = append(jobs, func(ctx context.Context) error { return b.killAt(ctx, t, string(m.point), []moment{m}, share) })
 		}
 	}
 	return b.each(ctx, jobs)
@@ -111,10 +111,17 @@ func (m moment) share() int {
 	return 10
 }
 
-// killAt has one world live through n kills at a moment, and judges.
-func (b *bench) killAt(ctx context.Context, t *table, m moment, n int) error {
-	what := string(m.point)
-	s := proof.Setup{Cards: rand.N(2) == 0, Env: m.env}
+// killAt has one world live through n kills at moments, in turn, and judges under the name of what.
+func (b *bench) killAt(ctx context.Context, t *table, what string, ms []moment, n int) error {
+	s := proof.Setup{Cards: rand.N(2) == 0}
+	forgets, unordered := false, false
+	for _, m := range ms {
+		s.Env = append(s.Env, m.env...)
+		forgets, unordered = forgets || m.last, unordered || m.unordered
+	}
+	if b.reached != "" {
+		s.Env = append(s.Env, "LEADSTREAM_REACHED="+b.reached)
+	}
 	if rand.N(2) == 0 {
 		s.CRMKeys = "entity: deal"
 	}
@@ -123,22 +130,23 @@ func (b *bench) killAt(ctx context.Context, t *table, m moment, n int) error {
 		return err
 	}
 	defer st.close()
-	st.ledger.Forgets, st.ledger.Unordered = m.last, m.trims
+	st.ledger.Forgets, st.ledger.Unordered = forgets, unordered
 	st.Kill()
 	for done, tries := 0, 0; done < n; tries++ {
 		if tries > 4*n+20 {
 			return fmt.Errorf("%s: %d kills of %d, the others found nothing in flight", what, done, n)
 		}
+		m := ms[tries%len(ms)]
 		flying, reached, err := st.kill(ctx, m)
 		if err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
-		if t.struck(what, flying, !reached) {
+		if t.struck(string(m.point), flying, !reached) {
 			done++
 			b.tick()
 		}
 	}
-	v, err := st.judge(ctx, !m.last)
+	v, err := st.judge(ctx, !forgets)
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}

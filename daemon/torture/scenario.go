@@ -33,6 +33,7 @@ type scenario struct {
 func all() []scenario {
 	list := []scenario{
 		{"kills", "the daemon killed at every named moment of a lead's life, under load", 10000, tabled("moment", kills)},
+		{"redis", "Redis harmed in every way, under load", 5500, tabled("harm", redisFaults)},
 	}
 	for _, d := range disks.Scenarios {
 		list = append(list, scenario{d.Name, d.About, d.Rounds, func(ctx context.Context, b *bench, rounds int) error {
@@ -56,6 +57,7 @@ func tabled(first string, fill func(context.Context, *bench, *table, int) error)
 type bench struct {
 	binary   string
 	parallel int
+	reached  string // file that takes the moments that were reached; empty: nobody asks
 	bar      *progressbar.ProgressBar
 }
 
