@@ -234,7 +234,7 @@ func (v *Verdict) order(sent map[string]*enquiry, arrived map[string][]delivery)
 // ends looks for what has not ended, and for leads of which the daemon cannot say how.
 func (v *Verdict) ends(f Facts, sent map[string]*enquiry) {
 	for key, n := range f.Left {
-		if f.Unordered && (strings.HasSuffix(key, ":meta") || strings.HasSuffix(key, ":open")) {
+		if f.Unordered && isNote(key) {
 			continue // notes of entries that were deleted alone go once their queue is opened empty
 		}
 		v.fault(&v.LeftOpen, "LEFT OPEN: %d in %s", n, key)
