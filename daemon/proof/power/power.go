@@ -109,9 +109,7 @@ func (s *scene) cut(ctx context.Context, row *Row) error {
 	burst.Go(func() { s.ledger.Burst(ctx, 8, 8) })
 	defer burst.Wait()
 	wait(ctx, rand.N(4*time.Millisecond))
-	if rand.IntN(2) == 0 { // either nothing is done any more, or for a moment everything fails
-		s.still()
-	}
+	s.still() // a machine without power answers nobody: a sync that the kernel fails to fail is no ground for a 2xx then
 	if err := s.disk.forget(); err != nil {
 		return err
 	}
