@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -83,7 +84,10 @@ func moments() []moment {
 
 // kills kills the daemon so many times, in turn at every moment.
 func kills(ctx context.Context, b *bench, t *table, rounds int) error {
-	ms := moments()
+	ms := slices.DeleteFunc(moments(), func(m moment) bool { return !strings.HasPrefix(string(m.point), b.point) })
+	if len(ms) == 0 {
+		return fmt.Errorf("there is no moment %q", b.point)
+	}
 	shares := 0
 	for _, m := range ms {
 		shares += m.share()
@@ -136,12 +140,12 @@ func (b *bench) killAt(ctx context.Context, t *table, what string, ms []moment, 
 		if tries > 4*n+20 {
 			return fmt.Errorf("%s: %d kills of %d, the others found nothing in flight", what, done, n)
 		}
-		m := ms[tries%len(ms)]
+		m, began := ms[tries%len(ms)], time.Now()
 		flying, reached, err := st.kill(ctx, m)
 		if err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
-		if t.struck(string(m.point), flying, !reached) {
+		if t.struck(string(m.point), flying, !reached, began) {
 			done++
 			b.tick()
 		}

@@ -54,6 +54,7 @@ func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("torture", flag.ContinueOnError)
 	rounds := flags.Int("rounds", 0, "rounds of each scenario (kills, for kills); 0 is what a release takes")
 	only := flags.String("only", "", "names of scenarios, with commas; empty: all")
+	point := flags.String("point", "", "of the kills, only those at the moments that begin like this; empty: all")
 	parallel := flags.Int("parallel", runtime.NumCPU(), "worlds at a time")
 	binary := flags.String("daemon", "", "the daemon, built with the tag torture; empty: built now")
 	list := flags.Bool("list", false, "say what there is")
@@ -78,7 +79,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return usage{err}
 	}
-	b := &bench{binary: *binary, parallel: max(*parallel, 1)}
+	b := &bench{binary: *binary, parallel: max(*parallel, 1), point: *point}
 	if b.binary == "" {
 		dir, err := os.MkdirTemp("", "torture")
 		if err != nil {

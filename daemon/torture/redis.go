@@ -145,6 +145,7 @@ func (b *bench) harm(ctx context.Context, t *table, h harm, n int) error {
 		if tries > 4*n+20 {
 			return fmt.Errorf("%s: %d times of %d, the others found nothing in flight", h.what, done, n)
 		}
+		began := time.Now()
 		pause(ctx, 100*time.Millisecond+rand.N(200*time.Millisecond))
 		flying := st.ledger.InFlight()
 		if err := h.do(ctx, p, c); err != nil && ctx.Err() != nil {
@@ -152,7 +153,7 @@ func (b *bench) harm(ctx context.Context, t *table, h harm, n int) error {
 		} else if err != nil && !gone(err) {
 			return fmt.Errorf("%s: %w", h.what, err)
 		}
-		if t.struck(h.what, flying, false) {
+		if t.struck(h.what, flying, false, began) {
 			done++
 			b.tick()
 		}

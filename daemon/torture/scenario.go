@@ -57,6 +57,7 @@ func tabled(first string, fill func(context.Context, *bench, *table, int) error)
 type bench struct {
 	binary   string
 	parallel int
+	point    string // kills only at the moments that begin like this
 	reached  string // file that takes the moments that were reached; empty: nobody asks
 	bar      *progressbar.ProgressBar
 }

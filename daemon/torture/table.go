@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"text/tabwriter"
+	"time"
 
 	"leadstream/daemon/proof"
 )
@@ -16,9 +17,10 @@ import (
 type row struct {
 	what    string
 	rounds  int
-	flying  []int // leads in flight at each fault
-	missed  int   // times that the moment did not come, and a random one was taken
-	idle    int   // faults with nothing in flight, which prove nothing and do not count
+	flying  []int         // leads in flight at each fault
+	missed  int           // times that the moment did not come, and a random one was taken
+	idle    int           // faults with nothing in flight, which prove nothing and do not count
+	took    time.Duration // by all of them, without what making and judging the worlds took
 	verdict proof.Verdict
 }
 
@@ -44,11 +46,12 @@ func (t *table) at(what string) *row {
 	return r
 }
 
-// struck notes a fault and what it found in flight, and says whether it counts.
-func (t *table) struck(what string, flying int, missed bool) bool {
+// struck notes a fault, what it found in flight and when its round began, and says whether it counts.
+func (t *table) struck(what string, flying int, missed bool, began time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r := t.at(what)
+	r.took += time.Since(began)
 	switch {
 	case flying == 0:
 		r.idle++
@@ -76,7 +79,7 @@ func (t *table) String() string {
 	defer t.mu.Unlock()
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "%s\ttimes\tin flight min/median/max\taccepted\tunknown\tlost\tdoubled\tinvented\tdamaged\tout of order\tleft open\tunexplained\tleaks\tnot reached\tidle\n", t.First)
+	fmt.Fprintf(w, "%s\ttimes\tin flight min/median/max\taccepted\tunknown\tlost\tdoubled\tinvented\tdamaged\tout of order\tleft open\tunexplained\tleaks\tnot reached\tidle\tms a round\n", t.First)
 	sum := &row{what: "all"}
 	for _, what := range t.seen {
 		r := t.rows[what]
@@ -85,6 +88,7 @@ func (t *table) String() string {
 		sum.flying = append(sum.flying, r.flying...)
 		sum.missed += r.missed
 		sum.idle += r.idle
+		sum.took += r.took
 	}
 	sum.verdict = t.Sum
 	sum.write(w)
@@ -99,6 +103,7 @@ func (r *row) write(w *tabwriter.Writer) {
 		flying = fmt.Sprintf("%d/%d/%d", s[0], s[n/2], s[n-1])
 	}
 	v := r.verdict
-	fmt.Fprintf(w, "%s\t%d\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", r.what, r.rounds, flying, v.Accepted, v.Unknown,
-		v.Lost, v.Doubled, v.Invented, v.Damaged, v.OutOfOrder, v.LeftOpen, v.Unexplained, v.Leaks, r.missed, r.idle)
+	fmt.Fprintf(w, "%s\t%d\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", r.what, r.rounds, flying, v.Accepted, v.Unknown,
+		v.Lost, v.Doubled, v.Invented, v.Damaged, v.OutOfOrder, v.LeftOpen, v.Unexplained, v.Leaks, r.missed, r.idle,
+		r.took.Milliseconds()/int64(max(r.rounds+r.missed+r.idle, 1)))
 }
