@@ -243,15 +243,27 @@ func (l *Ledger) Burst(ctx context.Context, n, senders int) {
 	wg.Wait()
 }
 
-// Resend does what senders do with a request that was not taken or not answered: the same again. It answers how many
-// are still not taken.
-func (l *Ledger) Resend(ctx context.Context) (left int) {
-	for _, r := range l.open() {
-		if l.Send(ctx, &Request{Key: r.Key, Phone: r.Phone, Text: r.Text, Body: r.Body}).Fate != Acked {
-			left++
-		}
+// Resend does what senders do with a request that was not taken or not answered: the same again, a few at a time. It
+// answers how many are still not taken.
+func (l *Ledger) Resend(ctx context.Context) int {
+	var left atomic.Int64
+	var wg sync.WaitGroup
+	work := make(chan Request)
+	for range 8 {
+		wg.Go(func() {
+			for r := range work {
+				if l.Send(ctx, &Request{Key: r.Key, Phone: r.Phone, Text: r.Text, Body: r.Body}).Fate != Acked {
+					left.Add(1)
+				}
+			}
+		})
 	}
-	return left
+	for _, r := range l.open() {
+		work <- r
+	}
+	close(work)
+	wg.Wait()
+	return int(left.Load())
 }
 
 // open is the requests of which no try was taken, each once.
