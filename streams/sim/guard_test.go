@@ -24,7 +24,7 @@ type watched struct {
 }
 
 func newWatched(l *life, cfg streams.DestinationConfig) *watched {
-	return &watched{Destination: streams.NewDestination(cfg, l.clients, "ls", l.d.w.now), l: l, cfg: cfg}
+	return &watched{Destination: streams.NewDestination(cfg, l.clients, "ls", time.Now), l: l, cfg: cfg}
 }
 
 func (g *watched) Start(n int) error {

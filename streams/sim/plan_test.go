@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"leadstream/streams"
@@ -114,6 +115,9 @@ func newPlan(w *world) plan {
 	for range one(d, 0, 1, 1, 2, 3) {
 		p.faults = append(p.faults, newFault(d, p.daemons))
 	}
+	if slices.ContainsFunc(p.faults, func(f fault) bool { return f.kind == clock }) {
+		p.far.pause = 0 // the guard's clock does not step here, as a monotonic one does not; a pause is told by the wall's
+	}
 	return p
 }
 
@@ -139,7 +143,7 @@ func newFault(d dice, daemons int) fault {
 	case crashCall, crashCalled:
 		f.nth = d.between(1, 8)
 	case clock:
-		f.for_ = one(d, time.Hour, -time.Hour, 26*time.Hour, -26*time.Hour, 3*time.Second, -3*time.Second)
+		f.for_ = one(d, time.Hour, 26*time.Hour, 3*time.Second, -3*time.Second, -20*time.Second)
 	case stalled, full:
 		f.for_ = min(f.for_, 4*time.Second)
 	case crash, stop:

@@ -169,7 +169,7 @@ func (w *world) workers(l *life) []*streams.Worker {
 		crm.Failover = []string{"backup"}
 		guard := streams.DestinationConfig{Name: "backup", Concurrency: 1}
 		workers = append(workers, &streams.Worker{Queue: streams.Destined("backup"), Handler: w.backup.sink(l), Policy: p.policy,
-			Timeout: callTimeout, Guard: streams.NewDestination(guard, l.clients, "ls", w.now), OnAmbiguous: p.onAmbiguous})
+			Timeout: callTimeout, Guard: streams.NewDestination(guard, l.clients, "ls", time.Now), OnAmbiguous: p.onAmbiguous})
 	}
 	return workers
 }
