@@ -64,7 +64,7 @@ func (w *world) send(d dice, home *daemon, s *sent, keyed bool) {
 			w.mu.Lock()
 			w.sent = append(w.sent, s)
 			w.mu.Unlock()
-			w.trace("%s takes %d/%d as %.6s, duplicate %v", l.boot, s.customer, s.number, s.id, r[0].Duplicate)
+			w.trace("%s takes %d/%d as %.6s, duplicate %v, hot %v", l.boot, s.customer, s.number, s.id, r[0].Duplicate, s.taken(w, keyed).Lead.Hot)
 			return
 		}
 		time.Sleep(d.time(time.Millisecond, 100*time.Millisecond))
