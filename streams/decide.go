@@ -256,10 +256,12 @@ func (c *call) fail(i int, v Verdict) {
 func (c *call) keepOrder() {
 	waits := map[string]bool{}
 	for i, e := range c.entries {
-		if waits[e.meta.Key] && !c.outs[i].park {
-			c.events = slices.DeleteFunc(c.events, func(ev event) bool { return ev.Lead == e.Lead.ID })
-			c.park(i, waiterDelay)
-			e.meta.Waiter = true
+		if waits[e.meta.Key] {
+			if !c.outs[i].park {
+				c.events = slices.DeleteFunc(c.events, func(ev event) bool { return ev.Lead == e.Lead.ID })
+				c.park(i, waiterDelay)
+			}
+			e.meta.Waiter = true // its own delay may be shorter than that of the one before
 		}
 		waits[e.meta.Key] = waits[e.meta.Key] || c.outs[i].park
 	}

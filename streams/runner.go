@@ -3,6 +3,7 @@ package streams
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -106,7 +107,7 @@ func (r *runner) run(ctx context.Context) {
 			r.reclaim(ctx, n)
 			continue
 		}
-		if n > 0 && r.asked == 0 {
+		if n > 0 && r.asked == 0 && !r.unheard { // what was not heard came before what is still to be read
 			r.read(ctx, n)
 		}
 		timer := time.NewTimer(r.alarm.next(time.Now(), max(wait, time.Millisecond)))
@@ -161,6 +162,10 @@ func (r *runner) handBackRead() {
 func (r *runner) handBack() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
+	ahead := maps.Clone(r.working) // keys of which something is before: what follows must wait for it again
+	for _, e := range r.ready {
+		e.meta.Waiter, ahead[e.meta.Key] = ahead[e.meta.Key], true
+	}
 	for _, q := range r.queues {
 		var outs []outcome
 		for _, e := range r.ready {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -171,6 +172,9 @@ func (w *world) unanswered(id string) bool {
 
 // checkDelay holds the time between two tries against the policy, where nothing came in between.
 func (w *world) checkDelay(f *far, id string, a, b try) {
+	if errors.Is(a.verdict.Err, context.Canceled) { // the partition was opened again meanwhile: taken over, and looked up
+		return
+	}
 	if a.end.IsZero() || b.disturbed != a.disturbed || a.life != b.life {
 		return
 	}

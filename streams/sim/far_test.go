@@ -103,7 +103,7 @@ func (f *far) try(ctx context.Context, l *life, call int, e *streams.Entry) stre
 func (f *far) answer(ctx context.Context, l *life, call, n int, e *streams.Entry) streams.Verdict {
 	w, id := f.w, e.Lead.ID
 	d := w.dice("call", f.name, id, n)
-	if !e.Unsure.IsZero() && w.plan.onAmbiguous == streams.Look && !w.blunders("no-look") {
+	if !e.Unsure.IsZero() && w.plan.onAmbiguous == streams.Look {
 		if wait := e.Unsure.Add(farLimit).Sub(w.now()); wait > 0 && wait < time.Hour {
 			return streams.Verdict{Result: streams.Wait, After: wait, Err: errors.New("the last call may still be at work")}
 		}

@@ -47,7 +47,6 @@ type world struct {
 	events bytes.Buffer
 	wrong  []string
 	sent   []*sent
-	bug    string // a guard of the engine that is broken on purpose
 }
 
 // live runs the world of a seed to its end, in a bubble of its own, and answers what was wrong and the trace.
@@ -123,8 +122,6 @@ func (w *world) broken(format string, args ...any) {
 	defer w.mu.Unlock()
 	w.wrong = append(w.wrong, text)
 }
-
-func (w *world) blunders(bug string) bool { return w.bug == bug }
 
 // ran traces a command that Redis has executed.
 func (w *world) ran(who string, args []string, reply any) {
