@@ -28,7 +28,7 @@ type daemon struct {
 	mu       sync.Mutex
 	life     *life // nil while it is down
 	lives    int
-	cutUntil time.Time     // does not reach Redis before
+	cutUntil atomic.Int64  // does not reach Redis before
 	up       chan struct{} // closed when it is started again
 }
 
@@ -173,7 +173,7 @@ func (l *life) cut(lose bool) {
 func (l *life) dial(context.Context, string, string) (net.Conn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.dead.Load() || l.d.w.redisDown.Load() || time.Now().Before(l.d.cutUntil) {
+	if l.dead.Load() || l.d.w.redisDown.Load() || time.Now().UnixNano() < l.d.cutUntil.Load() {
 		return nil, errDown
 	}
 	c := l.d.w.redis.Dial(l.boot, l.wire)

@@ -31,7 +31,7 @@ func (w *world) happen(n int, f fault) {
 			w.startLater(d, f.for_)
 		}
 	case cutOff:
-		d.cutUntil = time.Now().Add(f.for_)
+		d.cutUntil.Store(time.Now().Add(f.for_).UnixNano())
 		if l := d.current(); l != nil {
 			l.cut(w.dice("cut", n).percent(50))
 		}
@@ -41,7 +41,7 @@ func (w *world) happen(n int, f fault) {
 	case flushed:
 		w.redis.Flush()
 	case stalled:
-		w.stalledUntil = time.Now().Add(f.for_)
+		w.stalledUntil.Store(time.Now().Add(f.for_).UnixNano())
 		time.Sleep(f.for_)
 	case full:
 		w.redis.SetFull(true)

@@ -42,7 +42,7 @@ func (l *life) wire(request [][]string) model.Passage {
 			p.Delay += d.time(0, bad.slow)
 		}
 	}
-	if left := time.Until(w.stalledUntil); left > 0 {
+	if left := time.Until(time.Unix(0, w.stalledUntil.Load())); left > 0 {
 		p.Delay += left
 	}
 	if p.Lost != model.Nothing {

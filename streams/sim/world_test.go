@@ -35,7 +35,7 @@ type world struct {
 	starting sync.Mutex
 
 	redisDown    atomic.Bool
-	stalledUntil time.Time
+	stalledUntil atomic.Int64 // unix ns
 	copyOf       *model.Copy
 	restarts     int
 	skew         atomic.Int64 // of all wall clocks, ns
@@ -201,7 +201,9 @@ func (w *world) processor(l *life, to string) streams.Handler {
 
 // startLater starts a daemon again after a while, unless something else has.
 func (w *world) startLater(d *daemon, after time.Duration) {
+	d.mu.Lock()
 	up := d.up
+	d.mu.Unlock()
 	w.starts.Go(func() {
 		t := time.NewTimer(after)
 		defer t.Stop()
