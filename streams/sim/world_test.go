@@ -31,7 +31,7 @@ type world struct {
 	crm      *far
 	backup   *far
 	running  sync.WaitGroup // of every life of a daemon
-	starts   sync.WaitGroup // those that are to come
+	starts   atomic.Int64   // those that are to come; new ones may come meanwhile, which a WaitGroup forbids
 	starting sync.Mutex
 
 	redisDown    atomic.Bool
@@ -58,7 +58,12 @@ func live(t *testing.T, seed uint64, dir string, verbose bool) *world {
 	w.plan = newPlan(w)
 	w.trace("plan %+v", w.plan)
 	jitter := w.dice("jitter")
-	chance.Float64 = jitter.Float64
+	var rolling sync.Mutex // the engine's goroutines share it
+	chance.Float64 = func() float64 {
+		rolling.Lock()
+		defer rolling.Unlock()
+		return jitter.Float64()
+	}
 	w.redis = model.New(w.now)
 	w.redis.RunID = w.runID()
 	w.redis.Ran = w.ran
@@ -66,6 +71,8 @@ func live(t *testing.T, seed uint64, dir string, verbose bool) *world {
 	for n := range w.plan.daemons {
 		d := &daemon{w: w, name: string(rune('a' + n)), dir: fmt.Sprintf("%s/%c0", dir, 'a'+n)}
 		w.daemons = append(w.daemons, d)
+	}
+	for _, d := range w.daemons {
 		d.start()
 	}
 	var busy sync.WaitGroup
@@ -76,9 +83,9 @@ func live(t *testing.T, seed uint64, dir string, verbose bool) *world {
 		busy.Go(func() { w.happen(n, f) })
 	}
 	busy.Wait()
-	w.starts.Wait()
+	w.started()
 	time.Sleep(healing - min(w.elapsed(), healing))
-	w.starts.Wait()
+	w.started()
 	w.settle()
 	time.Sleep(2 * time.Second) // a client that could not connect tries again
 	w.lasted = w.elapsed()
@@ -204,7 +211,9 @@ func (w *world) startLater(d *daemon, after time.Duration) {
 	d.mu.Lock()
 	up := d.up
 	d.mu.Unlock()
-	w.starts.Go(func() {
+	w.starts.Add(1)
+	go func() {
+		defer w.starts.Add(-1)
 		t := time.NewTimer(after)
 		defer t.Stop()
 		select {
@@ -219,5 +228,12 @@ func (w *world) startLater(d *daemon, after time.Duration) {
 		default:
 			d.start()
 		}
-	})
+	}()
+}
+
+// started waits until no start is to come.
+func (w *world) started() {
+	for w.starts.Load() > 0 {
+		time.Sleep(time.Millisecond)
+	}
 }
