@@ -21,7 +21,7 @@ func (c *call) decide(ctx context.Context, i int) {
 		for _, dest := range e.lacking() { // driven again: what it has reached already stays
 			c.event(e, event{Kind: evDropped, Dest: dest, Reason: v.Reason})
 		}
-		if e.only == "" {
+		if e.only == "" || c.r.w.destination() != "" {
 			c.event(e, event{Kind: evDropped, Reason: v.Reason})
 		}
 	case Wait:

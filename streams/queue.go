@@ -39,6 +39,9 @@ var epochLua string
 //go:embed lua/claim.lua
 var claimLua string
 
+//go:embed lua/due.lua
+var dueLua string
+
 //go:embed lua/restore.lua
 var restoreLua string
 
@@ -52,6 +55,7 @@ var (
 	epochScript   = redis.NewScript(epochLua)
 	restoreScript = redis.NewScript(restoreLua)
 	claimScript   = redis.NewScript(claimLua)
+	dueScript     = redis.NewScript(dueLua)
 )
 
 // Horizon is the idle time at which a parked entry is due. A delay cannot be longer.
@@ -181,25 +185,42 @@ func (q *queue) take(ctx context.Context, consumer string, ids []string, unsure 
 	if !unsure.IsZero() {
 		since = strconv.FormatInt(unsure.UnixMilli(), 10)
 	}
-	args := []any{"evalsha", claimScript.Hash(), 3, q.keys.owner(), q.keys.Queue(q.name), q.keys.meta(q.name), q.owner, Group, consumer, since}
+	args := []any{q.owner, Group, consumer, since}
 	for _, id := range ids {
 		args = append(args, id)
 	}
-	msgs, err := q.messages(ctx, args)
-	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		args[0], args[1] = "eval", claimLua
-		msgs, err = q.messages(ctx, args)
-	}
+	keys := []string{q.keys.owner(), q.keys.Queue(q.name), q.keys.meta(q.name)}
+	cmd, err := script(ctx, q.redis, redis.NewXMessageSliceCmd, claimScript, claimLua, keys, args)
 	if err != nil {
 		return nil, fmt.Errorf("queue %s: claim: %w", q.name, epochError(err))
 	}
-	return q.withMeta(ctx, decodeAll(q.name, msgs))
+	return q.withMeta(ctx, decodeAll(q.name, cmd.Val()))
 }
 
-func (q *queue) messages(ctx context.Context, args []any) ([]redis.XMessage, error) {
-	cmd := redis.NewXMessageSliceCmd(ctx, args...)
-	_ = q.redis.Process(ctx, cmd) // the command keeps its error
-	return cmd.Result()
+// script runs a script that answers as a command of Redis does: parse makes a command of that kind.
+func script[C redis.Cmder](ctx context.Context, c redis.UniversalClient, parse func(context.Context, ...any) C, s *redis.Script, text string, keys []string, args []any) (C, error) {
+	words := []any{"evalsha", s.Hash(), len(keys)}
+	for _, k := range keys {
+		words = append(words, k)
+	}
+	words = append(words, args...)
+	cmd := parse(ctx, words...)
+	err := c.Process(ctx, cmd)
+	if redis.HasErrorPrefix(err, "NOSCRIPT") {
+		words[0], words[1] = "eval", text
+		cmd = parse(ctx, words...)
+		err = c.Process(ctx, cmd)
+	}
+	return cmd, err
+}
+
+// ours says whether Redis has the lease as ours.
+func (q *queue) ours(ctx context.Context) (bool, error) {
+	owner, err := q.redis.Get(ctx, q.keys.owner()).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return false, fmt.Errorf("queue %s: lease: %w", q.name, err)
+	}
+	return owner == q.owner, nil
 }
 
 func decodeAll(queue string, msgs []redis.XMessage) []*Entry {
@@ -244,12 +265,13 @@ func (q *queue) withMeta(ctx context.Context, entries []*Entry) ([]*Entry, error
 
 // due claims what has waited out its delay, from cursor on. deleted are entries whose body is gone: lost in Redis.
 func (q *queue) due(ctx context.Context, consumer, cursor string, count int) (entries []*Entry, deleted []string, next string, err error) {
-	msgs, next, deleted, err := q.redis.XAutoClaimWithDeleted(ctx, &redis.XAutoClaimArgs{
-		Stream: q.keys.Queue(q.name), Group: Group, Consumer: consumer, MinIdle: Horizon, Start: cursor, Count: int64(count),
-	}).Result()
+	keys := []string{q.keys.owner(), q.keys.Queue(q.name)}
+	args := []any{q.owner, Group, consumer, Horizon.Milliseconds(), cursor, count}
+	cmd, err := script(ctx, q.redis, redis.NewXAutoClaimWithDeletedCmd, dueScript, dueLua, keys, args)
 	if err != nil {
-		return nil, nil, cursor, fmt.Errorf("queue %s: reclaim: %w", q.name, err)
+		return nil, nil, cursor, fmt.Errorf("queue %s: reclaim: %w", q.name, epochError(err))
 	}
+	msgs, next, deleted := cmd.Val()
 	entries, err = q.withMeta(ctx, decodeAll(q.name, msgs))
 	return entries, deleted, next, err
 }

@@ -76,8 +76,16 @@ func (r *runner) reclaim(ctx context.Context, n int) {
 }
 
 // sweep takes up what Redis has handed to us in an answer that never came: it is pending under our name, so nobody else
-// is given it, and not in our hands. No read may be under way.
+// is given it, and not in our hands. No read may be under way. The answer may have been lost with Redis's memory, and our
+// lease with it: until that is known nothing more is read, for another may be the owner.
 func (r *runner) sweep(ctx context.Context) {
+	if ours, err := r.queues[0].ours(ctx); err != nil {
+		r.trouble(ctx, err)
+		return
+	} else if !ours {
+		r.p.lost()
+		return
+	}
 	have := map[handle]bool{}
 	for _, es := range [][]*Entry{r.ready, r.early, r.defers} {
 		for _, e := range es {

@@ -73,10 +73,15 @@ func (r *runner) queue(name string) *queue {
 // reclaimEvery is how often the parked entries are looked through even when none is known to be due.
 const reclaimEvery = time.Minute
 
+// straysEvery is how often that is done at first, while the owner before may still believe that it is the owner: what it
+// takes, and gives back when it learns better, is known to nobody.
+const straysEvery = time.Second
+
 func (r *runner) run(ctx context.Context) {
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	safety := time.Now()
+	opened := time.Now()
+	safety, looked := opened, opened
 	for ctx.Err() == nil {
 		r.park(ctx)
 		mine := r.p.owns() // what we took after the lease has ended, the next owner would not find
@@ -87,6 +92,10 @@ func (r *runner) run(ctx context.Context) {
 		if time.Since(safety) > reclaimEvery {
 			r.beginPass()
 			r.unheard, r.strays, safety = true, true, time.Now()
+		}
+		if time.Since(looked) > straysEvery && time.Since(opened) < leaseTTL+2*straysEvery {
+			r.beginPass()
+			r.strays, looked = true, time.Now()
 		}
 		if r.alarm.rang(time.Now()) {
 			r.again = r.passing()
@@ -164,7 +173,8 @@ func (r *runner) handBack() {
 	defer cancel()
 	ahead := maps.Clone(r.working) // keys of which something is before: what follows must wait for it again
 	for _, e := range r.ready {
-		e.meta.Waiter, ahead[e.meta.Key] = ahead[e.meta.Key], true
+		key := e.meta.Key
+		e.meta.Waiter, ahead[key] = ahead[key] || r.lines.mustWait(key), true
 	}
 	for _, q := range r.queues {
 		var outs []outcome

@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	seeds = flag.Uint64("seeds", 80, "how many seeds to live through")
+	seeds = flag.Uint64("seeds", usual, "how many seeds to live through")
 	first = flag.Uint64("first", 1, "the first of them")
 	only  = flag.Uint64("seed", 0, "this one alone, with its trace")
 	child = flag.Bool("child", false, "live here, and not in processes of one thread each")
@@ -123,7 +123,7 @@ func TestSameSeedSameTrace(t *testing.T) {
 		}
 	}
 	t.Logf("%d of %d seeds had another trace the second time", differ, len(traces[0]))
-	if len(traces[0]) != n || differ > n*3/4 {
+	if len(traces[0]) != n || deterministic && differ > n*3/4 {
 		t.Errorf("%d of %d traces differ, want most the same", differ, len(traces[0]))
 	}
 }

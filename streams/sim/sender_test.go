@@ -14,6 +14,7 @@ type sent struct {
 	id               string // once a daemon has answered for it
 	home             string // the daemon that has
 	acked            time.Time
+	twice            bool // another daemon has taken it, too
 }
 
 // customer sends a customer's leads one by one: the next one after the answer to the one before.
@@ -91,6 +92,11 @@ func (w *world) resend(d dice, s *sent, keyed bool) {
 	r, err := l.custody.TakeAll(context.Background(), []streams.Taken{s.taken(w, keyed)})
 	if err != nil || l.dead.Load() {
 		return
+	}
+	if home.name != s.home {
+		w.mu.Lock()
+		s.twice = true
+		w.mu.Unlock()
 	}
 	w.trace("%s takes %d/%d again as %.6s, duplicate %v", l.boot, s.customer, s.number, r[0].LeadID, r[0].Duplicate)
 	if home.name == s.home && !known {

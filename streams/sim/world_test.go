@@ -233,7 +233,7 @@ func (w *world) startLater(d *daemon, after time.Duration) {
 
 // started waits until no start is to come.
 func (w *world) started() {
-	for w.starts.Load() > 0 {
-		time.Sleep(time.Millisecond)
+	for wait := time.Millisecond; w.starts.Load() > 0; wait = min(2*wait, time.Second) { // it may take two days
+		time.Sleep(wait)
 	}
 }

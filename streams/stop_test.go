@@ -1,0 +1,158 @@
+package streams
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"leadstream/streams/streamstest"
+)
+
+// shelf is a runner of a destination that owns its partition, and nothing that runs.
+func shelf(t *testing.T) (*runner, *streamstest.Server) {
+	t.Helper()
+	s := streamstest.Redis(t)
+	clients, err := OpenRedis(RedisOptions{URL: "unix://" + s.Addr, Timeout: time.Second, Readers: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { clients.Close() })
+	custody := newCustody(t, t.TempDir(), &clock{t: time.Now()})
+	t.Cleanup(func() { custody.Close() })
+	p := &Partition{Keys: Keys{Prefix: "ls"}, Clients: clients, Custody: custody, Boot: "b", moved: make(chan struct{}, 1)}
+	if ours, err := p.tick(t.Context(), true); err != nil || !ours {
+		t.Fatal(ours, err)
+	}
+	r := newRunner(p, &Worker{Queue: Destined("crm"), NoHot: true, Guard: free{}})
+	if err := r.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return r, s
+}
+
+// read adds a lead of a customer to the runner's queue, and reads it.
+func (r *runner) readOne(t *testing.T, id, phone string) *Entry {
+	t.Helper()
+	lead := &Lead{ID: id, Phone: phone}
+	line, err := encodeLead(lead)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := r.queues[0]
+	if err := q.redis.XAdd(t.Context(), &redis.XAddArgs{Stream: q.keys.Queue(q.name), Values: words(id, line, 1, "")}).Err(); err != nil {
+		t.Fatal(err)
+	}
+	es, err := r.readOn(t.Context(), 1)
+	if err != nil || len(es) != 1 {
+		t.Fatal(es, err)
+	}
+	return es[0]
+}
+
+// waits says whether what is beside a parked entry in Redis makes it wait behind another.
+func (r *runner) waits(t *testing.T, e *Entry) bool {
+	t.Helper()
+	kept, err := r.queues[0].withMeta(t.Context(), []*Entry{{ID: e.ID}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kept[0].meta.Key == "" {
+		t.Fatalf("entry %s was not parked", e.ID)
+	}
+	return kept[0].meta.Waiter
+}
+
+// At a stop, what is given back waits again for what is before it: a call under way, an entry parked for its retry, one
+// given back at the same time.
+func TestGivenBackInOrder(t *testing.T) {
+	t.Parallel()
+	const phone = "+79990000011"
+	tests := map[string]struct {
+		before func(*runner, *Entry)
+		want   bool
+	}{
+		"nothing is before it":        {func(*runner, *Entry) {}, false},
+		"one is in a call":            {func(r *runner, e *Entry) { r.working[e.meta.Key] = true }, true},
+		"one is parked for its retry": {func(r *runner, e *Entry) { r.lines.park(e.meta.Key, handle{"to:crm", "1-1"}) }, true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			r, _ := shelf(t)
+			first, second := r.readOne(t, "a", phone), r.readOne(t, "b", phone)
+			r.identify(first)
+			tt.before(r, first)
+			r.reads <- fetched{entries: []*Entry{first, second}} // came after the last look
+			r.handBackRead()
+			if got := r.waits(t, first); got != tt.want {
+				t.Errorf("the first one waits: %v, want %v", got, tt.want)
+			}
+			if !r.waits(t, second) {
+				t.Error("the second one does not wait for the first")
+			}
+		})
+	}
+}
+
+// An owner whose lease is another's takes nothing up any more: neither what is due, nor what an answer lost.
+func TestNothingIsTakenWithoutTheLease(t *testing.T) {
+	t.Parallel()
+	r, s := shelf(t)
+	e := r.readOne(t, "a", "+79990000011")
+	r.ready = []*Entry{e}
+	r.identify(e)
+	r.handBack()
+	r.ready, r.unheard = nil, true
+	ctx := context.Background()
+	key := r.p.Keys.owner()
+	mine := s.Client.Get(ctx, key).Val()
+	s.Client.Set(ctx, key, "two|b2", 0)
+
+	r.sweep(ctx)
+	if !r.unheard {
+		t.Error("it would read on, though another is the owner")
+	}
+	if len(r.p.moved) != 1 {
+		t.Error("it does not ask who is the owner")
+	}
+	if got, _, _, err := r.queues[0].due(ctx, "one", firstID, 10); err == nil || len(got) > 0 {
+		t.Errorf("took %v, %v; want an error", got, err)
+	}
+	s.Client.Set(ctx, key, mine, 0)
+	if got, _, _, err := r.queues[0].due(ctx, "one", firstID, 10); err != nil || len(got) != 1 {
+		t.Errorf("took %v, %v; want the entry", got, err)
+	}
+	if r.sweep(ctx); r.unheard {
+		t.Error("it reads no more, though it is the owner")
+	}
+}
+
+// A lead that was driven again, and whose destination drops it, has ended.
+func TestDrivenAgainAndDropped(t *testing.T) {
+	t.Parallel()
+	r := newRunner(&Partition{Clients: &Clients{}, Custody: newCustody(t, t.TempDir(), &clock{t: time.Now()})}, &Worker{Queue: Destined("crm"), Guard: free{}})
+	e := &Entry{ID: "1-1", Queue: Destined("crm"), only: "crm", Lead: &Lead{ID: "a"}}
+	c := &call{r: r, entries: []*Entry{e}, verdicts: []Verdict{{Result: Drop, Reason: "ambiguous"}}, outs: make([]outcome, 1)}
+	c.decide(t.Context(), 0)
+	if len(c.events) != 1 || c.events[0].Kind != evDropped || c.events[0].Dest != "crm" {
+		t.Errorf("events %+v, want one: dropped at crm", c.events)
+	}
+}
+
+// A customer's later entry in a processor's batch waits for an earlier one, whatever its own delay.
+func TestLaterOnesOfABatchWait(t *testing.T) {
+	t.Parallel()
+	one := func(id, key string) *Entry {
+		return &Entry{ID: id, Queue: Intake, Lead: &Lead{ID: id}, meta: meta{Key: key}}
+	}
+	c := &call{entries: []*Entry{one("1-1", "x"), one("1-2", "y"), one("1-3", "x"), one("1-4", "x")}, outs: make([]outcome, 4)}
+	c.outs[0] = outcome{entry: c.entries[0], park: true, delay: time.Minute}
+	c.outs[2] = outcome{entry: c.entries[2], park: true, delay: time.Second}
+	c.keepOrder()
+	for i, want := range []bool{false, false, true, true} {
+		if e := c.entries[i]; e.meta.Waiter != want || want && !c.outs[i].park {
+			t.Errorf("entry %s waits: %v, parked: %v; want %v", e.ID, e.meta.Waiter, c.outs[i].park, want)
+		}
+	}
+}
