@@ -52,6 +52,12 @@ func (l *lines) waitInOrder(key string, h handle) {
 	ln.waiters = slices.Insert(ln.waiters, i, h)
 }
 
+// behind says whether an older entry of a key waits.
+func (l *lines) behind(key string, h handle) bool {
+	ln := l.byKey[key]
+	return ln != nil && slices.ContainsFunc(ln.waiters, func(w handle) bool { return idLess(w.id, h.id) })
+}
+
 // retrying says whether an entry of a key waits for its retry.
 func (l *lines) retrying(key string) bool {
 	ln := l.byKey[key]

@@ -213,11 +213,11 @@ func (r *runner) takeOver(ctx context.Context, q *queue, but string) error {
 	return nil
 }
 
-// readmit takes up an entry that an owner before had in hand. It came before those of its customer that wait, unless one
-// of them is older and waits for its retry: then it stands first in the line behind that one.
+// readmit takes up an entry that an owner before had in hand. It goes on, unless one of its customer waits for its retry,
+// or an older one waits: that owner had only just read it. Then it stands at its place in the line.
 func (r *runner) readmit(e *Entry) {
 	key, h := e.meta.Key, e.handle()
-	if r.lines.retrying(key) {
+	if r.lines.retrying(key) || r.lines.behind(key, h) {
 		r.lines.waitInOrder(key, h)
 		r.defers = append(r.defers, e)
 		return

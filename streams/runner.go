@@ -135,7 +135,8 @@ func (r *runner) run(ctx context.Context) {
 
 // stop lets what is in hand end, for the time that a stop may take; what has not ended stays pending, for the next owner.
 func (r *runner) stop(cancel context.CancelFunc) {
-	r.handBack()
+	ahead := maps.Clone(r.working) // keys of which something is before: what follows must wait for it again
+	r.handBack(r.ready, ahead)
 	failpoint.Hit(failpoint.StopHandedBack)
 	ended := make(chan struct{})
 	go func() { r.wg.Wait(); close(ended) }()
@@ -145,7 +146,7 @@ func (r *runner) stop(cancel context.CancelFunc) {
 		select {
 		case <-r.finished: // settled already
 		case <-ended:
-			r.handBackRead()
+			r.handBackRead(ahead)
 			failpoint.Hit(failpoint.StopEnded)
 			return
 		case <-grace.C:
@@ -155,30 +156,29 @@ func (r *runner) stop(cancel context.CancelFunc) {
 }
 
 // handBackRead gives back what has come after the last look.
-func (r *runner) handBackRead() {
+func (r *runner) handBackRead(ahead map[string]bool) {
 	select {
 	case f := <-r.reads:
-		r.ready = f.entries
-		for _, e := range r.ready {
+		for _, e := range f.entries {
 			r.identify(e)
 		}
-		r.handBack()
+		r.handBack(f.entries, ahead)
 	default:
 	}
 }
 
 // handBack parks what is in hand and surely was never sent, due at once: the next owner, if it is another, need not ask.
-func (r *runner) handBack() {
+// ahead has the keys in which something is before them, and gets theirs.
+func (r *runner) handBack(entries []*Entry, ahead map[string]bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	ahead := maps.Clone(r.working) // keys of which something is before: what follows must wait for it again
-	for _, e := range r.ready {
+	for _, e := range entries {
 		key := e.meta.Key
 		e.meta.Waiter, ahead[key] = ahead[key] || r.lines.mustWait(key), true
 	}
 	for _, q := range r.queues {
 		var outs []outcome
-		for _, e := range r.ready {
+		for _, e := range entries {
 			if e.Queue == q.name && !e.external() && e.fault == nil && e.Unsure.IsZero() && e.meta.Unsure == 0 {
 				outs = append(outs, outcome{entry: e, park: true})
 			}

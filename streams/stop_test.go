@@ -76,20 +76,51 @@ func TestGivenBackInOrder(t *testing.T) {
 		"nothing is before it":        {func(*runner, *Entry) {}, false},
 		"one is in a call":            {func(r *runner, e *Entry) { r.working[e.meta.Key] = true }, true},
 		"one is parked for its retry": {func(r *runner, e *Entry) { r.lines.park(e.meta.Key, handle{"to:crm", "1-1"}) }, true},
+		"one in hand goes back first": {func(r *runner, e *Entry) { r.ready = []*Entry{e} }, true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			r, _ := shelf(t)
-			first, second := r.readOne(t, "a", phone), r.readOne(t, "b", phone)
-			r.identify(first)
-			tt.before(r, first)
+			older, first, second := r.readOne(t, "o", phone), r.readOne(t, "a", phone), r.readOne(t, "b", phone)
+			r.identify(older)
+			tt.before(r, older)
 			r.reads <- fetched{entries: []*Entry{first, second}} // came after the last look
-			r.handBackRead()
+			r.stop(func() {})
 			if got := r.waits(t, first); got != tt.want {
 				t.Errorf("the first one waits: %v, want %v", got, tt.want)
 			}
 			if !r.waits(t, second) {
 				t.Error("the second one does not wait for the first")
+			}
+		})
+	}
+}
+
+// What an owner before had in hand goes on, unless that one had only just read it behind what waits.
+func TestTakenOverInOrder(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		parked, waiting, id string
+		waits               bool
+	}{
+		"nothing is before it":      {id: "5-1"},
+		"a younger one waits":       {waiting: "6-1", id: "5-1"},
+		"an older one waits":        {waiting: "4-1", id: "5-1", waits: true},
+		"one waits for its retry":   {parked: "4-1", id: "5-1", waits: true},
+		"one retries and one waits": {parked: "4-1", waiting: "6-1", id: "5-1", waits: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRunner(&Partition{Custody: &Custody{}, Clients: &Clients{}}, &Worker{Queue: Destined("crm")})
+			if c.parked != "" {
+				r.lines.park("customer", handle{Destined("crm"), c.parked})
+			}
+			if c.waiting != "" {
+				r.lines.wait("customer", handle{Destined("crm"), c.waiting})
+			}
+			r.readmit(&Entry{ID: c.id, Queue: Destined("crm"), meta: meta{Key: "customer"}})
+			if waits := len(r.defers) == 1 && len(r.ready) == 0; waits != c.waits {
+				t.Errorf("it waits: %v, want %v", waits, c.waits)
 			}
 		})
 	}
@@ -102,7 +133,7 @@ func TestNothingIsTakenWithoutTheLease(t *testing.T) {
 	e := r.readOne(t, "a", "+79990000011")
 	r.ready = []*Entry{e}
 	r.identify(e)
-	r.handBack()
+	r.handBack(r.ready, map[string]bool{})
 	r.ready, r.unheard = nil, true
 	ctx := context.Background()
 	key := r.p.Keys.owner()
