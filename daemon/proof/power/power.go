@@ -3,11 +3,14 @@
 package power
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -53,6 +56,7 @@ type scene struct {
 	*proof.World
 	ledger *proof.Ledger
 	disk   *disk
+	cuts   []time.Time // when the power went
 }
 
 func (l Losses) world(ctx context.Context, cuts int, row *Row) (err error) {
@@ -66,7 +70,7 @@ func (l Losses) world(ctx context.Context, cuts int, row *Row) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
-	s := &scene{w, proof.NewLedger(w), d}
+	s := &scene{World: w, ledger: proof.NewLedger(w), disk: d}
 	if err := w.Start(ctx); err != nil {
 		return err
 	}
@@ -99,7 +103,23 @@ func (s *scene) verify(ctx context.Context, goOn bool, row *Row) error {
 	if goOn {
 		return err
 	}
+	if err == nil && !v.OK() {
+		err = s.keep(v)
+	}
 	return errors.Join(err, v.Err())
+}
+
+// keep saves what is known of a broken promise, for whoever looks for the cause: what was sent, when the power went, and
+// the journal.
+func (s *scene) keep(v proof.Verdict) error {
+	dir, err := os.MkdirTemp("", "torture-broken-")
+	if err != nil {
+		return err
+	}
+	known, err := json.MarshalIndent(map[string]any{"sent": s.ledger.All(), "cuts": s.cuts, "faults": v.Faults}, "", " ")
+	err = errors.Join(err, os.WriteFile(filepath.Join(dir, "known.json"), known, 0o600))
+	err = errors.Join(err, os.CopyFS(filepath.Join(dir, "journal"), os.DirFS(filepath.Join(s.Data, "journal"))))
+	return errors.Join(err, fmt.Errorf("kept in %s", dir))
 }
 
 // cut takes the power while leads are on their way, some of them just being accepted, and gives it back.
@@ -110,6 +130,7 @@ func (s *scene) cut(ctx context.Context, row *Row) error {
 	defer burst.Wait()
 	wait(ctx, rand.N(4*time.Millisecond))
 	s.still() // a machine without power answers nobody: a sync that the kernel fails to fail is no ground for a 2xx then
+	s.cuts = append(s.cuts, time.Now())
 	if err := s.disk.forget(); err != nil {
 		return err
 	}
@@ -129,10 +150,30 @@ func (s *scene) cut(ctx context.Context, row *Row) error {
 	return err
 }
 
-// still stops the daemon and its Redis where they are.
+// still stops the daemon and its Redis where they are, and returns once none of their threads can do anything more: a
+// thread that waits for the disk stops before it hears of it.
 func (s *scene) still() {
 	_ = s.Signal(syscall.SIGSTOP) // it runs: nothing else ends it
+	redis := s.RedisPID()
 	s.SignalRedis(syscall.SIGSTOP)
+	for n := 0; n < 1000 && !(stands(s.PID()) && stands(redis)); n++ {
+		time.Sleep(200 * time.Microsecond)
+	}
+}
+
+// stands says that every thread of a process is stopped, or in a call that cannot return without stopping.
+func stands(pid int) bool {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	for _, file := range threads {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended
+		}
+		if at := bytes.LastIndexByte(b, ')'); at < 0 || len(b) < at+3 || !bytes.ContainsRune([]byte("TtD"), rune(b[at+2])) {
+			return false
+		}
+	}
+	return true
 }
 
 func wait(ctx context.Context, d time.Duration) {
