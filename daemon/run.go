@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
+	"leadstream/daemon/garbage"
 	"leadstream/daemon/intake"
 	"leadstream/processors"
 	"leadstream/processors/monitor"
@@ -113,7 +114,7 @@ func run(ctx context.Context, cfg *Config) error {
 	failpoint.Hit(failpoint.StartDoors)
 
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { tuneGarbage(ctx); return nil })
+	g.Go(func() error { garbage.Tune(ctx); return nil })
 	g.Go(func() error { return doors.Run(ctx) })
 	g.Go(func() error { return serveQueues(ctx, cfg, clients, engine, log) })
 	g.Go(func() error { return teller.Run(ctx) })

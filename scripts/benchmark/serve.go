@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
+	"leadstream/daemon/garbage"
 	"leadstream/daemon/intake"
 	"leadstream/streams"
 )
@@ -30,6 +32,7 @@ type stats struct {
 // far as the intake stream ("intake"), or a handler that does nothing on the same http.Server. Its answer is as long as
 // leadstream's.
 func serve(what, socket, dir string, bound int64) {
+	go garbage.Tune(context.Background()) // as the daemon does
 	config := intake.Defaults()
 	config.ConnectionsPerIP = 1024
 	config.Sources = map[string]intake.Source{"site": {Keys: []string{intake.KeyHash(apiKey)}, Concurrency: 1024}}

@@ -1,8 +1,8 @@
-package main
+package garbage
 
 import "testing"
 
-func TestGarbagePercent(t *testing.T) {
+func TestPercent(t *testing.T) {
 	for name, c := range map[string]struct {
 		live uint64
 		want int
@@ -13,7 +13,7 @@ func TestGarbagePercent(t *testing.T) {
 		"large":                       {64 << 20, 100},
 		"very large":                  {4 << 30, 100},
 	} {
-		if got := garbagePercent(c.live); got != c.want {
+		if got := percent(c.live); got != c.want {
 			t.Errorf("%s: %d %%, want %d", name, got, c.want)
 		}
 	}

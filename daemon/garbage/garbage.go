@@ -1,4 +1,5 @@
-package main
+// Package garbage sets when Go collects garbage: seldom while there is little of it, whatever the share.
+package garbage
 
 import (
 	"context"
@@ -16,15 +17,15 @@ const (
 	mostPercent = 400
 )
 
-// tuneGarbage follows the live memory. $GOGC, when it is set, is left as it is.
-func tuneGarbage(ctx context.Context) {
+// Tune follows the live memory until ctx ends. $GOGC, when it is set, is left as it is.
+func Tune(ctx context.Context) {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	for {
 		metrics.Read(live)
-		debug.SetGCPercent(garbagePercent(live[0].Value.Uint64()))
+		debug.SetGCPercent(percent(live[0].Value.Uint64()))
 		select {
 		case <-ctx.Done():
 			return
@@ -33,6 +34,6 @@ func tuneGarbage(ctx context.Context) {
 	}
 }
 
-func garbagePercent(live uint64) int {
+func percent(live uint64) int {
 	return int(min(max(freeGarbage*100/max(live, 1), 100), mostPercent))
 }
