@@ -80,9 +80,9 @@ func leadstreamQueue(socket, dir string, n int) rates {
 		return err
 	})
 	c := client(socket, 2)
-	key := streams.Keys{Prefix: "ls"}.Queue(streams.Destined("bench"))
-	wait := func(length int64) {
-		for c.XLen(ctx, key).Val() != length {
+	normal := streams.Keys{Prefix: "ls"}.Queue(streams.Destined("bench"))
+	wait := func(length int64) { // triage may find them hot
+		for c.XLen(ctx, normal).Val()+c.XLen(ctx, normal+":hot").Val() != length {
 			time.Sleep(5 * time.Millisecond)
 		}
 	}
