@@ -6,6 +6,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -18,6 +19,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 var (
@@ -31,8 +34,14 @@ var (
 // scratch holds journals and append-only files, and is removed at the end.
 var scratch string
 
+// quiet: one figure is of an outage, of which go-redis would write a line a millisecond.
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
+
 func main() {
 	log.SetFlags(0)
+	redis.SetLogger(quiet{})
 	if len(os.Args) > 1 && child(os.Args[1:]) {
 		return
 	}
