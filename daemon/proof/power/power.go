@@ -26,7 +26,7 @@ type Losses struct {
 	Each      int      // after how many cuts all must come to an end and be checked, and a new world begins; 0: 20
 	PerSecond float64  // leads; 0: 80
 	Env       []string // of the daemon
-	GoOn      bool     // count what does not hold, and go on: with a daemon that is known to lose
+	GoOn      bool     // count what does not hold, and go on: with a daemon that is known to lose, which may answer a moment longer
 	Progress  func(done int)
 }
 
@@ -81,7 +81,7 @@ func (l Losses) world(ctx context.Context, cuts int, row *Row) (err error) {
 	defer senders.Wait()
 	defer stop()
 	for range cuts {
-		if err := s.cut(ctx, row); err != nil {
+		if err := l.cut(ctx, s, row); err != nil {
 			return fmt.Errorf("%w\n%s", err, w.Tail())
 		}
 		if l.Progress != nil {
@@ -123,13 +123,15 @@ func (s *scene) keep(v proof.Verdict) error {
 }
 
 // cut takes the power while leads are on their way, some of them just being accepted, and gives it back.
-func (s *scene) cut(ctx context.Context, row *Row) error {
+func (l Losses) cut(ctx context.Context, s *scene, row *Row) error {
 	wait(ctx, 20*time.Millisecond+rand.N(200*time.Millisecond))
 	var burst sync.WaitGroup
 	burst.Go(func() { s.ledger.Burst(ctx, 8, 8) })
 	defer burst.Wait()
 	wait(ctx, rand.N(4*time.Millisecond))
-	s.still() // a machine without power answers nobody: a sync that the kernel fails to fail is no ground for a 2xx then
+	if !l.GoOn {
+		s.still() // a machine without power answers nobody: a sync that the kernel fails to fail is no ground for a 2xx then
+	}
 	s.cuts = append(s.cuts, time.Now())
 	if err := s.disk.forget(); err != nil {
 		return err
