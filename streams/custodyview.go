@@ -12,6 +12,7 @@ import (
 // standing is what the ledger knows of a lead at one destination.
 type standing struct {
 	final     bool
+	letter    *stop // a copy of what is known of it, when it is dead or held: it stands among the dead letters
 	intent    time.Time
 	forgotten bool // a lead of ours that ended longer than the retention ago: it comes from an old copy of Redis
 }
@@ -30,7 +31,12 @@ func (c *Custody) at(lead *Lead, dest string) standing {
 	if s == nil {
 		return standing{}
 	}
-	return standing{final: s.state.Final(), intent: s.intent}
+	known := standing{final: s.state.Final(), intent: s.intent}
+	if s.state == Dead || s.state == Held {
+		letter := *s
+		known.letter = &letter
+	}
+	return known
 }
 
 // outcome is the event with which a lead has ended at a destination, for a home that may have missed it.

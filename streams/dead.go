@@ -89,8 +89,14 @@ func (p *Partition) Replay(ctx context.Context, id string) error {
 	if err != nil {
 		return fmt.Errorf("dead letter %s: %w", id, err)
 	}
-	return p.move(ctx, d, id, event{Lead: d.Lead.ID, Kind: evReopened, Dest: d.Destination, At: p.Custody.Now().UTC()},
-		words(d.Lead.ID, line, p.epoch.Load(), d.Destination))
+	// The queues' owner may be another daemon, and has its own word that the lead has ended: the entry tells it which end
+	// is undone. So does the event, for a home that hears of it late.
+	undoes := d.At.UnixMilli()
+	ev := event{Lead: d.Lead.ID, Kind: evReopened, Dest: d.Destination, At: p.Custody.Now().UTC()}
+	if d.Lead.Home != p.Custody.Instance {
+		ev.Undoes = undoes
+	}
+	return p.move(ctx, d, id, ev, append(words(d.Lead.ID, line, p.epoch.Load(), d.Destination), "undoes", undoes))
 }
 
 // Discard ends a dead letter for good.
@@ -172,6 +178,12 @@ func (p *Partition) restoreDead(ctx context.Context) error {
 	return nil
 }
 
+// asLetter is the dead letter of a lead that is dead or held at a destination.
+func (s *stop) asLetter(l *Lead) DeadLetter {
+	return DeadLetter{Lead: l, Queue: Destined(s.name), Destination: s.name, State: s.state, At: s.at.Truncate(time.Millisecond),
+		Attempts: s.attempts, Tries: s.tries}
+}
+
 // deadIn lists what the ledger knows of dead letters, by lead and destination.
 func (c *Custody) deadIn(partition int) map[[2]string]DeadLetter {
 	c.mu.Lock()
@@ -186,8 +198,7 @@ func (c *Custody) deadIn(partition int) map[[2]string]DeadLetter {
 		}
 		for _, d := range r.dests {
 			if d.state == Dead || d.state == Held {
-				letters[[2]string{r.id, d.name}] = DeadLetter{Lead: &Lead{ID: r.id}, Queue: Destined(d.name), Destination: d.name,
-					State: d.state, At: d.at, Attempts: d.attempts, Tries: d.tries}
+				letters[[2]string{r.id, d.name}] = d.asLetter(&Lead{ID: r.id})
 			}
 		}
 	}

@@ -15,7 +15,7 @@ func (c *call) decide(ctx context.Context, i int) {
 	e, v := c.entries[i], c.verdicts[i]
 	switch v.Result {
 	case Done:
-		c.finish(i, v)
+		c.finish(ctx, i, v)
 	case Drop:
 		c.outs[i] = outcome{entry: e}
 		for _, dest := range e.lacking() { // driven again: what it has reached already stays
@@ -120,11 +120,12 @@ func (c *call) pause(ctx context.Context, e *Entry, v Verdict) {
 }
 
 // finish is a done entry: its followers, or its delivery.
-func (c *call) finish(i int, v Verdict) {
+func (c *call) finish(ctx context.Context, i int, v Verdict) {
 	e := c.entries[i]
 	c.outs[i] = outcome{entry: e}
 	if v.Outcome == outcomeKnown {
 		c.remind(e)
+		c.keepLetter(ctx, i)
 		return
 	}
 	if dest := c.r.w.destination(); dest != "" {
@@ -180,11 +181,12 @@ func (c *call) reroute(i int, dest string, like []Follower) {
 			return
 		}
 	}
-	why := Try{At: c.now().UTC(), Err: "the lead was on its way to this destination, and is not routed to it any more"}
+	at := c.now().UTC()
+	why := Try{At: at, Err: "the lead was on its way to this destination, and is not routed to it any more"}
 	letter := *e
 	letter.meta.Tries = []Try{why}
-	c.event(e, event{Kind: evDead, Dest: dest, Reason: why.Err, Tries: letter.meta.Tries})
-	c.outs[i].next = append(c.outs[i].next, c.r.p.deadLetter(&letter, Destined(dest), Dead, false, c.now()))
+	c.event(e, event{Kind: evDead, Dest: dest, Reason: why.Err, Tries: letter.meta.Tries, At: at})
+	c.outs[i].next = append(c.outs[i].next, c.r.p.deadLetter(&letter, Destined(dest), Dead, false, at))
 }
 
 // remind tells a lead's home again how it ended here: an entry that comes after the end says that home may not know.
@@ -194,6 +196,31 @@ func (c *call) remind(e *Entry) {
 	}
 	if ev, ok := c.r.p.Custody.outcome(e.Lead.ID, c.r.w.destination()); ok {
 		c.away = append(c.away, away{e.slot, ev})
+	}
+}
+
+// keepLetter adds the dead letter of an entry that has ended as one here, and of which Redis has no letter: the end was
+// journaled and not settled, or Redis has lost it, and its home, which would bring it back, has not heard of it.
+func (c *call) keepLetter(ctx context.Context, i int) {
+	e, p := c.entries[i], c.r.p
+	dest := c.r.w.destination()
+	if e.fault != nil || dest == "" {
+		return
+	}
+	end := p.Custody.at(e.Lead, dest).letter
+	if end == nil {
+		return
+	}
+	there := false
+	err := p.Dead(ctx, func(d DeadLetter) bool {
+		there = d.Lead.ID == e.Lead.ID && d.Destination == dest
+		return !there
+	})
+	switch {
+	case err != nil:
+		c.park(i, time.Second)
+	case !there:
+		c.outs[i].next = append(c.outs[i].next, p.deadEntry(end.asLetter(e.Lead)))
 	}
 }
 
@@ -248,8 +275,9 @@ func (c *call) fail(i int, v Verdict) {
 	if v.Outcome == string(Held) {
 		kind = evHeld
 	}
-	c.event(e, event{Kind: kind, Reason: errText(v.Err), Attempts: e.meta.Attempts, Tries: e.meta.Tries})
-	c.outs[i] = outcome{entry: e, next: []next{c.r.p.deadLetter(e, c.r.w.Queue, finalOf[kind], v.Fault, c.now())}}
+	at := c.now().UTC() // the same in both: by it a replay names the end that it undoes
+	c.event(e, event{Kind: kind, Reason: errText(v.Err), Attempts: e.meta.Attempts, Tries: e.meta.Tries, At: at})
+	c.outs[i] = outcome{entry: e, next: []next{c.r.p.deadLetter(e, c.r.w.Queue, finalOf[kind], v.Fault, at)}}
 }
 
 // keepOrder makes the later entries of a customer in a processor's batch wait when an earlier one has to.
@@ -269,7 +297,10 @@ func (c *call) keepOrder() {
 
 // event adds a fact about the entry's lead, for our ledger.
 func (c *call) event(e *Entry, ev event) {
-	ev.Lead, ev.At = e.Lead.ID, c.now().UTC()
+	ev.Lead = e.Lead.ID
+	if ev.At.IsZero() {
+		ev.At = c.now().UTC()
+	}
 	if ev.Kind != evRouted && ev.Dest == "" {
 		ev.Dest = c.r.w.destination()
 	}

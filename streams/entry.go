@@ -27,6 +27,7 @@ type Entry struct {
 	meta   meta
 	only   string // destinations that a lead driven again still lacks, by comma; empty: as routed
 	epoch  int64
+	undoes int64  // unix ms of the end of its lead here that a person's replay has undone; 0: none
 	raw    string // the lead's JSON as it stood in the stream
 	fault  error  // the entry cannot be read
 	called bool   // in a Handle call, or through it
@@ -108,6 +109,7 @@ func decodeEntry(queue, id string, values map[string]any) *Entry {
 	if e.epoch, err = strconv.ParseInt(text("epoch"), 10, 64); err != nil {
 		e.epoch = noEpoch
 	}
+	e.undoes, _ = strconv.ParseInt(text("undoes"), 10, 64)
 	leadID := text("id")
 	if sum := text("sum"); sum != "" && sum != checksum(bytesOf(e.raw)) && !failpoint.Seeded(failpoint.ChecksumIgnored) {
 		e.fault = errDamaged

@@ -51,6 +51,7 @@ type event struct {
 	Tries    []Try     `json:"t,omitempty"`
 	At       time.Time `json:"at"`
 	RepeatOf string    `json:"o,omitempty"` // routed: triage found it to be a repeat
+	Undoes   int64     `json:"u,omitempty"` // reopened: unix ms of the end that is undone; 0: whichever was the last
 }
 
 var finalOf = map[eventKind]State{

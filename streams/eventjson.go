@@ -56,6 +56,10 @@ func (w *leadWriter) event(e *event) {
 	}
 	w.b = append(w.b, '"')
 	w.text("o", e.RepeatOf)
+	if e.Undoes != 0 {
+		w.key("u")
+		w.b = strconv.AppendInt(w.b, e.Undoes, 10)
+	}
 	w.b = append(w.b, '}')
 }
 
@@ -111,6 +115,10 @@ func (r *leadReader) eventMember(e *event, key string) (ok bool) {
 		e.At, ok = r.time()
 	case "o":
 		e.RepeatOf, ok = r.ownText()
+	case "u":
+		var ms int
+		ms, ok = r.number()
+		e.Undoes = int64(ms)
 	}
 	return ok
 }

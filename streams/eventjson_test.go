@@ -24,6 +24,8 @@ func fullEvent(t testing.TB) event {
 			*f = evDead
 		case *int:
 			*f = 40 + i
+		case *int64:
+			*f = 1772359200120
 		case *time.Time:
 			*f = time.Date(2026, 3, i+1, 10, 0, 0, 120_000_001, time.UTC)
 		case *[]string:

@@ -154,7 +154,14 @@ func (c *call) without(e *Entry) (Verdict, bool) {
 		return Verdict{}, false
 	}
 	known := r.p.Custody.at(e.Lead, dest)
-	if known.final {
+	if e.undoes != 0 && known.letter != nil && known.letter.endedAt(e.undoes) { // replayed by another daemon
+		ev := event{Lead: e.Lead.ID, Kind: evReopened, Dest: dest, At: c.now().UTC(), Undoes: e.undoes}
+		if err := r.p.Custody.note([]event{ev}); err != nil {
+			return Verdict{Result: Wait, After: 5 * time.Second, Err: err}, true
+		}
+		known = r.p.Custody.at(e.Lead, dest)
+	}
+	if known.final || known.letter != nil {
 		return Verdict{Result: Done, Outcome: outcomeKnown}, true
 	}
 	e.Attempt = e.meta.Attempts + 1
@@ -319,31 +326,49 @@ func (c *call) settle(ctx context.Context) []settled {
 		result[i] = settled{entry: o.entry, parked: o.park, waits: o.entry.meta.Waiter, delay: o.delay}
 	}
 	left := c.outs
+	heard := true // no answer was lost so far
 	for wait := 20 * time.Millisecond; len(left) > 0; wait = min(2*wait, time.Second) {
-		_, refused, err := r.queue(left[0].entry.Queue).settle(ctx, r.p.epoch.Load(), r.p.Custody.Instance, left)
+		last := ctx.Err() != nil
+		took, refused, err := c.settleOnce(ctx, left)
 		if err == nil {
 			var again []outcome
 			for i, why := range refused {
-				if why != nil {
+				switch {
+				case why != nil:
 					again, err = append(again, left[i]), why
+				case heard && !took[i]: // gone from Redis, or another's: it will not come back to us
+					result[left[i].entry.slot].parked, result[left[i].entry.slot].waits = false, false
 				}
 			}
 			if left = again; len(left) == 0 {
 				break
 			}
+		} else {
+			heard = false
 		}
 		if errors.Is(err, errEpoch) || isGone(err) { // the entries are gone with the old epoch; open leads are driven again
 			r.p.lost()
 			return unsettled(result)
 		}
 		r.p.redisAnswered(err)
-		if ctx.Err() != nil {
+		if last {
 			return unsettled(result)
 		}
 		sleep(ctx, wait)
 	}
 	r.p.redisAnswered(nil)
 	return result
+}
+
+// settleOnce asks Redis once. After a stop has cut the call short, too, what became of it is told, if Redis answers soon:
+// the next owner need not find out again, and the try counts.
+func (c *call) settleOnce(ctx context.Context, outs []outcome) ([]bool, []error, error) {
+	if ctx.Err() != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+	}
+	return c.r.queue(outs[0].entry.Queue).settle(ctx, c.r.p.epoch.Load(), c.r.p.Custody.Instance, outs)
 }
 
 // unsettled are entries that could not be settled: they are left to the next opening of the partition.

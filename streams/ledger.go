@@ -45,6 +45,13 @@ type stop struct {
 	told     bool
 }
 
+// endedAt says whether it ended at a moment in unix ms. A dead letter may be dated a moment after its event.
+func (s *stop) endedAt(ms int64) bool {
+	const moment = 1000
+	d := s.at.UnixMilli() - ms
+	return -moment < d && d < moment
+}
+
 func (r *record) stop(name string) *stop {
 	if i := slices.IndexFunc(r.dests, func(s stop) bool { return s.name == name }); i >= 0 {
 		return &r.dests[i]
@@ -131,6 +138,9 @@ func (r *record) apply(e event) {
 		s.intent, s.calling = time.Time{}, false
 		s.attempts = max(s.attempts, e.Attempts)
 	case evReopened:
+		if e.Undoes != 0 && !s.endedAt(e.Undoes) { // it has ended again since
+			return
+		}
 		if s.state == Held { // a person has decided that it may be sent (again)
 			s.intent = time.Time{}
 		}

@@ -118,6 +118,24 @@ func (l *lines) gone(h handle) (key string, ok bool) {
 	return "", false
 }
 
+// all are the entries of a queue that stand in the lines.
+func (l *lines) all(queue string) map[string]bool {
+	ids := map[string]bool{}
+	for _, ln := range l.byKey {
+		for h := range ln.parked {
+			if h.queue == queue {
+				ids[h.id] = true
+			}
+		}
+		for _, h := range ln.waiters {
+			if h.queue == queue {
+				ids[h.id] = true
+			}
+		}
+	}
+	return ids
+}
+
 func (l *lines) drop(key string, h handle) {
 	ln := l.byKey[key]
 	ln.waiters = slices.DeleteFunc(ln.waiters, func(w handle) bool { return w == h })

@@ -263,6 +263,18 @@ func (q *queue) withMeta(ctx context.Context, entries []*Entry) ([]*Entry, error
 	return entries, nil
 }
 
+// forget removes what is kept beside entries that are gone.
+func (q *queue) forget(ctx context.Context, ids []string) error {
+	fields := make([]string, 0, 2*len(ids))
+	for _, id := range ids {
+		fields = append(fields, id, "u:"+id)
+	}
+	if err := q.redis.HDel(ctx, q.keys.meta(q.name), fields...).Err(); err != nil {
+		return fmt.Errorf("queue %s: meta: %w", q.name, err)
+	}
+	return nil
+}
+
 // due claims what has waited out its delay, from cursor on. deleted are entries whose body is gone: lost in Redis.
 func (q *queue) due(ctx context.Context, consumer, cursor string, count int) (entries []*Entry, deleted []string, next string, err error) {
 	keys := []string{q.keys.owner(), q.keys.Queue(q.name)}

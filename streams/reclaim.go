@@ -3,6 +3,7 @@ package streams
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -150,6 +151,47 @@ func (r *runner) gather(ctx context.Context) {
 		}
 	}
 	r.strays = false
+}
+
+// exorcise takes out of the lines what is pending nowhere any more: somebody has deleted a consumer with all that it had,
+// and nothing will ever come that those behind it wait for. What has become of its lead the look at the queues finds out.
+func (r *runner) exorcise(ctx context.Context) {
+	for _, q := range r.queues {
+		ghosts := r.lines.all(q.name)
+		if len(ghosts) == 0 {
+			continue
+		}
+		err := r.pages(ctx, q, "", func(rows []redis.XPendingExt) error {
+			for _, row := range rows {
+				delete(ghosts, row.ID)
+			}
+			return nil
+		})
+		if err == nil && len(ghosts) > 0 {
+			err = r.forget(ctx, q, slices.Collect(maps.Keys(ghosts)))
+		}
+		if err != nil {
+			r.trouble(ctx, err)
+			return
+		}
+	}
+	r.ghosts = false
+}
+
+// forget takes entries out of the lines, and what is kept beside them in Redis.
+func (r *runner) forget(ctx context.Context, q *queue, ids []string) error {
+	if err := q.forget(ctx, ids); err != nil {
+		return err
+	}
+	r.p.Metrics.Deleted.Add(float64(len(ids)))
+	r.log.Error().Int("count", len(ids)).Msg("parked entries have vanished from Redis under the queue")
+	for _, id := range ids {
+		if key, ok := r.lines.gone(handle{q.name, id}); ok {
+			r.ended[key] = true
+		}
+	}
+	r.p.wantReconcile()
+	return nil
 }
 
 // takeBack takes up an entry that was in somebody's hand.

@@ -36,6 +36,7 @@ type runner struct {
 	asked   int             // entries that the read under way may bring
 	unheard bool            // an answer of Redis was lost, and perhaps entries in it
 	strays  bool            // look for what an owner before has taken after we had taken over
+	ghosts  bool            // look for what stands in the lines and is pending nowhere
 	backoff time.Duration   // after a failed read
 
 	reads    chan fetched
@@ -91,7 +92,7 @@ func (r *runner) run(ctx context.Context) {
 		wait := r.start(work)
 		if time.Since(safety) > reclaimEvery {
 			r.beginPass()
-			r.unheard, r.strays, safety = true, true, time.Now()
+			r.unheard, r.strays, r.ghosts, safety = true, true, true, time.Now()
 		}
 		if time.Since(looked) > straysEvery && time.Since(opened) < leaseTTL+2*straysEvery {
 			r.beginPass()
@@ -106,6 +107,9 @@ func (r *runner) run(ctx context.Context) {
 		}
 		if r.strays && mine {
 			r.gather(ctx)
+		}
+		if r.ghosts && mine {
+			r.exorcise(ctx)
 		}
 		n, admitted := 0, time.Second
 		if mine {

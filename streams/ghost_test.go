@@ -1,0 +1,88 @@
+package streams
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// parkOne reads a lead of a customer and parks it for its retry, as a Handle call would.
+func (r *runner) parkOne(t *testing.T, id, phone string) *Entry {
+	t.Helper()
+	e := r.readOne(t, id, phone)
+	r.admit(e)
+	r.ready = nil
+	r.done(r.settleOne(t, e, outcome{entry: e, park: true, delay: time.Hour}))
+	return e
+}
+
+// settleOne settles one entry that is in hand.
+func (r *runner) settleOne(t *testing.T, e *Entry, o outcome) []settled {
+	t.Helper()
+	c := &call{r: r, entries: []*Entry{e}, verdicts: make([]Verdict, 1), outs: []outcome{o}}
+	return c.settle(t.Context())
+}
+
+// Somebody deletes the consumer that holds the parked entries. Those behind them in their customers' lines must not wait
+// for ever for what never comes.
+func TestParkedEntriesThatHaveVanished(t *testing.T) {
+	t.Parallel()
+	r, s := shelf(t)
+	r.p.Metrics = NewMetrics(prometheus.NewRegistry(), nil)
+	r.p.missing = make(chan struct{}, 1)
+	const phone, other = "+79990000011", "+79990000022"
+	gone := r.parkOne(t, "gone", phone)
+	q := r.queues[0]
+	stream := q.keys.Queue(q.name)
+	if err := s.Client.XGroupDelConsumer(t.Context(), stream, Group, parked).Err(); err != nil {
+		t.Fatal(err)
+	}
+	stays := r.parkOne(t, "stays", other)
+	r.admit(r.readOne(t, "next", phone))
+	if len(r.defers) != 1 {
+		t.Fatalf("%d entries wait behind the parked one, want 1", len(r.defers))
+	}
+	r.park(t.Context())
+
+	r.ghosts = true
+	r.exorcise(t.Context())
+	r.release(t.Context())
+	if len(r.ready) != 1 || r.ready[0].Lead.ID != "next" {
+		t.Errorf("in hand %v, want the lead that waited behind the vanished one", r.ready)
+	}
+	if r.ghosts || len(r.p.missing) != 1 {
+		t.Errorf("it looks again: %v; the ledger is compared with the queues: %d, want false, 1", r.ghosts, len(r.p.missing))
+	}
+	if !r.lines.known(stays.meta.Key, stays.handle()) {
+		t.Error("an entry that is still parked was taken out of its line")
+	}
+	left, err := s.Client.HKeys(t.Context(), q.keys.meta(q.name)).Result()
+	if diff := cmp.Diff([]string{stays.ID, r.ready[0].ID}, left); err != nil || diff != "" {
+		t.Errorf("kept beside the entries (%v is gone): %v\n%s", gone.ID, err, diff)
+	}
+}
+
+// An entry that has vanished while it was tried is not parked, whatever was decided for it: it would never come back.
+func TestVanishedInHand(t *testing.T) {
+	t.Parallel()
+	for name, vanish := range map[string]bool{"it is there": false, "its consumer was deleted": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, s := shelf(t)
+			e := r.readOne(t, "a", "+79990000011")
+			r.identify(e)
+			if vanish {
+				q := r.queues[0]
+				if err := s.Client.XGroupDelConsumer(t.Context(), q.keys.Queue(q.name), Group, r.p.Custody.Instance).Err(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got := r.settleOne(t, e, outcome{entry: e, park: true, delay: time.Hour})
+			if got[0].parked == vanish {
+				t.Errorf("parked: %v, want %v", got[0].parked, !vanish)
+			}
+		})
+	}
+}
