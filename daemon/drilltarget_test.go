@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"leadstream/daemon/proof"
 	"leadstream/sinks/sim/phone"
 	"leadstream/sinks/sim/portal"
 )
@@ -49,7 +51,7 @@ func TestOnlySimulatorsAreSimulated(t *testing.T) {
 		"nobody there":               {sink: `{kind: webhook, url: "http://127.0.0.1:1/x", allow_private: true}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg, _, err := Load(write(t, "data_dir: "+or(c.data, t.TempDir())+"\nsinks:\n  one: "+c.sink))
+			cfg, _, err := Load(write(t, "data_dir: "+cmp.Or(c.data, t.TempDir())+"\nsinks:\n  one: "+c.sink))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -67,10 +69,10 @@ func TestOnlySimulatorsAreSimulated(t *testing.T) {
 // TestDrillOfARunningDaemon drills one between simulators, twice: the second drill is not taken for the first sent again.
 func TestDrillOfARunningDaemon(t *testing.T) {
 	t.Parallel()
-	i := newInstance(t, setup{})
+	i := newInstance(t, proof.Setup{})
 	i.ledger().one() // it has had leads before
 	for range 2 {
-		out, err := i.cli("drill", "--target", "--key", i.key, "--peak=100/h", "--quick", "--for=1s", "--faults=none", "--html=", "--json")
+		out, err := i.CLI("drill", "--target", "--key", i.Key, "--peak=100/h", "--quick", "--for=1s", "--faults=none", "--html=", "--json")
 		r := readReport(t, []byte(out))
 		if err != nil {
 			t.Errorf("%v: %v", err, r.Faults)
@@ -89,12 +91,12 @@ func TestDrillOfARunningDaemon(t *testing.T) {
 // TestDrillRefusesARealSink: nothing at all is sent to a daemon that has one sink which is not proven.
 func TestDrillRefusesARealSink(t *testing.T) {
 	t.Parallel()
-	i := newInstance(t, setup{Sinks: "  table: {kind: csv}\n", Route: "crm, table"})
-	out, err := i.cli("drill", "--target", "--key", i.key, "--peak=100/h", "--quick", "--html=")
+	i := newInstance(t, proof.Setup{Sinks: "  table: {kind: csv}\n", Route: "crm, table"})
+	out, err := i.CLI("drill", "--target", "--key", i.Key, "--peak=100/h", "--quick", "--html=")
 	if err == nil || !strings.Contains(err.Error(), "refused") || !strings.Contains(err.Error(), "table (csv)") || !strings.Contains(err.Error(), "exit status 2") {
 		t.Errorf("%v, %s", err, out)
 	}
-	if s, ok := i.status(); !ok || s.Leads["delivered"] != 0 || s.Leads["in_flight"] != 0 || len(i.crm.Ledger()) != 0 {
+	if s, ok := i.status(); !ok || s.Leads["delivered"] != 0 || s.Leads["in_flight"] != 0 || len(i.CRM.Ledger()) != 0 {
 		t.Errorf("something was sent: %+v", s.Leads)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"leadstream/daemon/proof"
 	"leadstream/sinks/sim/fault"
 	"leadstream/sinks/sim/portal"
 	"leadstream/streams"
@@ -72,12 +73,12 @@ func TestEveryFaultOfTheCRM(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			i := newInstance(t, setup{Level: "debug"})
+			i := newInstance(t, proof.Setup{Level: "debug"})
 			f := c.fault
 			if f.RetryAfter == "date" { // of whole seconds, so up to one is cut off
 				f.RetryAfter = time.Now().Add(3 * time.Second).UTC().Format(http.TimeFormat)
 			}
-			i.crm.Inject(f)
+			i.CRM.Inject(f)
 			l := i.ledger()
 			lead := l.one()
 			i.ends(lead, c.ends)
@@ -93,46 +94,46 @@ func TestEveryFaultOfTheCRM(t *testing.T) {
 }
 
 // ends sees a lead through a fault, with the help that it needs.
-func (i *instance) ends(lead *request, how ending) {
+func (i *instance) ends(lead *proof.Request, how ending) {
 	i.t.Helper()
 	switch how {
 	case resumed:
 		i.eventually("the destination rests", func() bool { s := i.destination("crm"); return s.State == "paused" && s.Reason != "" })
 		time.Sleep(2 * time.Second)
-		if s, n := i.life(lead.id).State, i.crm.Requests(); s != streams.InFlight || n != 1 {
+		if s, n := i.life(lead.LeadID).State, i.CRM.Requests(); s != streams.InFlight || n != 1 {
 			i.t.Errorf("the lead is %s after %d requests, want in_flight, 1", s, n)
 		}
-		i.crm.Clear() // what the reason asked for was done
+		i.CRM.Clear() // what the reason asked for was done
 		i.run("resume", "crm")
 	case waits:
 		i.eventually("the portal has refused", func() bool { return len(i.events("refuse")) > 0 })
 		time.Sleep(2 * time.Second)
-		if s, n := i.life(lead.id).State, i.crm.Requests(); s != streams.InFlight || n != 1 {
+		if s, n := i.life(lead.LeadID).State, i.CRM.Requests(); s != streams.InFlight || n != 1 {
 			i.t.Errorf("the lead is %s after %d requests, want in_flight, 1", s, n)
 		}
 	case diesAtOnce:
-		i.eventually("the lead is dead", func() bool { return i.life(lead.id).State == streams.Dead })
+		i.eventually("the lead is dead", func() bool { return i.life(lead.LeadID).State == streams.Dead })
 		i.eventually("a person is told", func() bool { return len(i.told("Leads not delivered: 1")) == 1 })
-		if m := i.told("Leads not delivered: 1")[0]; !strings.Contains(m.Text, personName) {
+		if m := i.told("Leads not delivered: 1")[0]; !strings.Contains(m.Text, proof.PersonName) {
 			i.t.Errorf("the message does not say whom to call: %s", m.Text)
 		}
-		if rows := i.manual(); len(rows) != 1 || !strings.Contains(rows[0], lead.phone) {
-			i.t.Errorf("rows %v, want one with %s", rows, lead.phone)
+		if rows := i.manual(); len(rows) != 1 || !strings.Contains(rows[0], lead.Phone) {
+			i.t.Errorf("rows %v, want one with %s", rows, lead.Phone)
 		}
-		i.crm.Clear()
+		i.CRM.Clear()
 		i.replay(lead)
 	}
 }
 
 // replay brings a dead lead through by hand.
-func (i *instance) replay(lead *request) {
+func (i *instance) replay(lead *proof.Request) {
 	i.t.Helper()
 	var page DeadPage
 	if err := json.Unmarshal([]byte(i.run("dead", "list", "--json")), &page); err != nil || len(page.Dead) != 1 {
 		i.t.Fatalf("dead list: %v, %v; want one", page, err)
 	}
 	id := page.Dead[0].ID
-	if shown := i.run("dead", "show", id); !strings.Contains(shown, lead.id) || !strings.Contains(shown, "attempt 1") {
+	if shown := i.run("dead", "show", id); !strings.Contains(shown, lead.LeadID) || !strings.Contains(shown, "attempt 1") {
 		i.t.Errorf("dead show %s: %s", id, shown)
 	}
 	if out := i.run("dead", "replay", id); !strings.Contains(out, "sent again: 1") {
@@ -154,7 +155,7 @@ func (i *instance) destination(name string) DestinationStatus {
 func (i *instance) leftAlone() time.Duration {
 	i.quiet()
 	var from time.Time
-	for _, e := range i.crm.Ledger() {
+	for _, e := range i.CRM.Ledger() {
 		if !from.IsZero() {
 			return e.At.Sub(from)
 		}
@@ -168,23 +169,23 @@ func (i *instance) leftAlone() time.Duration {
 // A renamed portal answers every call with where it is now.
 func TestRenamedPortal(t *testing.T) {
 	t.Parallel()
-	i := newInstance(t, setup{})
-	moved := portal.New(portal.Options{Users: []portal.User{{ID: 1, Name: "Администратор", Secret: crmSecret}}, Limits: portal.NoLimits})
+	i := newInstance(t, proof.Setup{})
+	moved := portal.New(portal.Options{Users: []portal.User{{ID: 1, Name: "Администратор", Secret: proof.CRMSecret}}, Limits: portal.NoLimits})
 	if err := moved.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = moved.Close() })
 	i.also = moved
-	i.crm.Inject(fault.Fault{Method: card, Status: http.StatusFound, Header: map[string]string{"Location": moved.URL() + card}})
+	i.CRM.Inject(fault.Fault{Method: card, Status: http.StatusFound, Header: map[string]string{"Location": moved.URL() + card}})
 	l := i.ledger()
 	l.one()
 	l.settled()
-	if n := len(moved.Created(l.all[0].id)); n != 1 {
+	if n := len(moved.Created(l.All()[0].LeadID)); n != 1 {
 		t.Errorf("%d cards at the new address, want 1", n)
 	}
 	// Somewhere else than a portal's path must not learn the secret.
-	other := newInstance(t, setup{})
-	other.crm.Inject(fault.Fault{Method: card, Times: 1, Status: http.StatusFound, Header: map[string]string{"Location": moved.Base() + "/login"}})
+	other := newInstance(t, proof.Setup{})
+	other.CRM.Inject(fault.Fault{Method: card, Times: 1, Status: http.StatusFound, Header: map[string]string{"Location": moved.Base() + "/login"}})
 	before := moved.Requests()
 	stranger := other.ledger()
 	other.ends(stranger.one(), resumed)
@@ -197,26 +198,26 @@ func TestRenamedPortal(t *testing.T) {
 // An outage ends in one message, not in one for each lead, and nothing is doubled by bringing the leads through.
 func TestOutageIsOneMessage(t *testing.T) {
 	t.Parallel()
-	i := newInstance(t, setup{Tell: "manager, sms", CRM: `retry: {attempts: 2, base: 100ms, factor: 1, max: 100ms}`})
-	i.phone.Inject(fault.Fault{Method: "sendMessage", Status: http.StatusInternalServerError}) // Telegram is down too
-	i.crm.Inject(fault.Fault{Times: 2, LoseAnswer: true})                                      // some cards are made, unknown to us
-	i.crm.Inject(fault.Fault{Status: http.StatusInternalServerError})
+	i := newInstance(t, proof.Setup{Tell: "manager, sms", CRMKeys: `retry: {attempts: 2, base: 100ms, factor: 1, max: 100ms}`})
+	i.Phone.Inject(fault.Fault{Method: "sendMessage", Status: http.StatusInternalServerError}) // Telegram is down too
+	i.CRM.Inject(fault.Fault{Times: 2, LoseAnswer: true})                                      // some cards are made, unknown to us
+	i.CRM.Inject(fault.Fault{Status: http.StatusInternalServerError})
 	l := i.ledger()
 	const leads = 20
 	l.burst(leads, leads)
 	i.eventually("all are dead", func() bool { s, _ := i.status(); return s.Leads[streams.Dead] == leads })
-	i.eventually("a person is told", func() bool { return len(i.phone.Messages()) > 0 })
+	i.eventually("a person is told", func() bool { return len(i.Phone.Messages()) > 0 })
 	i.eventually("every lead has its row", func() bool { return len(i.manual()) == leads })
 	time.Sleep(3 * time.Second) // whatever would be told twice
-	for _, m := range i.phone.Messages() {
+	for _, m := range i.Phone.Messages() {
 		if m.Via != "smsc" || !strings.Contains(m.Text, fmt.Sprint(leads)) {
 			t.Errorf("told by %s: %s; want by SMS, of %d leads", m.Via, m.Text, leads)
 		}
 	}
-	if n := len(i.phone.Messages()); n != 1 {
-		t.Errorf("%d messages, want 1: %v", n, i.phone.Messages())
+	if n := len(i.Phone.Messages()); n != 1 {
+		t.Errorf("%d messages, want 1: %v", n, i.Phone.Messages())
 	}
-	i.crm.Clear()
+	i.CRM.Clear()
 	if out := i.run("dead", "replay", "--destination", "crm"); !strings.Contains(out, fmt.Sprintf("sent again: %d", leads)) {
 		t.Errorf("dead replay: %s", out)
 	}

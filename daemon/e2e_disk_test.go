@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"leadstream/daemon/proof"
 	"leadstream/streams"
 	"leadstream/streams/streamstest"
 )
@@ -71,42 +72,42 @@ func TestFullDiskOfTheJournal(t *testing.T) {
 	t.Parallel()
 	for name, redis := range map[string]func(*testing.T) string{
 		"Redis elsewhere":    func(t *testing.T) string { return "unix://" + streamstest.Redis(t).Addr },
-		"Redis on that disk": func(*testing.T) string { return Embedded },
+		"Redis on that disk": func(*testing.T) string { return "" }, // embedded
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, disk := smallDisk(t, "data", 80<<10)
-			i := newInstance(t, setup{DataDir: disk, Redis: redis(t)})
+			i := newInstance(t, proof.Setup{DataDir: disk, Redis: redis(t)})
 			l := i.ledger()
 			i.pause()
 			l.burst(50, 8)
-			earlier := l.with(acked)
+			earlier := l.With(proof.Acked)
 			free := fill(t, disk)
-			i.eventually("new leads are refused", func() bool { return l.send(l.customer()).fate == rejected })
+			i.eventually("new leads are refused", func() bool { return l.send(l.Customer()).Fate == proof.Rejected })
 			l.burst(50, 8)
-			for _, r := range l.with(rejected) {
-				if r.status != http.StatusServiceUnavailable || r.header.Get("Retry-After") == "" {
-					t.Errorf("refused with %d, Retry-After %q: %v", r.status, r.header.Get("Retry-After"), r.err)
+			for _, r := range l.With(proof.Rejected) {
+				if r.Status != http.StatusServiceUnavailable || r.Header.Get("Retry-After") == "" {
+					t.Errorf("refused with %d, Retry-After %q: %v", r.Status, r.Header.Get("Retry-After"), r.Err)
 				}
 			}
-			if len(l.with(unknown)) > 0 || len(earlier) != 50 {
-				t.Errorf("%d acked before, %d unknown; want 50, 0", len(earlier), len(l.with(unknown)))
+			if len(l.With(proof.Unknown)) > 0 || len(earlier) != 50 {
+				t.Errorf("%d acked before, %d unknown; want 50, 0", len(earlier), len(l.With(proof.Unknown)))
 			}
 			if name == "Redis elsewhere" { // what was taken goes on, and its outcomes are written
 				i.run("resume", "crm")
-				i.eventually("earlier leads are delivered", func() bool { return i.life(earlier[49].id).State == streams.Delivered })
-				i.kill()
+				i.eventually("earlier leads are delivered", func() bool { return i.life(earlier[49].LeadID).State == streams.Delivered })
+				i.Kill()
 				i.start503()
 				for _, r := range earlier {
-					if s := i.life(r.id).State; s != streams.Delivered {
+					if s := i.life(r.LeadID).State; s != streams.Delivered {
 						t.Errorf("after a restart on the full disk a delivered lead is %s", s)
 					}
 				}
 			}
 			free()
-			i.eventually("leads are taken again", func() bool { return l.send(l.customer()).fate == acked })
+			i.eventually("leads are taken again", func() bool { return l.send(l.Customer()).Fate == proof.Acked })
 			l.burst(20, 8)
-			i.eventually("the destination is resumed", func() bool { _, err := i.cli("resume", "crm"); return err == nil })
+			i.eventually("the destination is resumed", func() bool { _, err := i.CLI("resume", "crm"); return err == nil })
 			l.settled()
 		})
 	}
@@ -115,9 +116,9 @@ func TestFullDiskOfTheJournal(t *testing.T) {
 // start503 runs a daemon that will not be ready: it only must answer.
 func (i *instance) start503() {
 	i.t.Helper()
-	i.launch()
+	i.must(i.Launch())
 	i.eventually("the daemon answers", func() bool {
-		res, err := i.http.Get(i.url("/readyz"))
+		res, err := i.HTTP.Get(i.URL("/readyz"))
 		if err == nil {
 			res.Body.Close()
 		}
@@ -128,7 +129,7 @@ func (i *instance) start503() {
 func TestFullDiskOfTheTable(t *testing.T) {
 	t.Parallel()
 	dir, disk := smallDisk(t, "csv", 64)
-	i := newInstance(t, setup{DataDir: dir, Route: "crm, table", Sinks: `
+	i := newInstance(t, proof.Setup{DataDir: dir, Route: "crm, table", Sinks: `
   table: {kind: csv, path: csv/leads.csv, retry: {attempts: 1000, base: 200ms, factor: 1, max: 200ms}, breaker: {delay: 200ms, max_delay: 300ms}}
 `})
 	l := i.ledger()
@@ -136,7 +137,7 @@ func TestFullDiskOfTheTable(t *testing.T) {
 	i.quiet()
 	free := fill(t, disk)
 	l.burst(40, 4)
-	i.eventually("the CRM has them all the same", func() bool { return len(i.cards()) == 50 })
+	i.eventually("the CRM has them all the same", func() bool { return len(i.events("create")) == 50 })
 	table := filepath.Join(disk, "leads.csv")
 	if n := len(rowsOf(t, table)); n >= 50 {
 		t.Errorf("%d rows on a full disk: nothing was tested", n)
@@ -150,9 +151,9 @@ func TestFullDiskOfTheTable(t *testing.T) {
 	for _, row := range rowsOf(t, table) {
 		seen[row[0]]++
 	}
-	for _, r := range l.with(acked) {
-		if seen[r.id] != 1 {
-			t.Errorf("lead %s has %d rows, want 1", r.id, seen[r.id])
+	for _, r := range l.With(proof.Acked) {
+		if seen[r.LeadID] != 1 {
+			t.Errorf("lead %s has %d rows, want 1", r.LeadID, seen[r.LeadID])
 		}
 	}
 }

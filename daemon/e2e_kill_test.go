@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"leadstream/daemon/proof"
 	"leadstream/sinks/sim/fault"
 )
 
@@ -21,7 +22,7 @@ func misbehaves(i *instance) {
 		{Probability: 0.05, Code: "INTERNAL_SERVER_ERROR"},
 		{Probability: 0.7, Delay: 100 * time.Millisecond},
 	} {
-		i.crm.Inject(f)
+		i.CRM.Inject(f)
 	}
 }
 
@@ -30,7 +31,7 @@ func pause(least, most time.Duration) { time.Sleep(least + rand.N(most-least)) }
 
 func TestKilledDaemonLosesAndDoublesNothing(t *testing.T) {
 	t.Parallel()
-	i := newInstance(t, setup{Level: "debug"})
+	i := newInstance(t, proof.Setup{Level: "debug"})
 	misbehaves(i)
 	l := i.ledger()
 	stop := l.load(100)
@@ -38,8 +39,8 @@ func TestKilledDaemonLosesAndDoublesNothing(t *testing.T) {
 	busy := 0
 	for n := range kills {
 		pause(100*time.Millisecond, 900*time.Millisecond)
-		flying := l.inFlight()
-		i.kill()
+		flying := l.InFlight()
+		i.Kill()
 		if flying > 0 {
 			busy++
 		}
@@ -48,21 +49,14 @@ func TestKilledDaemonLosesAndDoublesNothing(t *testing.T) {
 		i.start()
 	}
 	stop()
-	i.crm.Clear()
+	i.CRM.Clear()
 	l.settled()
-	t.Logf("acked %d, rejected %d, unknown %d", len(l.with(acked)), len(l.with(rejected)), len(l.with(unknown)))
+	t.Logf("acked %d, rejected %d, unknown %d", len(l.With(proof.Acked)), len(l.With(proof.Rejected)), len(l.With(proof.Unknown)))
 	if busy < kills*3/4 {
 		t.Errorf("leads were in flight at %d of %d kills only: nothing was tested", busy, kills)
 	}
-	l.resend()
-}
-
-// resend is what senders do with a request that got no answer: the same again. Each is one card then.
-func (l *ledger) resend() {
-	l.i.t.Helper()
-	for _, r := range append(l.with(unknown), l.with(rejected)...) {
-		again := *r
-		l.must(&again)
+	if left := l.Resend(t.Context()); left > 0 {
+		t.Errorf("%d requests are still not taken", left)
 	}
 	l.settled()
 }

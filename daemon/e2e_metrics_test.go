@@ -11,13 +11,14 @@ import (
 	"strings"
 	"testing"
 
+	"leadstream/daemon/proof"
 	"leadstream/sinks/sim/fault"
 	"leadstream/streams"
 )
 
 func (i *instance) metrics() string {
 	i.t.Helper()
-	res, err := i.http.Get(i.url("/metrics"))
+	res, err := i.HTTP.Get(i.URL("/metrics"))
 	if err != nil {
 		i.t.Fatal(err)
 	}
@@ -70,7 +71,7 @@ func TestMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal("install Debian's package prometheus: scripts/test does it")
 	}
-	i := newInstance(t, setup{})
+	i := newInstance(t, proof.Setup{})
 	i.eventually("the queues are open", func() bool {
 		s, ok := i.status()
 		return ok && len(s.Problems) == 0
@@ -80,18 +81,18 @@ func TestMetrics(t *testing.T) {
 	// Some of everything that happens to leads.
 	l := i.ledger()
 	first := l.one()
-	l.must(&request{key: first.key, phone: first.phone, body: first.body})
-	l.must(&request{key: first.key, phone: "+79998880001", body: bodyOf("+79998880001", "same key, other body")})
-	l.send(&request{key: "bad", phone: "+79998880002", body: "{"})
+	l.must(repeat(first))
+	l.must(l.says(first.Key, "+79998880001"))
+	l.send(&proof.Request{Key: "bad", Body: "{"})
 	i.quiet()
 	for _, f := range []fault.Fault{{Times: 1, Code: "INTERNAL_SERVER_ERROR"}, {Times: 1, LoseAnswer: true}} {
-		i.crm.Inject(f)
+		i.CRM.Inject(f)
 		l.one()
 		i.quiet()
 	}
-	i.crm.Inject(fault.Fault{Code: "CRM_FIELD_ERROR_VALUE_NOT_VALID", Description: "Invalid value"})
+	i.CRM.Inject(fault.Fault{Code: "CRM_FIELD_ERROR_VALUE_NOT_VALID", Description: "Invalid value"})
 	dead := l.one()
-	i.eventually("the lead is dead", func() bool { return i.life(dead.id).State == streams.Dead })
+	i.eventually("the lead is dead", func() bool { return i.life(dead.LeadID).State == streams.Dead })
 
 	end := i.series()
 	for name := range end {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"leadstream/daemon/proof"
 	"leadstream/sinks/sim/phone"
 	"leadstream/streams"
 )
@@ -21,7 +22,7 @@ func asText(v any) string {
 // told is the messages on the manager's phone that speak of something.
 func (i *instance) told(of string) []phone.Message {
 	var found []phone.Message
-	for _, m := range i.phone.Messages() {
+	for _, m := range i.Phone.Messages() {
 		if strings.Contains(m.Text, of) {
 			found = append(found, m)
 		}
@@ -33,7 +34,7 @@ func (i *instance) told(of string) []phone.Message {
 func (i *instance) manual() []string {
 	i.t.Helper()
 	var lines []string
-	for _, row := range rowsOf(i.t, filepath.Join(i.data, "manual.csv")) {
+	for _, row := range rowsOf(i.t, filepath.Join(i.Data, "manual.csv")) {
 		lines = append(lines, strings.Join(row, "|"))
 	}
 	return lines
@@ -41,7 +42,7 @@ func (i *instance) manual() []string {
 
 func TestLateLeadsAreToldAndStayQueued(t *testing.T) {
 	t.Parallel()
-	i := newInstance(t, setup{CRM: "late_after: 2s"})
+	i := newInstance(t, proof.Setup{CRMKeys: "late_after: 2s"})
 	l := i.ledger()
 	i.pause()
 	const leads = 5
@@ -57,7 +58,7 @@ func TestLateLeadsAreToldAndStayQueued(t *testing.T) {
 	if s, _ := i.status(); s.Leads[streams.InFlight] != leads || len(i.events("create")) != 0 {
 		t.Errorf("in flight %d, at the portal %d; want %d, 0", s.Leads[streams.InFlight], len(i.events("create")), leads)
 	}
-	i.kill() // a pause and what was told outlive the daemon
+	i.Kill() // a pause and what was told outlive the daemon
 	i.start()
 	time.Sleep(2 * time.Second)
 	if n := len(i.events("create")); n != 0 {
