@@ -317,14 +317,31 @@ func (c *Custody) replay(rec journal.Record) error {
 	return nil
 }
 
-// acceptPayload is a lead with what makes it the same lead: length, lead, accept time, digests, raw body.
-func acceptPayload(line []byte, r *record, raw []byte) []byte {
-	b := binary.AppendUvarint(make([]byte, 0, len(line)+len(raw)+64), uint64(len(line)))
-	b = append(b, line...)
+// appendAccept appends the payload of an accept record, a lead with what makes it the same lead: length, lead, accept
+// time, digests, raw body. The length has a fixed width, so that the lead can be written in its place before it is known.
+// line is the lead's part of it.
+func appendAccept(b []byte, l *Lead, r *record, raw []byte) (_, line []byte, err error) {
+	begin := len(b)
+	b = append(b, 0, 0, 0, 0)
+	from := len(b)
+	if b, err = appendLead(b, l); err != nil {
+		return b, nil, err
+	}
+	to := len(b)
+	putLength(b[begin:from], to-from)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.accepted.UnixMilli()))
 	b = append(b, r.body[:]...)
 	b = append(b, r.key[:]...)
-	return append(b, raw...)
+	b = append(b, raw...)
+	return b, b[from:to], nil
+}
+
+// putLength writes n as an unsigned varint that fills b. What is too long for that no journal takes either.
+func putLength(b []byte, n int) {
+	for i := range b {
+		b[i] = byte(n>>(7*i)) | 0x80
+	}
+	b[len(b)-1] &^= 0x80
 }
 
 func readAccept(b []byte) (*record, *Lead, error) {
@@ -352,12 +369,13 @@ func acceptLine(b []byte) (line, rest []byte, err error) {
 }
 
 func digest(parts ...string) (d [16]byte) {
-	h := sha256.New()
+	var few [512]byte
+	b := few[:0]
 	for _, p := range parts {
-		h.Write([]byte(p))
-		h.Write([]byte{0})
+		b = append(append(b, p...), 0)
 	}
-	copy(d[:], h.Sum(nil))
+	sum := sha256.Sum256(b)
+	copy(d[:], sum[:])
 	return d
 }
 

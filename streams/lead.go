@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/json"
-	"strings"
 	"time"
 )
 
@@ -66,6 +65,16 @@ var idCoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPaddin
 
 // NewID derives a lead id, 26 letters and digits, from what makes a lead the same lead: source, key and canonical body.
 func NewID(parts ...string) string {
-	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
-	return idCoding.EncodeToString(sum[:16])
+	var few [512]byte
+	b := few[:0]
+	for i, p := range parts {
+		if i > 0 {
+			b = append(b, 0)
+		}
+		b = append(b, p...)
+	}
+	sum := sha256.Sum256(b)
+	var id [26]byte
+	idCoding.Encode(id[:], sum[:16])
+	return string(id[:])
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,8 +16,12 @@ import (
 // is not exactly of that form, say what a program added, goes to encoding/json: the format is still that of Lead's tags.
 
 // encodeLead is json.Marshal of a lead.
-func encodeLead(l *Lead) ([]byte, error) {
-	w := leadWriter{b: append(make([]byte, 0, 1024), '{')}
+func encodeLead(l *Lead) ([]byte, error) { return appendLead(make([]byte, 0, 1024), l) }
+
+// appendLead appends what encodeLead returns.
+func appendLead(b []byte, l *Lead) ([]byte, error) {
+	w := leadWriter{b: append(b, '{')}
+	var few [16]string
 	w.text("id", l.ID)
 	w.text("source", l.Source)
 	w.text("key", l.Key)
@@ -34,10 +37,10 @@ func encodeLead(l *Lead) ([]byte, error) {
 	w.text("channel", l.Channel)
 	w.text("user_id", l.UserID)
 	if len(l.UTM) > 0 {
-		w.object("utm", slices.Sorted(maps.Keys(l.UTM)), func(k string) { w.quote(l.UTM[k]) })
+		w.object("utm", sortedKeys(few[:0], l.UTM), func(k string) { w.quote(l.UTM[k]) })
 	}
 	if len(l.Fields) > 0 {
-		w.object("fields", slices.Sorted(maps.Keys(l.Fields)), func(k string) { w.raw(l.Fields[k]) })
+		w.object("fields", sortedKeys(few[:0], l.Fields), func(k string) { w.raw(l.Fields[k]) })
 	}
 	w.list("problems", l.Problems)
 	w.text("repeat_of", l.RepeatOf)
@@ -56,13 +59,22 @@ func encodeLead(l *Lead) ([]byte, error) {
 	return append(w.b, '}'), w.err
 }
 
+// sortedKeys appends the keys of m in order.
+func sortedKeys[V any](keys []string, m map[string]V) []string {
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
 type leadWriter struct {
 	b   []byte
 	err error
 }
 
 func (w *leadWriter) key(k string) {
-	if len(w.b) > 1 {
+	if w.b[len(w.b)-1] != '{' {
 		w.b = append(w.b, ',')
 	}
 	w.b = append(append(append(w.b, '"'), k...), '"', ':')
@@ -138,14 +150,14 @@ func (w *leadWriter) raw(v json.RawMessage) {
 	if len(v) == 0 {
 		v = json.RawMessage("null")
 	}
-	if n := len(v) - 1; (n < 1 || v[0] != '"' || plainEnd(string(v[1:])) != n-1 || v[n] != '"') && !json.Valid(v) {
+	if n := len(v) - 1; (n < 1 || v[0] != '"' || plainEnd(v[1:]) != n-1 || v[n] != '"') && !json.Valid(v) {
 		w.err = errors.New("lead: a field is no JSON")
 	}
 	w.b = append(w.b, v...)
 }
 
 // plainEnd is how far s can stand in a JSON string as it is.
-func plainEnd(s string) int {
+func plainEnd[T string | json.RawMessage](s T) int {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c == '"' || c == '\\' {
 			return i

@@ -1,60 +1,69 @@
 package streams
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"leadstream/streams/failpoint"
 	"leadstream/streams/journal"
 )
 
+// taking is one lead on its way into custody.
+type taking struct {
+	*record
+	id        string // if it is new
+	body, key [16]byte
+	fresh     bool
+	end       int    // of its accept record among the payloads of all
+	line      []byte // its lead as JSON
+}
+
+// name derives what the lead is found by.
+func (t *taking) name(lead *Taken, now time.Time) {
+	source, sum := lead.Lead.Source, sha256.Sum256(lead.Canonical)
+	content := hex.EncodeToString(sum[:])
+	t.body = digest(source, string(sum[:]))
+	if lead.Key != "" {
+		t.key = digest(source, "key", lead.Key)
+		t.id = NewID("key", source, lead.Key, content)
+	} else {
+		t.id = NewID("body", source, content, now.UTC().Format(time.RFC3339Nano))
+	}
+}
+
 // TakeAll makes leads durable: it returns after one fsync for all, or takes none. Duplicates are told by the receipt.
 // It sets ID and Home of the leads that are new.
 func (c *Custody) TakeAll(ctx context.Context, taken []Taken) ([]Receipt, error) {
 	receipts := make([]Receipt, len(taken))
-	rows := make([]*record, len(taken))
-	fresh := make([]bool, len(taken))
+	all := make([]taking, len(taken))
+	now := c.Now()
+	for i := range taken {
+		all[i].name(&taken[i], now)
+	}
+	ready := make(chan struct{})
 	c.mu.Lock()
-	for i, t := range taken {
-		rows[i], receipts[i], fresh[i] = c.reserve(t)
+	for i := range taken {
+		receipts[i] = c.reserve(&taken[i], &all[i], now, ready)
 	}
 	c.mu.Unlock()
 	failpoint.Hit(failpoint.CustodyReserved)
-
-	var recs []journal.Record
-	var lines [][]byte
-	for i, t := range taken {
-		if !fresh[i] {
-			continue
-		}
-		line, err := encodeLead(t.Lead)
-		if err != nil {
-			c.refuse(rows, fresh)
-			return nil, fmt.Errorf("lead: %w", err)
-		}
-		lines = append(lines, line)
-		recs = append(recs, journal.Record{Type: recAccept, Payload: acceptPayload(line, rows[i], t.Raw)})
+	if err := c.keep(taken, all, ready); err != nil {
+		return nil, err
 	}
-	if len(recs) > 0 {
-		at, err := c.journal.AppendBatch(recs)
-		if err != nil {
-			c.refuse(rows, fresh)
-			return nil, fmt.Errorf("%w: %w", ErrRefused, err)
-		}
-		failpoint.Hit(failpoint.CustodyKept)
-		c.accepted(rows, fresh, lines, at)
-	}
-	for i, r := range rows {
-		if fresh[i] {
+	for _, t := range all {
+		if t.fresh {
 			continue
 		}
 		select { // a twin may still be on its way to the disk
-		case <-r.ready:
-			if r.refused {
+		case <-t.ready:
+			if t.refused {
 				return nil, ErrRefused
 			}
 		case <-ctx.Done():
@@ -64,56 +73,99 @@ func (c *Custody) TakeAll(ctx context.Context, taken []Taken) ([]Receipt, error)
 	return receipts, nil
 }
 
-// reserve finds the lead that t is, or makes a place for a new one.
-func (c *Custody) reserve(t Taken) (*record, Receipt, bool) {
-	now := c.Now()
-	sum := sha256.Sum256(t.Canonical)
-	body := digest(t.Lead.Source, string(sum[:]))
-	var key [16]byte
+// payloads are the buffers in which accept records are put together, until the journal has them on the disk.
+var payloads = sync.Pool{New: func() any { return new([]byte) }}
+
+// payloadsKept is the largest buffer that is worth keeping.
+const payloadsKept = 1 << 20
+
+// keep journals what is new, and hands it to the forwarder.
+func (c *Custody) keep(taken []Taken, all []taking, ready chan struct{}) error {
+	var few [4]journal.Record
+	recs := few[:0]
+	buf := payloads.Get().(*[]byte)
+	b := (*buf)[:0]
+	defer func() {
+		if cap(b) <= payloadsKept {
+			*buf = b
+			payloads.Put(buf)
+		}
+	}()
+	for i := range all {
+		t := &all[i]
+		if t.fresh {
+			var line []byte
+			var err error
+			if b, line, err = appendAccept(b, taken[i].Lead, t.record, taken[i].Raw); err != nil {
+				c.refuse(all, ready)
+				return fmt.Errorf("lead: %w", err)
+			}
+			t.line = slices.Clone(line)
+		}
+		t.end = len(b)
+	}
+	from := 0
+	for _, t := range all { // b has come to rest
+		if t.fresh {
+			recs = append(recs, journal.Record{Type: recAccept, Payload: b[from:t.end]})
+		}
+		from = t.end
+	}
+	if len(recs) == 0 {
+		return nil
+	}
+	at, err := c.journal.AppendBatch(recs)
+	if err != nil {
+		c.refuse(all, ready)
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	failpoint.Hit(failpoint.CustodyKept)
+	c.accepted(all, at, ready)
+	return nil
+}
+
+// reserve finds the lead that t is, or makes a place for a new one. The caller holds mu.
+func (c *Custody) reserve(lead *Taken, t *taking, now time.Time, ready chan struct{}) Receipt {
 	conflict := false
-	if t.Key != "" {
-		key = digest(t.Lead.Source, "key", t.Key)
-		id := NewID("key", t.Lead.Source, t.Key, hex.EncodeToString(sum[:]))
-		r := c.leads[id]
+	if lead.Key != "" {
+		r := c.leads[t.id]
 		if r != nil && r.ready == closed && failpoint.Seeded(failpoint.KeysForgotten) {
 			r = nil
 		}
 		if r != nil && r.ready != nil {
-			c.counts.Duplicate++
-			return r, Receipt{LeadID: r.id, Duplicate: true}, false
+			return c.duplicate(t, r)
 		}
-		t.Lead.ID = id
-		conflict = c.keyed[key] != nil
-	} else {
-		if r := c.bodies[body]; r != nil && alive(r) {
-			switch age := now.Sub(r.accepted); {
-			case age <= sameRequest:
-				c.counts.Duplicate++
-				return r, Receipt{LeadID: r.id, Duplicate: true}, false
-			case age <= sameEnquiry:
-				t.Lead.RepeatOf = r.id
-				if r.repeatOf != "" {
-					t.Lead.RepeatOf = r.repeatOf
-				}
-				c.counts.Repeat++
-			}
+		conflict = c.keyed[t.key] != nil
+	} else if r := c.bodies[t.body]; r != nil && alive(r) {
+		switch age := now.Sub(r.accepted); {
+		case age <= sameRequest:
+			return c.duplicate(t, r)
+		case age <= sameEnquiry:
+			lead.Lead.RepeatOf = cmp.Or(r.repeatOf, r.id)
+			c.counts.Repeat++
 		}
-		t.Lead.ID = NewID("body", t.Lead.Source, hex.EncodeToString(sum[:]), now.UTC().Format(time.RFC3339Nano))
 	}
-	t.Lead.Home = c.Instance
-	if t.Lead.ReceivedAt.IsZero() {
-		t.Lead.ReceivedAt = now.UTC().Truncate(time.Millisecond)
+	l := lead.Lead
+	l.ID, l.Home = t.id, c.Instance
+	if l.ReceivedAt.IsZero() {
+		l.ReceivedAt = now.UTC().Truncate(time.Millisecond)
 	}
-	r := &record{
-		id: t.Lead.ID, source: t.Lead.Source, home: true, accepted: now, repeatOf: t.Lead.RepeatOf,
-		partition: PartitionOf(t.Lead.OrderKey(), c.Partitions), body: body, key: key, ready: make(chan struct{}),
+	t.fresh, t.record = true, &record{
+		id: l.ID, source: l.Source, home: true, accepted: now, repeatOf: l.RepeatOf,
+		partition: PartitionOf(l.OrderKey(), c.Partitions), body: t.body, key: t.key, ready: ready,
 	}
-	c.index(r)
+	c.index(t.record)
 	if conflict {
 		c.counts.Conflict++
-		c.clashes[r.source]++
+		c.clashes[l.Source]++
 	}
-	return r, Receipt{LeadID: r.id, Conflict: conflict}, true
+	return Receipt{LeadID: l.ID, Conflict: conflict}
+}
+
+func (c *Custody) duplicate(t *taking, of *record) Receipt {
+	c.counts.Duplicate++
+	t.record = of
+	return Receipt{LeadID: of.id, Duplicate: true}
 }
 
 // index makes the lead findable by id, and by key or body.
@@ -151,34 +203,34 @@ func alive(r *record) bool {
 	return true
 }
 
-func (c *Custody) accepted(rows []*record, fresh []bool, lines [][]byte, at []journal.Pos) {
+// accepted hands the fresh ones, whose records are now in the journal, to the forwarder.
+func (c *Custody) accepted(all []taking, at []journal.Pos, ready chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n := 0
-	for i, r := range rows {
-		if !fresh[i] {
+	for _, t := range all {
+		if !t.fresh {
 			continue
 		}
-		r.pos = at[n]
+		r := t.record
+		r.pos, at = at[0], at[1:]
 		c.place(r)
 		c.counts.Accepted++
 		r.queued = true
-		c.forward[r.partition].push(pending{record: r, line: lines[n]})
-		n++
-		close(r.ready)
+		c.forward[r.partition].push(pending{record: r, line: t.line})
 	}
+	close(ready)
 }
 
-func (c *Custody) refuse(rows []*record, fresh []bool) {
+func (c *Custody) refuse(all []taking, ready chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i, r := range rows {
-		if fresh[i] {
-			r.refused = true
-			c.unindex(r)
-			close(r.ready)
+	for _, t := range all {
+		if t.fresh {
+			t.refused = true
+			c.unindex(t.record)
 		}
 	}
+	close(ready)
 }
 
 // TakeExternal takes custody of leads that a program added to the intake stream itself: ids come from their entries.
@@ -200,12 +252,12 @@ func (c *Custody) takeExternal(entries []*Entry, partition int) error {
 		}
 		rows = append(rows, &record{id: id, source: e.Lead.Source, home: true, accepted: c.Now(), repeatOf: e.Lead.RepeatOf,
 			partition: PartitionOf(e.Lead.OrderKey(), c.Partitions), ready: make(chan struct{})})
-		line, err := encodeLead(e.Lead)
+		payload, _, err := appendAccept(nil, e.Lead, rows[len(rows)-1], nil)
 		if err != nil {
 			c.mu.Unlock()
 			return fmt.Errorf("lead: %w", err)
 		}
-		recs = append(recs, journal.Record{Type: recAccept, Payload: acceptPayload(line, rows[len(rows)-1], nil)})
+		recs = append(recs, journal.Record{Type: recAccept, Payload: payload})
 	}
 	c.mu.Unlock()
 	if len(recs) == 0 {

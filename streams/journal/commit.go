@@ -19,10 +19,9 @@ const (
 	maxBackoff   = time.Minute
 )
 
-// request is what one caller wants committed together.
+// request is what one caller wants committed together. It comes from the pool, without entries.
 type request struct {
 	entries   []entry
-	one       [1]entry // entries of a single record
 	size      int
 	essential bool
 	done      func(Pos, uint64, error)

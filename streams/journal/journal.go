@@ -192,11 +192,10 @@ func flock(path string) (*os.File, error) {
 // later replay: whoever sent it was told no, and may send it again.
 func (j *Journal) Append(typ uint8, payload []byte) (Pos, uint64, error) {
 	r := j.pool.Get().(*request)
-	r.one[0] = entry{typ: typ, payload: payload}
-	r.entries = r.one[:]
+	r.entries = append(r.entries, entry{typ: typ, payload: payload})
 	j.enqueue(r)
 	err := <-r.wait
-	pos, seq := r.one[0].pos, r.one[0].seq
+	pos, seq := r.entries[0].pos, r.entries[0].seq
 	j.release(r)
 	if err != nil {
 		return Pos{}, 0, err
@@ -210,9 +209,10 @@ func (j *Journal) AppendBatch(recs []Record) ([]Pos, error) {
 	if len(recs) == 0 {
 		return nil, nil
 	}
-	r := &request{wait: make(chan error, 1), entries: make([]entry, len(recs))}
-	for i, rec := range recs {
-		r.entries[i] = entry{typ: rec.Type, payload: rec.Payload}
+	r := j.pool.Get().(*request)
+	defer j.release(r)
+	for i := range recs {
+		r.entries = append(r.entries, entry{typ: recs[i].Type, payload: recs[i].Payload})
 	}
 	j.enqueue(r)
 	if err := <-r.wait; err != nil {
@@ -229,8 +229,7 @@ func (j *Journal) AppendBatch(recs []Record) ([]Pos, error) {
 // not block, or by Go itself when the record is refused at once. Nothing bounds how many records wait.
 func (j *Journal) Go(typ uint8, payload []byte, done func(Pos, uint64, error)) {
 	r := j.pool.Get().(*request)
-	r.one[0] = entry{typ: typ, payload: payload}
-	r.entries, r.done = r.one[:], done
+	r.entries, r.done = append(r.entries, entry{typ: typ, payload: payload}), done
 	j.enqueue(r)
 }
 
@@ -279,13 +278,14 @@ func (j *Journal) finish(r *request, err error) {
 	if err != nil {
 		r.done(Pos{}, 0, err)
 	} else {
-		r.done(r.one[0].pos, r.one[0].seq, nil)
+		r.done(r.entries[0].pos, r.entries[0].seq, nil)
 	}
 	j.release(r)
 }
 
 func (j *Journal) release(r *request) {
-	r.one[0], r.entries, r.done = entry{}, nil, nil
+	clear(r.entries) // the payloads are the callers'
+	r.entries, r.done = r.entries[:0], nil
 	j.pool.Put(r)
 }
 
