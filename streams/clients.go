@@ -77,6 +77,7 @@ func OpenRedis(o RedisOptions) (*Clients, error) {
 
 	read := *u
 	read.PoolSize = readers + 2
+	read.ReadTimeout += blockAtMost // a pipeline with a blocking read in it knows no other
 	read.PipelinePoolSize = -1
 	return &Clients{Write: openClient(u), Read: openClient(&read)}, nil
 }

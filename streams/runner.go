@@ -38,6 +38,8 @@ type runner struct {
 	strays  bool            // look for what an owner before has taken after we had taken over
 	ghosts  bool            // look for what stands in the lines and is pending nowhere
 	backoff time.Duration   // after a failed read
+	hotLeft bool            // the hot queue may hold more than the last read brought; the reader's own, as is readAt
+	readAt  time.Time       // when it last had an answer
 
 	reads    chan fetched
 	finished chan []settled
@@ -74,8 +76,8 @@ func (r *runner) queue(name string) *queue {
 // reclaimEvery is how often the parked entries are looked through even when none is known to be due.
 const reclaimEvery = time.Minute
 
-// straysEvery is how often that is done at first, while the owner before may still believe that it is the owner: what it
-// takes, and gives back when it learns better, is known to nobody.
+// straysEvery is how often what others have left is looked for at first, while the owner before may still believe that it
+// is the owner: what it takes, and gives back when it learns better, is known to nobody.
 const straysEvery = time.Second
 
 func (r *runner) run(ctx context.Context) {
@@ -95,7 +97,6 @@ func (r *runner) run(ctx context.Context) {
 			r.unheard, r.strays, r.ghosts, safety = true, true, true, time.Now()
 		}
 		if time.Since(looked) > straysEvery && time.Since(opened) < leaseTTL+2*straysEvery {
-			r.beginPass()
 			r.strays, looked = true, time.Now()
 		}
 		if r.alarm.rang(time.Now()) {

@@ -159,12 +159,12 @@ func (c *Conn) arrive(request [][]string, p Passage) {
 	c.answer(out, p.Answer)
 }
 
-// executeAll runs the commands of a request. The last one may block.
+// executeAll runs the commands of a request. When one of them blocks, the others wait until it is answered.
 func (c *Conn) executeAll(request [][]string) (out []byte, b *blocked) {
 	s := c.server
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, args := range request {
+	for i, args := range request {
 		reply := c.execute(args)
 		if waits, ok := reply.(*blocked); ok {
 			c.mu.Lock()
@@ -176,9 +176,10 @@ func (c *Conn) executeAll(request [][]string) (out []byte, b *blocked) {
 			if gone {
 				return out, nil
 			}
-			waits.deliver = func(reply any) { c.deliver(args, reply) }
+			before, rest := out, request[i+1:]
+			waits.deliver = func(reply any) { c.deliver(args, before, reply, rest) }
 			s.blocked = append(s.blocked, waits)
-			return out, waits
+			return nil, waits
 		}
 		c.tell(args, reply)
 		out = appendReply(out, reply)
@@ -205,8 +206,9 @@ func (c *Conn) execute(args []string) any {
 	return c.server.execute(args)
 }
 
-// deliver ends the wait of a blocked read. The server's mutex is held.
-func (c *Conn) deliver(args []string, reply any) {
+// deliver ends the wait of a blocked read; what has waited behind it is executed once the command that ended it is over.
+// The server's mutex is held.
+func (c *Conn) deliver(args []string, before []byte, reply any, rest [][]string) {
 	c.mu.Lock()
 	c.waiting = nil
 	c.mu.Unlock()
@@ -219,13 +221,29 @@ func (c *Conn) deliver(args []string, reply any) {
 		time.AfterFunc(p.Delay, func() { c.Cut(false) })
 		return
 	}
-	c.answer(appendReply(nil, reply), p.Delay)
+	out := appendReply(before, reply)
+	if len(rest) == 0 {
+		c.answer(out, p.Delay)
+		return
+	}
+	c.server.unblocked = append(c.server.unblocked, func() {
+		for _, args := range rest {
+			reply := c.execute(args)
+			if _, waits := reply.(*blocked); waits {
+				reply = notModelled(args[0], "that waits behind another")
+			}
+			c.tell(args, reply)
+			out = appendReply(out, reply)
+		}
+		c.answer(out, p.Delay)
+	})
 }
 
 func (s *Server) timeOut(b *blocked) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.unblock(b, nil)
+	s.serveBlocked()
 }
 
 // answer lets the client read, after a while, and goes on with what it has sent meanwhile.

@@ -111,6 +111,9 @@ func (g *generator) groupStep(p *pair) []any {
 	case 8:
 		return []any{"XPENDING", key, group, g.bound(p, key, "-"), g.bound(p, key, "+"), 1 + g.IntN(9)}
 	case 9:
+		if g.percent(50) {
+			return []any{"XPENDING", key, group, "IDLE", g.IntN(3) * 10 * coarse, "-", "+", 1 + g.IntN(20), consumer}
+		}
 		return []any{"XPENDING", key, group, "-", "+", 1 + g.IntN(20), consumer}
 	case 10, 11:
 		return g.claim(p, key, group, consumer)

@@ -196,7 +196,15 @@ func (s *Server) xpending(a []string) any {
 	if len(a) == 2 {
 		return s.pendingSummary(a[0], a[1])
 	}
-	if len(a) != 5 && len(a) != 6 || strings.EqualFold(a[2], "IDLE") {
+	var least int64
+	if len(a) > 4 && strings.EqualFold(a[2], "IDLE") {
+		n, bad := strconv.ParseInt(a[3], 10, 64)
+		if bad != nil {
+			return errInteger
+		}
+		least, a = n, append(slices.Clone(a[:2]), a[4:]...)
+	}
+	if len(a) != 5 && len(a) != 6 {
 		return notModelled("XPENDING", strings.Join(a[2:], " "))
 	}
 	most, bad := strconv.Atoi(a[4])
@@ -213,7 +221,7 @@ func (s *Server) xpending(a []string) any {
 	}
 	reply := []any{}
 	for _, n := range g.pending {
-		if len(reply) < most && n.id.compare(from) >= 0 && n.id.compare(to) <= 0 && (len(a) == 5 || n.consumer == a[5]) {
+		if len(reply) < most && n.id.compare(from) >= 0 && n.id.compare(to) <= 0 && s.idle(n) >= least && (len(a) == 5 || n.consumer == a[5]) {
 			reply = append(reply, []any{n.id.String(), n.consumer, s.idle(n), n.count})
 		}
 	}

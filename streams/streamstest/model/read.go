@@ -108,8 +108,15 @@ func (s *Server) news(key string) {
 	}
 }
 
-// serveBlocked hands out what a command has added. The caller holds mu.
+// serveBlocked hands out what a command has added, and goes on for those that have waited. The caller holds mu.
 func (s *Server) serveBlocked() {
+	defer func() {
+		for len(s.unblocked) > 0 {
+			goOn := s.unblocked[0]
+			s.unblocked = s.unblocked[1:]
+			goOn()
+		}
+	}()
 	for len(s.ready) > 0 {
 		key := s.ready[0]
 		s.ready = s.ready[1:]

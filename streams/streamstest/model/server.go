@@ -26,13 +26,14 @@ type Server struct {
 	// Ran is told of every command that a connection has executed, nil is nobody. It must not call the server.
 	Ran func(who string, args []string, reply any)
 
-	mu      sync.Mutex
-	full    bool
-	keys    map[string]any // string, *hash, *zset or *stream
-	expires map[string]int64
-	scripts map[string]*script // by SHA1 in hex
-	blocked []*blocked
-	ready   []string // streams that have something new for the blocked, in order
+	mu        sync.Mutex
+	full      bool
+	keys      map[string]any // string, *hash, *zset or *stream
+	expires   map[string]int64
+	scripts   map[string]*script // by SHA1 in hex
+	blocked   []*blocked
+	ready     []string // streams that have something new for the blocked, in order
+	unblocked []func() // what goes on for clients that have waited
 }
 
 // New makes an empty server.
