@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -86,22 +87,28 @@ func (p *pool) drain(n int64) (usec float64) {
 	return float64(p.busy()-before) / float64(length-left)
 }
 
-// busy is the time in µs that Redis has spent in the commands that the engine sends. What a script calls is in its own
-// time.
+// busy is the time in µs that Redis has spent in the commands that the engine sends.
 func (p *pool) busy() (usec int64) {
+	return p.used("evalsha", "eval", "xreadgroup", "hmget", "xrange").usec
+}
+
+// spent is how often commands were called and how long they took in µs. What a script calls counts twice.
+type spent struct{ calls, usec int64 }
+
+func (p *pool) used(commands ...string) (sum spent) {
 	text, err := p.admin.Info(context.Background(), "commandstats").Result()
 	check(err)
 	for line := range strings.Lines(text) {
 		name, numbers, _ := strings.Cut(strings.TrimPrefix(line, "cmdstat_"), ":")
-		switch name {
-		case "evalsha", "eval", "xreadgroup", "xautoclaim", "hmget", "xrange":
-			var calls, used int64
-			_, err := fmt.Sscanf(numbers, "calls=%d,usec=%d", &calls, &used)
-			check(err)
-			usec += used
+		if !slices.Contains(commands, name) {
+			continue
 		}
+		var one spent
+		_, err := fmt.Sscanf(numbers, "calls=%d,usec=%d", &one.calls, &one.usec)
+		check(err)
+		sum.calls, sum.usec = sum.calls+one.calls, sum.usec+one.usec
 	}
-	return usec
+	return sum
 }
 
 // memory is what Redis holds, in bytes.
@@ -187,12 +194,34 @@ func measureParked(p plan) {
 	for pool.parked() < pool.waiting() {
 		time.Sleep(50 * time.Millisecond)
 	}
-	begin, before := time.Now(), pool.busy()
-	time.Sleep(p.parked)
-	share := 100 * float64(pool.busy()-before) / float64(time.Since(begin).Microseconds())
+	share := func() series {
+		busy := func() int64 { return pool.busy() + pool.used("xpending").usec } // no script that is called now has one
+		begin, before := time.Now(), busy()
+		time.Sleep(p.parked)
+		return series{100 * float64(busy()-before) / float64(time.Since(begin).Microseconds())}
+	}
+	pool.reopen()
+	pool.shut.Store(false)
+	first := share()
+	time.Sleep(careful - p.parked)
 	fmt.Printf("7. %d leads parked for a retry, none of them due, for %s\n", pool.waiting(), p.parked)
-	row("of Redis's time, %", series{share}, "%.3f", "≤ 5")
+	row("of Redis's time, %, once an owner has opened", first, "%.3f", "≤ 5")
+	row("of Redis's time, %, later", share(), "%.3f", "≤ 5")
 	fmt.Println()
+}
+
+// careful is for how long a new owner looks for what the one before has left.
+const careful = 11 * time.Second
+
+// reopen has the next owner take the queues, with the same journal, and waits until it knows all that is parked and has
+// told Redis once more of every open lead.
+func (p *pool) reopen() {
+	p.halt()
+	learned := p.used("hmget").calls + p.parked()/500
+	p.engine = startIntake(p.redis.socket, p.dir, nil)
+	for p.custody.Unforwarded() > 0 || p.used("hmget").calls < learned {
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 func (p *pool) parked() int64 {

@@ -57,6 +57,15 @@ func startAway(socket, dir string, handler streams.HandlerFunc) *engine {
 	return e
 }
 
+// startFirst is the engine with the intake queue alone, and a processor for it.
+func startFirst(socket, dir string, handler streams.HandlerFunc) *engine {
+	e := &engine{}
+	e.connect(socket, dir)
+	e.run([]*streams.Worker{{Queue: streams.Intake, Handler: handler, Batch: judgeBatch, Concurrency: judges}})
+	e.owned()
+	return e
+}
+
 func startEngine(socket, dir string) *engine {
 	e := &engine{seen: func(*streams.Lead) {}}
 	clients := e.connect(socket, dir)
@@ -94,6 +103,13 @@ func (e *engine) run(workers []*streams.Worker) {
 	e.ended = make(chan struct{})
 	e.stop = cancel
 	go func() { check(e.queues.Run(ctx)); close(e.ended) }()
+}
+
+// take makes lead i durable.
+func (e *engine) take(i int) error {
+	l := lead(i)
+	_, err := e.custody.TakeAll(context.Background(), []streams.Taken{{Lead: l, Canonical: fmt.Appendf(nil, "%d", i), Raw: []byte(l.Message)}})
+	return err
 }
 
 // owned waits until the queues run.

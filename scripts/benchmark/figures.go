@@ -134,7 +134,7 @@ func loaded(what string, conns int, d time.Duration, path string) (l loadResult)
 
 // measureQueue: the last queue, read to settled, against what others do with theirs.
 func measureQueue(p plan) {
-	names := []string{"leadstream", "watermill", "asynq", "raw"}
+	names := []string{"leadstream", "hand-over", "watermill", "asynq", "raw"}
 	in, out := map[string]series{}, map[string]series{}
 	for round := range p.rounds {
 		for _, name := range names {
@@ -143,8 +143,8 @@ func measureQueue(p plan) {
 				n = p.asynqLeads
 			}
 			path := ""
-			if name == "leadstream" && round == 0 {
-				path = profilePath("queue")
+			if (name == "leadstream" || name == "hand-over") && round == 0 {
+				path = profilePath("queue-" + name)
 			}
 			r := contest(name, n, path)
 			in[name], out[name] = append(in[name], r.Enqueue), append(out[name], r.Handle)
@@ -153,13 +153,15 @@ func measureQueue(p plan) {
 	fmt.Println("2. Last queue, leads/s: median (least – most)")
 	fmt.Printf("   %d producers, %d handlers for watermill and asynq; leadstream %d calls of %d leads, with intent and outcome fsynced in its journal\n",
 		producers, handlers, callers, sinkBatch)
-	titles := map[string]string{"leadstream": "leadstream", "watermill": "watermill-redisstream", "asynq": "asynq", "raw": "go-redis XADD; XREADGROUP + XACK, 500 each"}
+	titles := map[string]string{"leadstream": "leadstream", "hand-over": "leadstream, to a second queue", "watermill": "watermill-redisstream",
+		"asynq": "asynq", "raw": "go-redis XADD; XREADGROUP + XACK + XDEL, by 500"}
 	for _, name := range names {
 		row("handle:  "+titles[name], out[name], "%.0f", "")
 	}
-	row("  leadstream / watermill", out["leadstream"].over(out["watermill"]), "%.2f", "≥ 2.5")
-	row("  leadstream / asynq", out["leadstream"].over(out["asynq"]), "%.2f", "≥ 8")
+	row("  leadstream / watermill", out["leadstream"].over(out["watermill"]), "%.2f", "≥ 3")
+	row("  leadstream / asynq", out["leadstream"].over(out["asynq"]), "%.2f", "≥ 10")
 	row("  leadstream / raw", out["leadstream"].over(out["raw"]), "%.2f", "")
+	row("  hand-over to a second queue / raw", out["hand-over"].over(out["raw"]), "%.2f", "≥ 0.6")
 	for _, name := range names {
 		row("enqueue: "+titles[name], in[name], "%.0f", "")
 	}

@@ -51,7 +51,7 @@ func main() {
 	check(err)
 	defer os.RemoveAll(scratch)
 	p := plan{rounds: *rounds, window: 6 * time.Second, leads: 60_000, asynqLeads: 30_000, paced: 20 * time.Second, idle: 30 * time.Second,
-		sustained: 5 * time.Minute, parked: 20 * time.Second, backlog: 1_000_000, journal: 1 << 30}
+		sustained: 5 * time.Minute, parked: 10 * time.Second, backlog: 1_000_000, journal: 1 << 30}
 	if *quick {
 		p = plan{rounds: 1, window: 3 * time.Second, leads: 20_000, asynqLeads: 10_000, paced: 5 * time.Second, idle: 5 * time.Second,
 			sustained: 10 * time.Second, parked: 5 * time.Second, backlog: 50_000, journal: 128 << 20}

@@ -26,7 +26,7 @@ type rates struct{ Enqueue, Handle float64 }
 
 // contenders move n leads through one queue on the Redis at socket; dir is for what they keep themselves.
 var contenders = map[string]func(socket, dir string, n int) rates{
-	"leadstream": leadstreamQueue, "watermill": watermillQueue, "asynq": asynqQueue, "raw": rawQueue,
+	"leadstream": leadstreamQueue, "hand-over": handOver, "watermill": watermillQueue, "asynq": asynqQueue, "raw": rawQueue,
 }
 
 // contend runs one of them, in a process of its own, and prints its rates for the parent.
@@ -74,11 +74,7 @@ func leadstreamQueue(socket, dir string, n int) rates {
 	ctx := context.Background()
 	e := startEngine(socket, dir)
 	e.shut.Store(true)
-	in := enqueue(n, func(i int) error {
-		l := lead(i)
-		_, err := e.custody.TakeAll(ctx, []streams.Taken{{Lead: l, Canonical: fmt.Appendf(nil, "%d", i), Raw: []byte(l.Message)}})
-		return err
-	})
+	in := enqueue(n, func(i int) error { return e.take(i) })
 	c := client(socket, 2)
 	normal := streams.Keys{Prefix: "ls"}.Queue(streams.Destined("bench"))
 	wait := func(length int64) { // triage may find them hot
@@ -99,8 +95,40 @@ func leadstreamQueue(socket, dir string, n int) rates {
 	return rates{in, float64(n) / took.Seconds()}
 }
 
+// handOver takes leads into the journal and lets them pass from the first queue to the second, where they stay: read,
+// decoded, encoded, added, acknowledged and deleted.
+func handOver(socket, dir string, n int) rates {
+	shut := make(chan struct{}) // until then what has been read waits in hand
+	e := startFirst(socket, dir, func(_ context.Context, batch []*streams.Entry) []streams.Verdict {
+		<-shut
+		verdicts := make([]streams.Verdict, len(batch))
+		for i, entry := range batch {
+			verdicts[i].Followers = []streams.Follower{{Queue: streams.Triaged, Lead: entry.Lead}}
+		}
+		return verdicts
+	})
+	in := enqueue(n, func(i int) error { return e.take(i) })
+	for e.custody.Unforwarded() > 0 {
+		time.Sleep(5 * time.Millisecond)
+	}
+	c := client(socket, 1)
+	keys := streams.Keys{Prefix: "ls"}
+	stop := profile()
+	start := time.Now()
+	close(shut)
+	for c.XLen(context.Background(), keys.Queue(streams.Triaged)).Val() != int64(n) {
+		time.Sleep(5 * time.Millisecond)
+	}
+	took := time.Since(start)
+	stop()
+	if left := c.XLen(context.Background(), keys.Queue(streams.Intake)).Val(); left != 0 {
+		check(fmt.Errorf("%d leads stand in both queues", left))
+	}
+	return rates{in, float64(n) / took.Seconds()}
+}
+
 // rawQueue is what the machine permits: XADD from each producer on a connection of its own, then one reader of
-// XREADGROUP and XACK, 500 at a time.
+// XREADGROUP, XACK and XDEL, 500 at a time.
 func rawQueue(socket, _ string, n int) rates {
 	ctx := context.Background()
 	c := client(socket, producers)
@@ -118,7 +146,12 @@ func rawQueue(socket, _ string, n int) rates {
 			look([]byte(text))
 			ids = append(ids, m.ID)
 		}
-		check(c.XAck(ctx, "raw", "g", ids...).Err())
+		_, err = c.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+			pipe.XAck(ctx, "raw", "g", ids...)
+			pipe.XDel(ctx, "raw", ids...)
+			return nil
+		})
+		check(err)
 		got += len(ids)
 	}
 	return rates{in, float64(n) / time.Since(start).Seconds()}
