@@ -70,10 +70,15 @@ func (b *backlog) back() {
 	}
 }
 
-// head is up to n leads from the front. They stay until done says that Redis has them.
+// head is up to n leads from the front. They stay until done says that Redis has them. Taken again without that, they
+// make room for what belongs before them.
 func (b *backlog) head(n int) []pending {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.mixed {
+		b.sort(0)
+		b.mixed = false
+	}
 	b.out = min(n, len(b.list))
 	return slices.Clone(b.list[:b.out])
 }

@@ -122,7 +122,8 @@ func (d *Destination) Admit(ctx context.Context, want int) (int, time.Duration) 
 // pollAgain is the wait for something whose end nobody announces: a call's.
 const pollAgain = 20 * time.Millisecond
 
-// wait is zero when a call could begin. It turns an open breaker half-open when its probe is due.
+// wait is zero when a call could begin. It turns an open breaker half-open when its probe is due, and the calls from
+// before the outage have ended: what they say must not be taken for the probe's word.
 func (d *Destination) wait() time.Duration {
 	if wait := d.pauses.wait(); wait > 0 {
 		return wait
@@ -130,6 +131,9 @@ func (d *Destination) wait() time.Duration {
 	if d.breaker.IsOpen() {
 		if wait := d.openUntil.Sub(d.clock()); wait > 0 {
 			return wait
+		}
+		if d.inFlight > 0 {
+			return pollAgain
 		}
 		d.breaker.HalfOpen()
 	}
@@ -144,8 +148,7 @@ func (d *Destination) refused() error {
 	switch {
 	case d.breaker.IsOpen():
 		return ErrOpen
-	case d.breaker.IsHalfOpen() && d.inFlight > 0:
-		// The probe, or a call from before the outage: then a probe could not be told from it by its result.
+	case d.breaker.IsHalfOpen() && d.inFlight > 0: // the probe
 		return ErrOpen
 	case d.inFlight >= d.cfg.Concurrency, d.ramp > 0 && d.inFlight >= d.ramp:
 		return ErrFull

@@ -116,7 +116,7 @@ func TestProbeIsAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
 		d := guard(streams.DestinationConfig{Concurrency: 10})
-		for range 6 {
+		for range 7 {
 			if err := d.Start(1); err != nil {
 				t.Fatal(err)
 			}
@@ -126,9 +126,13 @@ func TestProbeIsAlone(t *testing.T) {
 		}
 		time.Sleep(d.State(ctx).Wait)
 
-		// The sixth call still hangs: its late answer must not pass for the probe's.
+		// Two calls still hang: their late answers must not pass for the probe's.
 		if n := admitted(d, 10); n != 0 || d.Start(1) == nil {
 			t.Errorf("%d entries beside a call from before the outage", n)
+		}
+		d.Finish(1, false)
+		if s := d.State(ctx); s.Breaker != "open" {
+			t.Errorf("%s after a late answer from before the outage", s.Breaker)
 		}
 		d.Finish(0, false)
 		if s := d.State(ctx); s.Breaker != "half_open" {

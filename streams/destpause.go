@@ -87,12 +87,15 @@ func (p *pauses) add(ctx context.Context, key string, new pause) error {
 	if old, ok := p.known[key]; !ok || !p.active(old) || new.later(old) {
 		p.known = with(p.known, key, new)
 	}
+	p.unsaved = with(p.unsaved, key, new) // until Redis has it, its answer to somebody else does not undo it
 	p.mu.Unlock()
 
 	err := p.save(ctx, key, new)
-	if err != nil {
+	if err == nil {
 		p.mu.Lock()
-		p.unsaved = with(p.unsaved, key, new)
+		if p.unsaved[key] == new {
+			delete(p.unsaved, key)
+		}
 		p.mu.Unlock()
 	}
 	return err

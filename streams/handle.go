@@ -19,7 +19,8 @@ type call struct {
 	verdicts []Verdict
 	outs     []outcome
 	events   []event
-	away     []away // for other instances, carried by their entries' settling
+	away     []away   // for other instances, carried by their entries' settling
+	lost     []*Entry // were not ours any more when they were settled
 }
 
 // away is an event for a lead whose home is another instance.
@@ -51,6 +52,7 @@ func (r *runner) handle(ctx context.Context, batch []*Entry) []settled {
 	c.reachedNoted()
 	s := c.settle(ctx)
 	c.reachedSettled()
+	c.removeOrphans(ctx)
 	return s
 }
 
@@ -336,7 +338,8 @@ func (c *call) settle(ctx context.Context) []settled {
 				switch {
 				case why != nil:
 					again, err = append(again, left[i]), why
-				case heard && !took[i]: // gone from Redis, or another's: it will not come back to us
+				case heard && !took[i]: // gone, or another's: it will not come back to us
+					c.lost = append(c.lost, left[i].entry)
 					result[left[i].entry.slot].parked, result[left[i].entry.slot].waits = false, false
 				}
 			}
@@ -369,6 +372,16 @@ func (c *call) settleOnce(ctx context.Context, outs []outcome) ([]bool, []error,
 		defer cancel()
 	}
 	return c.r.queue(outs[0].entry.Queue).settle(ctx, c.r.p.epoch.Load(), c.r.p.Custody.Instance, outs)
+}
+
+// removeOrphans takes out of the stream what was in our hands and is pending nowhere any more: nobody would ever get it
+// again. If its lead is still open, the look at the queues will miss it there.
+func (c *call) removeOrphans(ctx context.Context) {
+	for _, e := range c.lost {
+		if err := c.r.queue(e.Queue).removeOrphan(ctx, e.ID); err != nil {
+			c.r.log.Debug().Err(err).Msg("an entry whose consumer was deleted stays in its stream")
+		}
+	}
 }
 
 // unsettled are entries that could not be settled: they are left to the next opening of the partition.

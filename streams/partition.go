@@ -194,7 +194,14 @@ func (p *Partition) tick(ctx context.Context, starting bool) (bool, error) {
 func (p *Partition) follow(ctx context.Context, epoch int64) error {
 	note := p.Custody.epochOf(p.Keys.Partition)
 	now := p.Custody.Now().UTC()
-	if epoch == 0 || note.Epoch == epoch && now.Sub(note.Others) < time.Hour { // 0: its owner is about to set one
+	recent := now.Sub(note.Others) < time.Hour
+	if epoch == 0 && !recent { // its owner is about to set one; that there is one may be all that is ever known of it
+		note.Partition, note.Others, note.At = p.Keys.Partition, now, now
+		if err := p.Custody.noteEpoch(note); err != nil {
+			return fmt.Errorf("partition %d: epoch: %w", p.Keys.Partition, err)
+		}
+	}
+	if epoch == 0 || note.Epoch == epoch && recent {
 		p.foreign.Store(note.Foreign)
 		p.epoch.Store(epoch)
 		return nil

@@ -1,7 +1,6 @@
 package streams
 
 import (
-	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -82,8 +81,13 @@ type queue struct {
 // create makes the stream and its group where they are missing. The group starts at 0: entries leave a queue by being
 // settled, so whatever stands in the stream is still to be done.
 func (q *queue) create(ctx context.Context) error {
-	if err := createScript.Run(ctx, q.redis, []string{q.keys.Queue(q.name), q.keys.meta(q.name), q.keys.count(q.name)}, Group).Err(); err != nil {
+	keys := []string{q.keys.Queue(q.name), q.keys.meta(q.name), q.keys.count(q.name), q.keys.epoch()}
+	made, err := createScript.Run(ctx, q.redis, keys, Group, flag(destinationOf(q.name) != "")).Int()
+	if err != nil {
 		return fmt.Errorf("queue %s: create: %w", q.name, err)
+	}
+	if made == 2 {
+		return fmt.Errorf("queue %s: its group was missing: %w", q.name, errEpoch)
 	}
 	return nil
 }
@@ -167,11 +171,7 @@ func (q *queue) settle(ctx context.Context, epoch int64, consumer string, outs [
 
 // idRange is the lowest and the highest id of the outcomes' entries.
 func idRange(outs []outcome) (first, last string) {
-	before := func(a, b outcome) int {
-		ams, aseq := idParts(a.entry.ID)
-		bms, bseq := idParts(b.entry.ID)
-		return cmp.Or(cmp.Compare(ams, bms), cmp.Compare(aseq, bseq))
-	}
+	before := func(a, b outcome) int { return compareIDs(a.entry.ID, b.entry.ID) }
 	return slices.MinFunc(outs, before).entry.ID, slices.MaxFunc(outs, before).entry.ID
 }
 
@@ -261,6 +261,20 @@ func (q *queue) withMeta(ctx context.Context, entries []*Entry) ([]*Entry, error
 		}
 	}
 	return entries, nil
+}
+
+// removeOrphan deletes an entry that was handed out and is pending under no consumer.
+func (q *queue) removeOrphan(ctx context.Context, id string) error {
+	stream := q.keys.Queue(q.name)
+	groups, err := q.redis.XInfoGroups(ctx, stream).Result()
+	if err != nil || len(groups) == 0 || idLess(groups[0].LastDeliveredID, id) {
+		return wrap("queue "+q.name, err)
+	}
+	rows, err := q.redis.XPendingExt(ctx, &redis.XPendingExtArgs{Stream: stream, Group: Group, Start: id, End: id, Count: 1}).Result()
+	if err != nil || len(rows) > 0 {
+		return wrap("queue "+q.name, err)
+	}
+	return wrap("queue "+q.name, q.redis.XDel(ctx, stream, id).Err())
 }
 
 // forget removes what is kept beside entries that are gone.

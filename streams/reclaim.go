@@ -93,9 +93,7 @@ func (r *runner) sweep(ctx context.Context) {
 			have[e.handle()] = true
 		}
 	}
-	later := r.ready
-	r.ready = nil
-	defer func() { r.ready = append(r.ready, later...) }()
+	defer r.inOrder()
 	for _, q := range r.queues {
 		err := r.pages(ctx, q, r.p.Custody.Instance, func(rows []redis.XPendingExt) error {
 			ids := slices.DeleteFunc(rowIDs(rows), func(id string) bool {
@@ -144,6 +142,7 @@ func (r *runner) open(ctx context.Context) error {
 // gather takes over what another consumer still has. An owner that was cut off may have taken entries in hand in the
 // moment in which we had become the owner, and has left them, or given them back.
 func (r *runner) gather(ctx context.Context) {
+	defer r.inOrder()
 	for _, q := range r.queues {
 		err := r.takeOver(ctx, q, r.p.Custody.Instance)
 		if err == nil && !r.passing() {
@@ -155,6 +154,11 @@ func (r *runner) gather(ctx context.Context) {
 		}
 	}
 	r.strays = false
+}
+
+// inOrder sorts what is in hand and not started: what was taken back has come before some of it, and after some.
+func (r *runner) inOrder() {
+	slices.SortStableFunc(r.ready, func(a, b *Entry) int { return compareIDs(a.ID, b.ID) })
 }
 
 // exorcise takes out of the lines what is pending nowhere any more: somebody has deleted a consumer with all that it had,

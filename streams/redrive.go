@@ -59,7 +59,7 @@ func (c *Custody) redrive(partition int, unsure bool) {
 		case r.partition != partition:
 		case !r.queued:
 			rows = append(rows, r)
-		case r.redriven: // it stood in Redis before, and waits to be driven again already
+		case r.redriven, r.key != [16]byte{}: // it stood in Redis before, or its sender has sent it to another daemon, too
 			r.unsure = r.unsure || unsure
 		}
 	}
@@ -274,10 +274,12 @@ func (p *Partition) scan(ctx context.Context, stream string, missing map[string]
 }
 
 // idLess compares stream ids.
-func idLess(a, b string) bool {
+func idLess(a, b string) bool { return compareIDs(a, b) < 0 }
+
+func compareIDs(a, b string) int {
 	am, as := idParts(a)
 	bm, bs := idParts(b)
-	return am < bm || am == bm && as < bs
+	return cmp.Or(cmp.Compare(am, bm), cmp.Compare(as, bs))
 }
 
 func idParts(id string) (ms, seq uint64) {

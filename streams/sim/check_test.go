@@ -70,7 +70,7 @@ func (w *world) check() {
 	}
 	w.checkFar(w.crm)
 	w.checkFar(w.backup)
-	damaged := slices.ContainsFunc(w.plan.faults, func(f fault) bool { return f.kind.damages() })
+	damaged := w.damaged()
 	if !damaged && !w.leaseCutShort() {
 		w.checkOrder()
 	}
@@ -88,6 +88,10 @@ func (w *world) check() {
 			}
 		}
 	}
+}
+
+func (w *world) damaged() bool {
+	return slices.ContainsFunc(w.plan.faults, func(f fault) bool { return f.kind.damages() })
 }
 
 // leaseCutShort says that a clock of Redis has ended a lease long before its owner could know: for some seconds there
@@ -123,7 +127,7 @@ func (w *world) checkLead(s *sent) {
 				w.broken("lead %.6s is delivered, and %s does not have it", s.id, far.name)
 			}
 		case streams.Dead, streams.Dropped, streams.Held:
-			if n > 0 && !far.unsure(s.id) {
+			if n > 0 && !far.unsure(s.id) && !w.wordLost() {
 				w.broken("lead %.6s is %s, and %s has it", s.id, stop.State, far.name)
 			}
 		}
@@ -131,17 +135,34 @@ func (w *world) checkLead(s *sent) {
 	if len(life.Destinations) == 0 && life.State != streams.Merged {
 		w.broken("lead %.6s is %s and was never routed", s.id, life.State)
 	}
-	if life.State == streams.Merged && !w.crm.known(s.id) {
-		w.broken("lead %.6s is merged and nobody has tried it", s.id)
+	if life.State == streams.Merged && !w.crm.known(s.id) && !w.elsewhere(s) {
+		w.broken("lead %.6s is merged and nobody has it", s.id)
 	}
+}
+
+// elsewhere says whether another daemon has taken the same lead.
+func (w *world) elsewhere(s *sent) bool {
+	return slices.ContainsFunc(w.daemons, func(d *daemon) bool {
+		l := d.current()
+		if l == nil || d.name == s.home {
+			return false
+		}
+		life, ok := l.custody.Life(s.id)
+		return ok && life.State != streams.Merged
+	})
 }
 
 func (f *far) known(id string) bool { return f.cards[id] > 0 || len(f.calls[id]) > 0 }
 
-// unsure says whether an answer about a lead was lost.
+// unsure says whether an answer about a lead was lost, maybe with the daemon that had it.
 func (f *far) unsure(id string) bool {
-	return slices.ContainsFunc(f.calls[id], func(t try) bool { return t.end.IsZero() || t.verdict.Result == streams.Ambiguous || t.panicked })
+	return slices.ContainsFunc(f.calls[id], func(t try) bool {
+		return t.end.IsZero() || t.verdict.Result == streams.Ambiguous || t.panicked || t.life.dead.Load()
+	})
 }
+
+// wordLost says that what one daemon has done for another may have been told by nothing but a Redis that has lost it.
+func (w *world) wordLost() bool { return len(w.daemons) > 1 && (w.lostMemory() || w.leaseCutShort()) }
 
 // checkFar looks for leads that were created twice, or that nobody has sent, and for tries that came too early.
 func (w *world) checkFar(f *far) {
@@ -182,6 +203,9 @@ func (w *world) checkDelay(f *far, id string, a, b try) {
 		return
 	}
 	if a.end.IsZero() || b.disturbed != a.disturbed || a.life != b.life {
+		return
+	}
+	if w.damaged() && b.attempt <= a.attempt { // that there was a try has gone with its consumer
 		return
 	}
 	least := a.verdict.After
@@ -259,6 +283,9 @@ func (w *world) checkLetters() {
 		}
 	}
 	for what, n := range letters {
+		if n > 0 && w.leaseCutShort() { // one of two owners has delivered what the other has given up
+			continue
+		}
 		if n != 0 {
 			id, dest, _ := strings.Cut(what, " ")
 			w.broken("dead letters of %.6s at %s: %d too many", id, dest, n)

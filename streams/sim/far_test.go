@@ -25,7 +25,7 @@ type far struct {
 // try is one call for one lead.
 type try struct {
 	at, end   time.Time
-	life      string
+	life      *life
 	attempt   int
 	verdict   streams.Verdict
 	disturbed int
@@ -79,7 +79,7 @@ func (f *far) try(ctx context.Context, l *life, call int, e *streams.Entry) stre
 	}
 	f.mu.Lock()
 	n := len(f.calls[e.Lead.ID])
-	t := try{at: time.Now(), life: l.boot, attempt: e.Attempt, disturbed: f.w.disturbances(), looked: !e.Unsure.IsZero()}
+	t := try{at: time.Now(), life: l, attempt: e.Attempt, disturbed: f.w.disturbances(), looked: !e.Unsure.IsZero()}
 	f.calls[e.Lead.ID] = append(f.calls[e.Lead.ID], t)
 	f.mu.Unlock()
 	f.w.trace("%s: call %d of %s: %.6s, attempt %d, unsure %v", f.name, call, l.boot, e.Lead.ID, e.Attempt, t.looked)

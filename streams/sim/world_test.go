@@ -88,6 +88,9 @@ func live(t *testing.T, seed uint64, dir string, verbose bool) *world {
 	w.started()
 	w.settle()
 	time.Sleep(2 * time.Second) // a client that could not connect tries again
+	if w.lostMemory() {
+		time.Sleep(4 * time.Second) // the owner renews its lease, finds out, and brings the dead letters back
+	}
 	w.lasted = w.elapsed()
 	w.check()
 	for _, d := range w.daemons {
