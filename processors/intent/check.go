@@ -31,11 +31,14 @@ type IntentCheck struct {
 	Times  int
 }
 
-// outcome is one question of the examination and what was said.
+// outcome is one question of the examination and what was said: of the whole, and of its surest clause.
 type outcome struct {
-	judgement
-	want int
+	whole judgement
+	best  *judgement
+	want  int
 }
+
+func (o *outcome) said(l Limits) *judgement { return deciding(&o.whole, o.best, l) }
 
 // examine asks each fold of a model that has not seen it, and sets the limits by the answers.
 func (m *Model) examine(s *sample) {
@@ -59,7 +62,7 @@ func (m *Model) examineFold(s *sample, fold int, outcomes []outcome) {
 	taught := &Model{text: m.text, vocab: m.vocab, weights: usual.fit(s.x, s.y, seen, len(m.vocab.idf))}
 	for i := range s.y {
 		if s.fold[i] == fold {
-			outcomes[i] = outcome{taught.judge(s.messages[i].tokens), s.y[i]}
+			outcomes[i] = outcome{taught.judge(s.messages[i].tokens), strongest(taught.parts(s.messages[i])), s.y[i]}
 		}
 	}
 }
@@ -87,18 +90,17 @@ func chooseLimits(outcomes []outcome) Limits {
 			}
 		}
 	}
-	best.Clause = math.Min(0.95, best.Confidence+(1-best.Confidence)/3)
 	return best
 }
 
 func answers(outcomes []outcome, l Limits) (answered, right int) {
 	for i := range outcomes {
-		o := &outcomes[i]
-		if !o.sureBy(l) {
+		said := outcomes[i].said(l)
+		if !said.sureBy(l) {
 			continue
 		}
 		answered++
-		if o.first == o.want {
+		if said.first == outcomes[i].want {
 			right++
 		}
 	}
@@ -112,8 +114,8 @@ func summary(outcomes []outcome, l Limits) Check {
 	ours := 0
 	for i := range outcomes {
 		o := &outcomes[i]
-		table[o.want][o.first]++
-		scores = append(scores, scored{o.inScope(), o.want != other})
+		table[o.want][o.said(l).first]++
+		scores = append(scores, scored{o.whole.inScope(), o.want != other})
 		if o.want != other {
 			ours++
 		}
@@ -147,7 +149,7 @@ func intentCheck(k int, row [classes]int) IntentCheck {
 
 func answeredOurs(outcomes []outcome, l Limits) (n int) {
 	for i := range outcomes {
-		if outcomes[i].want != other && outcomes[i].sureBy(l) {
+		if outcomes[i].want != other && outcomes[i].said(l).sureBy(l) {
 			n++
 		}
 	}

@@ -9,12 +9,15 @@ type part struct {
 }
 
 // joints are the words between two wishes of one message.
-var joints = map[string]bool{"и": true, "а": true, "но": true, "также": true, "еще": true, "плюс": true, "and": true, "also": true, "but": true, "plus": true}
+var joints = map[string]bool{
+	"и": true, "а": true, "но": true, "также": true, "еще": true, "плюс": true,
+	"and": true, "also": true, "but": true, "plus": true,
+}
 
-// leastClause is how many words a clause has at least; fewer belong to their neighbour.
+// leastClause is how many words a clause has at least, unless a sentence ends there; fewer belong to their neighbour.
 const leastClause = 2
 
-// most clauses that are judged: a longer message is a story, and its first lines say what it wants.
+// mostClauses are judged: a longer message is a story, and its first lines say what it wants.
 const mostClauses = 6
 
 // parts judges the clauses of a message, none if it has but one.
@@ -37,69 +40,96 @@ func (m *Model) parts(msg message) []part {
 func split(tokens []token) (clauses [][]token) {
 	from := 0
 	for i := 1; i < len(tokens); i++ {
-		if tokens[i].gap == space && !joints[tokens[i].word] {
-			continue
+		short := i-from < leastClause || len(tokens)-i < leastClause
+		if tokens[i].gap == stop || !short && (tokens[i].gap == comma || joints[tokens[i].word]) {
+			clauses = append(clauses, tokens[from:i])
+			from = i
 		}
-		if i-from < leastClause && tokens[i].gap != stop || len(tokens)-i < leastClause && tokens[i].gap != stop {
-			continue
-		}
-		clauses = append(clauses, tokens[from:i])
-		from = i
 	}
 	return append(clauses, tokens[from:])
 }
 
-// combine says what a message wants, by its whole and by its parts. A part counts when it is surer than the whole needs
-// to be: a few words are soon taken for something.
-func (m *Model) combine(whole judgement, parts []part) Result {
-	limits := Limits{Confidence: m.limits.Clause, Margin: m.limits.Margin}
-	var found []int
-	strongest := whole
+// strongest is the clause that is surest of an intent other than Other.
+func strongest(parts []part) (best *judgement) {
 	for i := range parts {
-		p := &parts[i]
-		if !p.sureBy(limits) {
-			continue
-		}
-		if !slices.Contains(found, p.first) {
-			found = append(found, p.first)
-		}
-		if strongest.first == other || strongest.p[strongest.first] < p.p[p.first] {
-			strongest = p.judgement
+		p := &parts[i].judgement
+		if p.first != other && (best == nil || p.p[p.first] > best.p[best.first]) {
+			best = p
 		}
 	}
-	main := whole
-	if !whole.sureBy(m.limits) && len(found) > 0 {
-		main = strongest
+	return best
+}
+
+// deciding is the whole, or the clause that knows what the whole does not: the rest of the message may be a story.
+func deciding(whole, best *judgement, l Limits) *judgement {
+	if best != nil && !whole.sureBy(l) && (best.sureBy(l) || whole.first == other && best.sureBy(l.clause())) {
+		return best
 	}
-	found = reconcile(main.first, found)
+	return whole
+}
+
+// order is which intent of several is the main one: what is urgent or would be undone comes first, and a question that
+// the answer to another would answer too comes last.
+var order = places(Complaint, Reschedule, Cancel, Booking, Operator, OrderStatus, Payment, Price, Address, Hours, Consultation, Other)
+
+func places(intents ...string) (at [classes]int) {
+	for n, intent := range intents {
+		at[index(intent)] = n
+	}
+	return at
+}
+
+// combine says what a message wants, by its whole and by its clauses.
+func (m *Model) combine(whole judgement, parts []part) Result {
+	main := deciding(&whole, strongest(parts), m.limits)
+	var found []*judgement
+	for i := range parts {
+		if p := &parts[i].judgement; p.sureBy(m.limits.clause()) {
+			found = appendNew(found, p)
+		}
+	}
+	found = reconcile(appendNew(found, main))
+	for _, j := range found {
+		if j.sureBy(m.limits) && order[j.first] < order[main.first] || !slices.Contains(found, main) {
+			main = j
+		}
+	}
 	r := Result{Intent: All[main.first], Confidence: float64(main.p[main.first]), Answered: main.sureBy(m.limits), InScope: whole.inScope(), Rule: main.rule}
 	for i := range parts {
-		r.InScope = max(r.InScope, inScopeOfPart(&parts[i]))
+		if parts[i].words > leastClause {
+			r.InScope = max(r.InScope, parts[i].inScope())
+		}
 	}
-	for _, k := range found {
-		r.Intents = append(r.Intents, All[k])
+	for _, j := range found {
+		r.Intents = append(r.Intents, All[j.first])
 	}
 	return r
 }
 
-// inScopeOfPart trusts a short part less.
-func inScopeOfPart(p *part) float64 {
-	if p.words < 3 {
-		return 0
-	}
-	return p.inScope()
-}
-
-// reconcile puts the main intent among those found. To cancel and to book, or to move, in one message is to move.
-func reconcile(main int, found []int) []int {
-	if !slices.Contains(found, main) {
-		if main == other && len(found) > 0 {
+// appendNew adds a judgement, unless its intent is there already; the surer of the two stays.
+func appendNew(found []*judgement, j *judgement) []*judgement {
+	for n, have := range found {
+		if have.first == j.first {
+			if j.p[j.first] > have.p[j.first] {
+				found[n] = j
+			}
 			return found
 		}
-		found = append([]int{main}, found...)
 	}
-	if slices.Contains(found, index(Reschedule)) {
-		found = slices.DeleteFunc(found, func(k int) bool { return k != main && (k == index(Cancel) || k == index(Booking)) })
+	return append(found, j)
+}
+
+// reconcile leaves out what the others say already: Other beside an intent, and, where something is to be moved, the
+// cancelling and booking that moving is.
+func reconcile(found []*judgement) []*judgement {
+	has := func(intent string) bool {
+		return slices.ContainsFunc(found, func(j *judgement) bool { return All[j.first] == intent })
 	}
-	return found
+	moves := has(Reschedule)
+	if len(found) == 1 {
+		return found
+	}
+	return slices.DeleteFunc(found, func(j *judgement) bool {
+		return j.first == other || moves && (All[j.first] == Cancel || All[j.first] == Booking)
+	})
 }

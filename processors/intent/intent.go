@@ -67,11 +67,18 @@ type Model struct {
 	took     time.Duration
 }
 
-// Limits say from when on the model is sure.
+// Limits say from when on the model is sure enough to answer.
 type Limits struct {
 	Confidence float64 // least probability of the first intent
 	Margin     float64 // least distance to the second
-	Clause     float64 // least probability of a part of the message that names one more intent
+}
+
+// ofClause is how sure a clause must be to name one more intent, as a share of what an answer needs: found on pairs of
+// examples joined to one message.
+const ofClause = 0.6
+
+func (l Limits) clause() Limits {
+	return Limits{Confidence: ofClause * l.Confidence, Margin: l.Margin}
 }
 
 // Limits of the model, as its cross-validation set them.

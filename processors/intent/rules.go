@@ -97,15 +97,20 @@ var (
 		"talk|speak|chat|connect|transfer|put .. to|with .. human|person|operator|agent|representative|manager|someone|somebody",
 		"real|live|actual person|human|agent|operator", "customer service representative", "call me back")
 
-	movePlain = patterns("перенести|перенесите|перенести|перенесем|перенос .. запис~|визит~|прием|приема|приемы|время|день|на|с",
-		"перенесите|перезапишите|перезаписаться", "запис~|прием|визит .. перенести|перенесите", "reschedul~", "rebook",
-		"move|change|shift|push|postpone|switch .. appointment|booking|visit")
-	moveNot = patterns("не надо|нужно|хочу|хочется|стоит|будем .. перенос~|перенес~|перезапис~", "не перенос~|перенес~", "почему|зачем|опять|снова|второй|третий|сколько",
-		"why|again|dont|not|cannot|never|without", "привез~|достав~|заказ~", "вы перенесли")
-	cancelPlain = patterns("отменить|отмените|отмени|отменяю|отменяем|отмена|аннулируйте|снимите .. запись|записи|визит|прием|приема|заказ|бронь|заявку|доставку|брони|заказа|заявки|визита",
+	movePlain = patterns(
+		"перенести|перенесите|перенесем|перенос .. запис~|визит~|прием|приема|время|день", "перенести|перенесите|перенесем|перенос на|с",
+		"перезапишите|перезаписаться", "запис~|прием|визит .. перенести|перенесите", "отменить|отмените|снимите .. .. .. запишите|поставьте|впишите|перепишите",
+		"не надо|нужно отменять .. перенесите|запишите", "reschedul~", "rebook", "move|change|shift|push|postpone|switch my|our|the|an appointment|booking|visit|reservation",
+		"cancel .. .. .. put|book|move me|it")
+	moveNot = patterns("не перенос~|перенес~|перезап~", "не надо|нужно|хочу|хочется|стоит|будем перенос~|перенес~|перезапис~",
+		"почему|зачем|опять|снова|сколько", "второй|третий раз", "why|again|dont|not|cannot|never|without", "привез~|достав~|заказ~", "вы перенесли")
+	cancelPlain = patterns(
+		"отменить|отмените|отмени|отменяю|отменяем|отмена|аннулируйте|снимите .. запись|записи|визит|прием|приема|заказ|бронь|заявку|доставку|брони|заказа|заявки|визита",
 		"запись|визит|прием|заказ|бронь|заявку .. отменить|отмените|отменяю|отменяем|аннулируйте", "cancel|cancelling|canceling .. appointment|booking|visit|order|reservation|appt")
-	cancelNot = patterns("не отмен~", "не надо|нужно|хочу|хочется|стоит .. отмен~", "почему|зачем|опять|вы отменили", "перенес~|перенос~|переза~|другой|другое|другую|лучше|запишите|поставьте|давайте|вместо",
-		"dont|not|cannot|why|again|fee|policy|reschedul~|rebook|instead|another|different|free", "штраф~|бесплатн~|условия|правила|если|if")
+	cancelNot = patterns("не отмен~", "не надо|нужно|хочу|хочется|стоит .. отмен~", "почему|зачем|опять|сколько", "вы отменили",
+		"перенес~|перенос~|переза~|другой|другое|другую|лучше|запишите|поставьте|давайте|вместо", "dont|not|cannot|why|again|fee|policy|reschedul~|rebook|instead|another|different|free",
+		"штраф~|бесплатн~|условия|правила|если|if")
+	keep = patterns("не отменя~", "не отмените", "не надо|нужно|стоит отменять", "dont|never cancel", "do not cancel", "не снимайте .. запис~")
 )
 
 // ruleOf gives the intent of tokens that a rule is sure of, and the rule's name.
@@ -115,6 +120,8 @@ func ruleOf(tokens []token) (intent, rule string) {
 		return Operator, "operator"
 	case within(tokens, movePlain) && !within(tokens, moveNot):
 		return Reschedule, "reschedule"
+	case within(tokens, keep) && !within(tokens, movePlain):
+		return Other, "keep"
 	case within(tokens, cancelPlain) && !within(tokens, cancelNot):
 		return Cancel, "cancel"
 	}
