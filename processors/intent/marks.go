@@ -155,7 +155,7 @@ func politeOut(tokens []token) message {
 		m.tokens = append(m.tokens, t)
 		i++
 	}
-	for n := 1; n <= 3 && len(m.tokens) >= n+2; n++ {
+	for n := 1; n <= 3 && len(m.tokens) > n; n++ {
 		at := len(m.tokens) - n
 		if longestOf(thanks, m.tokens[at:]) == n {
 			m.tokens = m.tokens[:at]

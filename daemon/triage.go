@@ -1,0 +1,162 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"leadstream/processors/intent"
+)
+
+// triageCmd tries the classifier of messages without the daemon.
+type triageCmd struct {
+	Classify triageClassifyCmd `cmd:"" help:"Say what messages want: JSON lines in, JSON lines out.|Сказать, чего хотят сообщения: на входе и выходе JSON lines." example:"echo '{\"text\":\"сколько стоит стрижка и где вы?\"}' | leadstream triage classify"`
+	Eval     triageEvalCmd     `cmd:"" help:"Examine the classifier by your own messages.|Проверить классификатор на своих сообщениях." example:"leadstream triage eval messages.csv"`
+}
+
+// taught are the flags that say what the classifier learns from.
+type taught struct {
+	Examples []string `placeholder:"FILE" sep:"none" help:"Your own examples, on top of those that come with the program; may be repeated.|Ваши примеры, в дополнение к встроенным; можно повторять."`
+	Services []string `placeholder:"NAME,…" help:"Names of your services.|Названия ваших услуг."`
+}
+
+func (x taught) model() (*intent.Model, error) {
+	examples, err := intent.Defaults()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range x.Examples {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		if err := examples.Add(text); err != nil {
+			return nil, usageError{fmt.Errorf("%s: %w", name, err)}
+		}
+	}
+	examples.Services = append(examples.Services, x.Services...)
+	m, err := intent.Train(examples)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return m, nil
+}
+
+type triageClassifyCmd struct {
+	taught `embed:""`
+	File   string `arg:"" optional:"" default:"-" help:"JSON lines with text, and now and question if you like; - is standard input.|JSON lines с полем text, при желании now и question; - это стандартный ввод."`
+}
+
+// question is a line of the input.
+type question struct {
+	Text     string     `json:"text"`
+	Now      *time.Time `json:"now"`      // when it was written; default: now
+	Question string     `json:"question"` // yes_no: the message answers such a question
+}
+
+// reading is a line of the output.
+type reading struct {
+	Intent     string       `json:"intent"`
+	Intents    []string     `json:"intents"`
+	Confidence float64      `json:"confidence"`
+	Answered   bool         `json:"answered"`
+	InScope    float64      `json:"in_scope"`
+	Reply      intent.Reply `json:"reply,omitempty"`
+	Reason     string       `json:"reason"`
+	Slots      any          `json:"slots"`
+}
+
+func (cmd triageClassifyCmd) Run(t *terminal) error {
+	in := t.in
+	if cmd.File != "-" {
+		f, err := os.Open(cmd.File)
+		if err != nil {
+			return usageError{err}
+		}
+		defer f.Close()
+		in = f
+	}
+	m, err := cmd.model()
+	if err != nil {
+		return err
+	}
+	return t.classify(m, in)
+}
+
+func (t *terminal) classify(m *intent.Model, in io.Reader) error {
+	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, maxRow)
+	out := bufio.NewWriter(t.out)
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" {
+			continue
+		}
+		var q question
+		if err := json.Unmarshal([]byte(line), &q); err != nil {
+			_ = out.Flush()
+			return usageError{fmt.Errorf(t.say("line %d: %w", "строка %d: %w"), n, err)}
+		}
+		if q.Question != "" && q.Question != "yes_no" {
+			_ = out.Flush()
+			return usageError{errors.New(t.say("line %d: question: the only one is yes_no", "строка %d: question: бывает только yes_no", n))}
+		}
+		if err := enc.Encode(t.understand(m, q)); err != nil {
+			return err
+		}
+	}
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	return lines.Err()
+}
+
+func (t *terminal) understand(m *intent.Model, q question) reading {
+	read := m.Read
+	if q.Question != "" {
+		read = m.Answer
+	}
+	r := read(q.Text)
+	return reading{
+		Intent: r.Intent, Intents: r.Intents, Confidence: rounded(r.Confidence), Answered: r.Answered, InScope: rounded(r.InScope), Reply: r.Reply,
+		Reason: t.reason(m, q.Text, r), Slots: struct{}{},
+	}
+}
+
+// reason is why, in words for a person.
+func (t *terminal) reason(m *intent.Model, text string, r intent.Result) string {
+	if r.Rule != "" {
+		en, ru, ok := strings.Cut(ruleNames[r.Rule], "|")
+		if ok {
+			return t.say("rule: ", "правило: ") + t.say(en, ru)
+		}
+		return t.say("rule: ", "правило: ") + r.Rule
+	}
+	example, likeness := m.Nearest(text, r.Intent)
+	if example == "" {
+		return t.say("like no example", "не похоже ни на один пример")
+	}
+	return t.say("like the example “%s” (%.2f)", "похоже на пример «%s» (%.2f)", example, likeness)
+}
+
+var ruleNames = map[string]string{
+	"greeting":   "only a greeting|только приветствие",
+	"no words":   "no words|нет слов",
+	"stop":       "asks to be written to no more|просит больше не писать",
+	"operator":   "asks for a person|просит человека",
+	"reschedule": "asks to move an appointment|просит перенести запись",
+	"cancel":     "asks to cancel|просит отменить",
+	"keep":       "asks not to cancel|просит не отменять",
+	"yes":        "the answer is yes|ответ «да»",
+	"no":         "the answer is no|ответ «нет»",
+}
+
+func rounded(x float64) float64 { return float64(int(x*1000+0.5)) / 1000 }
+
