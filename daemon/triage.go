@@ -159,4 +159,3 @@ var ruleNames = map[string]string{
 }
 
 func rounded(x float64) float64 { return float64(int(x*1000+0.5)) / 1000 }
-

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// A text has features of three kinds, weighed apart: stems and pairs of stems, which carry the meaning; runs of 2 to 4
+// A text has features of three kinds, weighed apart: stems and pairs of stems, which carry the meaning; runs of 3 or 4
 // letters within a word, which forgive misspellings and endings; and concepts, which know a word that no example has.
 const (
 	wordBlock = iota
@@ -17,7 +17,7 @@ const (
 )
 
 const (
-	shortestRun = 2
+	shortestRun = 3
 	longestRun  = 4
 )
 

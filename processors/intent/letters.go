@@ -2,6 +2,7 @@ package intent
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -112,7 +113,11 @@ func isLatin(c rune) bool    { return 'a' <= c && c <= 'z' || 'A' <= c && c <= '
 // fromLatin judges a text without a Cyrillic letter.
 func (l *letters) fromLatin(text string) string {
 	lower := strings.ToLower(text)
-	best, score := text, l.english.mean(latinWords(lower))+clear
+	words := latinWords(lower)
+	if !slices.ContainsFunc(words, func(w string) bool { return !l.english.words[w] }) {
+		return text // nearly every English message ends here
+	}
+	best, score := text, l.english.mean(words)+clear
 	for _, other := range []string{translate(lower, latinKeys), transliterate(lower)} {
 		if s := l.russian.mean(cyrillicWords(other)); s > score {
 			best, score = other, s

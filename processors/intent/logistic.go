@@ -25,7 +25,7 @@ type training struct {
 	decay  float64
 }
 
-var usual = training{epochs: 8, step: 1.2, decay: 2e-5}
+var usual = training{epochs: 4, step: 2, decay: 3e-5}
 
 // fit learns from the rows of x whose place is in rows.
 func (t training) fit(x []vector, y []int, rows []int, features int) *regression {

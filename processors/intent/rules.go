@@ -13,8 +13,13 @@ import (
 type pattern []element
 
 type element struct {
-	words []string // with ~ at the end: begins so
-	gap   bool     // instead of words
+	words []word
+	gap   bool // instead of words
+}
+
+type word struct {
+	text string
+	stem bool // a longer word that begins so will do
 }
 
 const widestGap = 2
@@ -26,7 +31,12 @@ func patterns(lines ...string) (all []pattern) {
 			if w == ".." {
 				p = append(p, element{gap: true})
 			} else {
-				p = append(p, element{words: strings.Split(w, "|")})
+				var e element
+				for one := range strings.SplitSeq(w, "|") {
+					text, stem := strings.CutSuffix(one, "~")
+					e.words = append(e.words, word{text, stem})
+				}
+				p = append(p, e)
 			}
 		}
 		all = append(all, p)
@@ -35,8 +45,8 @@ func patterns(lines ...string) (all []pattern) {
 }
 
 func (e *element) is(word string) bool {
-	for _, w := range e.words {
-		if stem, any := strings.CutSuffix(w, "~"); word == w || any && strings.HasPrefix(word, stem) {
+	for i := range e.words {
+		if w := &e.words[i]; strings.HasPrefix(word, w.text) && (w.stem || len(word) == len(w.text)) {
 			return true
 		}
 	}
@@ -67,6 +77,9 @@ func (p pattern) at(tokens []token) (n int, ok bool) {
 func within(tokens []token, all []pattern) bool {
 	for i := range tokens {
 		for _, p := range all {
+			if !p[0].is(tokens[i].word) {
+				continue
+			}
 			if _, ok := p.at(tokens[i:]); ok {
 				return true
 			}
