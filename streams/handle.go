@@ -17,6 +17,7 @@ type call struct {
 	r        *runner
 	entries  []*Entry
 	verdicts []Verdict
+	asked    []Verdict // of this queue's handler, where the next one has judged as well
 	outs     []outcome
 	events   []event
 	away     []away   // for other instances, carried by their entries' settling
@@ -34,7 +35,17 @@ func (r *runner) handle(ctx context.Context, batch []*Entry) []settled {
 	c := &call{r: r, entries: batch, verdicts: make([]Verdict, len(batch)), outs: make([]outcome, len(batch))}
 	start := time.Now()
 	r.reached(failpoint.JudgeBegun, failpoint.CallBegun)
+	next := r.next()
+	var empty func() bool
+	if next != nil {
+		empty = r.p.emptiness(ctx, next.Queue)
+	}
 	tried, fault := c.try(ctx)
+	c.asked = c.verdicts
+	took := time.Since(start)
+	if next != nil {
+		c.onward(ctx, next, empty)
+	}
 	r.reached(failpoint.JudgeAnswered, failpoint.CallAnswered)
 	if g := r.w.Guard; g != nil {
 		g.Finish(min(tried, 1), fault)
@@ -45,7 +56,7 @@ func (r *runner) handle(ctx context.Context, batch []*Entry) []settled {
 	}
 	c.keepOrder()
 	r.reached(failpoint.JudgeDecided, failpoint.CallDecided)
-	c.log(time.Since(start), tried)
+	c.log(took)
 	if err := c.journal(); err != nil { // Redis still has the entries; they are settled all the same
 		r.log.Error().Err(err).Msg("outcomes not journaled")
 	}
@@ -393,9 +404,9 @@ func unsettled(s []settled) []settled {
 }
 
 // log writes one line for each verdict, without anything personal.
-func (c *call) log(took time.Duration, tried int) {
+func (c *call) log(took time.Duration) {
 	for i, e := range c.entries {
-		v := c.verdicts[i]
+		v := c.asked[i]
 		c.r.p.Metrics.handled(c.r.w.Queue, v, took)
 		ev := c.r.log.Debug()
 		switch v.Result {
