@@ -30,7 +30,12 @@ type daemon struct {
 	lives    int
 	cutUntil atomic.Int64  // does not reach Redis before
 	up       chan struct{} // closed when it is started again
+
+	asleepUntil atomic.Int64 // unix ns
 }
+
+// sleepsOn is how long it still sleeps.
+func (d *daemon) sleepsOn() time.Duration { return time.Until(time.Unix(0, d.asleepUntil.Load())) }
 
 // life is one run of a daemon's process.
 type life struct {

@@ -4,14 +4,20 @@ import (
 	"time"
 
 	"leadstream/streams"
+	"leadstream/streams/streamstest/model"
 )
 
 // happen lets a fault happen when its time has come, and end. Those that wait for a request or a call happen there.
 func (w *world) happen(n int, f fault) {
+	var copied *model.Copy
+	if f.kind == restored {
+		time.Sleep(w.dice("copy", n).time(0, f.at))
+		copied = w.redis.Save()
+	}
 	time.Sleep(f.at - min(w.elapsed(), f.at))
 	d := w.daemons[f.daemon]
 	switch f.kind {
-	case crashRequest, crashAnswer, crashCall, crashCalled:
+	case crashRequest, crashAnswer, crashCall, crashCalled, asleep:
 		return
 	case crash:
 		if l := d.current(); l != nil {
@@ -37,7 +43,7 @@ func (w *world) happen(n int, f fault) {
 		}
 		time.Sleep(f.for_)
 	case down, emptied, restored:
-		w.killRedis(n, f)
+		w.killRedis(f, copied)
 	case flushed:
 		w.redis.Flush()
 	case stalled:
@@ -57,15 +63,13 @@ func (w *world) happen(n int, f fault) {
 	}
 }
 
-func (w *world) killRedis(n int, f fault) {
+// killRedis ends it, and starts it again with all that it had, with a copy, or with nothing.
+func (w *world) killRedis(f fault, held *model.Copy) {
 	if !w.redisDown.CompareAndSwap(false, true) {
 		return
 	}
-	held := w.redis.Save()
-	if f.kind == restored && w.copyOf != nil {
-		held = w.copyOf
-	} else if f.kind != down {
-		held = nil
+	if f.kind == down {
+		held = w.redis.Save()
 	}
 	for _, d := range w.daemons {
 		if l := d.current(); l != nil {

@@ -21,6 +21,7 @@ type watched struct {
 	notBefore  time.Time
 	paused     time.Time
 	clocks     int
+	called     int
 }
 
 func newWatched(l *life, cfg streams.DestinationConfig) *watched {
@@ -54,6 +55,27 @@ func (g *watched) Start(n int) error {
 		w.broken("%s: %d calls of %s at once", g.l.boot, g.flying, g.cfg.Name)
 	}
 	return nil
+}
+
+// Call is the last that a daemon does before it notes that the far side is about to be called: it may fall asleep over it.
+func (g *watched) Call(ctx context.Context, units int) error {
+	err := g.Destination.Call(ctx, units)
+	d := g.l.d
+	g.mu.Lock()
+	g.called++
+	for _, f := range d.w.plan.faults {
+		if f.kind == asleep && f.nth == g.called && d.w.daemons[f.daemon] == d && d.w.elapsed() < healing {
+			d.w.trace("%s falls asleep for %v", g.l.boot, f.for_)
+			d.w.disturbed()
+			d.asleepUntil.Store(time.Now().Add(f.for_).UnixNano())
+		}
+	}
+	g.mu.Unlock()
+	if left := d.sleepsOn(); left > 0 {
+		time.Sleep(left)
+		d.w.disturbed()
+	}
+	return err
 }
 
 func (g *watched) Finish(n int, fault bool) {

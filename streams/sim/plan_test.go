@@ -54,6 +54,7 @@ const (
 	crashCall    faultKind = "crash-call"     // before the far side has executed a call
 	crashCalled  faultKind = "crash-called"   // after it has, before its answer is there
 	stop         faultKind = "stop"           // in order
+	asleep       faultKind = "asleep"         // falls asleep over a call, as on a machine that is moved, and wakes up not knowing it
 	cutOff       faultKind = "cut-off"        // one daemon does not reach Redis
 	down         faultKind = "redis-down"     // Redis is killed and comes back as it was
 	emptied      faultKind = "redis-emptied"  // … comes back without its memory
@@ -70,7 +71,7 @@ const (
 
 // faultKinds are those that a seed chooses from; what is more likely stands there more often.
 var faultKinds = []faultKind{crash, crash, crashRequest, crashRequest, crashAnswer, crashAnswer, crashCall, crashCalled, crashCalled,
-	stop, cutOff, down, emptied, restored, flushed, stalled, stalled, full, scripts, deleted, unconsumed, ungrouped, clock, clock}
+	stop, cutOff, asleep, down, emptied, restored, flushed, stalled, stalled, full, scripts, deleted, unconsumed, ungrouped, clock, clock}
 
 // losesMemory says that what Redis held may be gone after it.
 func (k faultKind) losesMemory() bool {
@@ -113,7 +114,10 @@ func newPlan(w *world) plan {
 			slow: one(d, 0, 50*time.Millisecond, 700*time.Millisecond)}
 	}
 	for range one(d, 0, 1, 1, 2, 3) {
-		p.faults = append(p.faults, newFault(d, p.daemons))
+		p.faults = append(p.faults, newFault(d, p.daemons, one(d, faultKinds...)))
+	}
+	if p.daemons > 1 && d.percent(15) { // what a lease is for
+		p.faults = append(p.faults, newFault(d, p.daemons, asleep))
 	}
 	if slices.ContainsFunc(p.faults, func(f fault) bool { return f.kind == clock }) {
 		p.far.pause = 0 // the guard's clock does not step here, as a monotonic one does not; a pause is told by the wall's
@@ -136,12 +140,15 @@ func newFarPlan(d dice) farPlan {
 	return p
 }
 
-func newFault(d dice, daemons int) fault {
-	f := fault{at: d.time(10*time.Millisecond, sending+2*time.Second), kind: one(d, faultKinds...), daemon: d.IntN(daemons), nth: d.between(1, 120)}
+func newFault(d dice, daemons int, kind faultKind) fault {
+	f := fault{at: d.time(10*time.Millisecond, sending+2*time.Second), kind: kind, daemon: d.IntN(daemons), nth: d.between(1, 120)}
 	f.for_ = one(d, d.time(10*time.Millisecond, 300*time.Millisecond), d.time(time.Second, 4*time.Second), d.time(9*time.Second, 14*time.Second))
 	switch f.kind {
 	case crashCall, crashCalled:
 		f.nth = d.between(1, 8)
+	case asleep:
+		f.nth = d.between(1, 8)
+		f.for_ = one(d, time.Second, 10*time.Second, 12*time.Second) + d.time(0, 2*time.Second)
 	case clock:
 		f.for_ = one(d, time.Hour, 26*time.Hour, 3*time.Second, -3*time.Second, -20*time.Second)
 	case stalled, full:

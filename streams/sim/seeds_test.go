@@ -18,10 +18,11 @@ import (
 )
 
 var (
-	seeds = flag.Uint64("seeds", usual, "how many seeds to live through")
-	first = flag.Uint64("first", 1, "the first of them")
-	only  = flag.Uint64("seed", 0, "this one alone, with its trace")
-	child = flag.Bool("child", false, "live here, and not in processes of one thread each")
+	seeds  = flag.Uint64("seeds", usual, "how many seeds to live through")
+	first  = flag.Uint64("first", 1, "the first of them")
+	only   = flag.Uint64("seed", 0, "this one alone, with its trace")
+	traces = flag.Bool("traces", false, "tell each seed's trace by its sum")
+	child  = flag.Bool("child", false, "live here, and not in processes of one thread each")
 )
 
 // TestSeeds lives through seeds in processes of one thread each, as many as there are processors: one thread makes the
@@ -42,29 +43,40 @@ func TestSeeds(t *testing.T) {
 	for i := range n {
 		begin, end := from+count*i/n, from+count*(i+1)/n
 		wg.Go(func() {
-			if out, err := inChild(begin, end-begin, *only != 0); err != nil || *only != 0 {
-				report(t, out, err)
-			}
+			out, err := inChild(begin, end-begin, *only != 0)
+			report(t, out, err)
 		})
 	}
 	wg.Wait()
 }
 
+// report tells of each red seed how to see it again.
 func report(t *testing.T, out string, err error) {
-	t.Log(out)
-	if err != nil {
-		t.Errorf("%v; replay a seed with: go test ./streams/sim -run TestSeeds -seed N -v", err)
+	if *only != 0 {
+		t.Log(out)
+	}
+	told := false
+	for line := range strings.Lines(out) {
+		_, what, found := strings.Cut(line, "RED ")
+		seed, _, _ := strings.Cut(what, ":")
+		if found {
+			told = true
+			t.Errorf("seed %s    see it: go test ./streams/sim -run 'TestSeeds$' -seed %s -v", what, seed)
+		}
+	}
+	if err != nil && !told {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 
 // inChild runs seeds in a process of one thread. With trace it lives one of them and prints what happened.
-func inChild(first, seeds uint64, trace bool) (string, error) {
-	args := []string{"-test.run=^TestSeeds$", "-child", fmt.Sprint("-first=", first), fmt.Sprint("-seeds=", seeds)}
+func inChild(first, seeds uint64, trace bool, more ...string) (string, error) {
+	args := append(more, "-test.run=^TestSeeds$", "-test.timeout=0", "-child", fmt.Sprint("-first=", first), fmt.Sprint("-seeds=", seeds))
 	if trace {
 		args = append(args, fmt.Sprint("-seed=", first))
 	}
 	cmd := exec.Command(os.Args[0], args...)
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1")
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1,adaptivestackstart=1")
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
@@ -73,12 +85,14 @@ func liveAll(t *testing.T) {
 	for seed := *first; seed < *first+*seeds; seed++ {
 		w := liveOnce(t, seed, *only != 0)
 		for _, s := range w.wrong {
-			t.Errorf("seed %d: %s", seed, s)
+			t.Errorf("RED %d: %s", seed, s)
 		}
 		if *only != 0 {
 			fmt.Println(w.events.String())
 		}
-		fmt.Printf("trace %d %x\n", seed, sha256.Sum256(w.events.Bytes()))
+		if *traces {
+			fmt.Printf("trace %d %x\n", seed, sha256.Sum256(w.events.Bytes()))
+		}
 	}
 }
 
@@ -111,7 +125,7 @@ func TestSameSeedSameTrace(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range traces {
 		wg.Go(func() {
-			out, _ := inChild(1, n, false)
+			out, _ := inChild(1, n, false, "-traces")
 			traces[i] = tracesOf(out)
 		})
 	}

@@ -51,7 +51,7 @@ func (s *sent) taken(w *world, keyed bool) streams.Taken {
 func (w *world) send(d dice, home *daemon, s *sent, keyed bool) {
 	for {
 		l := home.current()
-		if l == nil {
+		if l == nil || home.sleepsOn() > 0 {
 			pause := d.time(50*time.Millisecond, 400*time.Millisecond)
 			if w.elapsed() > time.Minute { // of a long outage
 				pause *= 1000
@@ -84,7 +84,7 @@ func (w *world) resend(d dice, s *sent, keyed bool) {
 		}
 	}
 	l := home.current()
-	if l == nil {
+	if l == nil || home.sleepsOn() > 0 {
 		return
 	}
 	since, before := time.Since(s.acked), w.clocks()

@@ -45,6 +45,7 @@ func (l *life) wire(request [][]string) model.Passage {
 	if left := time.Until(time.Unix(0, w.stalledUntil.Load())); left > 0 {
 		p.Delay += left
 	}
+	p.Delay += max(l.d.sleepsOn(), 0)
 	if p.Lost != model.Nothing {
 		w.disturbed()
 	}

@@ -36,7 +36,6 @@ type world struct {
 
 	redisDown    atomic.Bool
 	stalledUntil atomic.Int64 // unix ns
-	copyOf       *model.Copy
 	restarts     int
 	skew         atomic.Int64 // of all wall clocks, ns
 	steps        atomic.Int64 // of the clocks
@@ -66,7 +65,9 @@ func live(t *testing.T, seed uint64, dir string, verbose bool) *world {
 	}
 	w.redis = model.New(w.now)
 	w.redis.RunID = w.runID()
-	w.redis.Ran = w.ran
+	if *traces || verbose {
+		w.redis.Ran = w.ran
+	}
 	w.crm, w.backup = newFar(w, "crm"), newFar(w, "backup")
 	for n := range w.plan.daemons {
 		d := &daemon{w: w, name: string(rune('a' + n)), dir: fmt.Sprintf("%s/%c0", dir, 'a'+n)}
