@@ -63,8 +63,8 @@ func alike(batch []pending) []pending {
 func (p *Partition) forwardBatch(ctx context.Context, batch []pending) (int64, error) {
 	epoch := p.epoch.Load()
 	force := batch[0].force || failpoint.Seeded(failpoint.ResendBlindly)
-	keys := make([]string, 0, len(batch)+2)
-	keys = append(keys, p.Keys.epoch(), p.Keys.Queue(Intake))
+	keys := make([]string, 0, len(batch)+3)
+	keys = append(keys, p.Keys.epoch(), p.Keys.Queue(Intake), p.Keys.run())
 	sent := make([]*record, 0, len(batch))
 	args := make([]any, 0, len(batch)*5+4)
 	args = append(args, epoch, p.Custody.Retention.Milliseconds(), flag(force), p.Custody.Instance)
@@ -90,7 +90,7 @@ func (p *Partition) forwardBatch(ctx context.Context, batch []pending) (int64, e
 		keys = append(keys, p.Keys.lead(l.record.id))
 		args = append(args, l.record.id, line, checksum(line), of, l.only)
 	}
-	if len(keys) == 2 {
+	if len(sent) == 0 {
 		return 0, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)

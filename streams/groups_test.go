@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"leadstream/streams/journal"
 	"leadstream/streams/streamstest"
 )
@@ -204,5 +206,31 @@ func TestOtherSeenOnce(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Redis was started again from an old copy, in which the epoch is the one that was left. Until its owner has seen that,
+// no lead is added: those of its customer that the copy lacks go before it.
+func TestNothingIsAddedToAnotherRun(t *testing.T) {
+	t.Parallel()
+	r, s := shelf(t)
+	p := r.p
+	p.Metrics = NewMetrics(prometheus.NewRegistry(), nil)
+	row := &record{id: "a", pos: journal.Pos{Offset: 1}}
+	line, err := encodeLead(&Lead{ID: "a", Phone: "+79990000011"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Custody.open["a"] = row
+	defer delete(p.Custody.open, "a")
+	batch := []pending{{record: row, line: line}}
+	run := s.Client.Get(t.Context(), p.Keys.run()).Val()
+	s.Client.Set(t.Context(), p.Keys.run(), "another", 0)
+	if n, err := p.forwardBatch(t.Context(), batch); !errors.Is(err, errEpoch) || n != 0 {
+		t.Errorf("added %d, %v; want 0 and that the partition has changed", n, err)
+	}
+	s.Client.Set(t.Context(), p.Keys.run(), run, 0)
+	if n, err := p.forwardBatch(t.Context(), batch); err != nil || n != 1 {
+		t.Errorf("added %d, %v; want 1", n, err)
 	}
 }
