@@ -33,21 +33,27 @@ func (h *Handler) answer(q *request, outcomes []outcome, items []item, redirect 
 		q.w.Header().Set("Location", s.thankYou(redirect))
 		q.w.WriteHeader(http.StatusSeeOther)
 	case s.Answer == "ok" && failed < len(outcomes):
-		writeBody(q.w, s.Code, "text/plain; charset=utf-8", []byte("ok"))
+		writeBody(q.w, s.Code, typeText, []byte("ok"))
 	case s.Answer == "empty" && failed < len(outcomes):
 		q.w.WriteHeader(s.Code)
 	case single:
-		writeBody(q.w, s.Code, jsonType, outcomes[0].append(nil, s.language))
+		writeBody(q.w, s.Code, typeJSON, outcomes[0].append(make([]byte, 0, 128), s.language))
 	default:
 		code := s.Code
 		if failed == len(outcomes) {
 			code = http.StatusBadRequest
 		}
-		writeBody(q.w, code, jsonType, appendAll(nil, outcomes, failed, s.language))
+		writeBody(q.w, code, typeJSON, appendAll(make([]byte, 0, 80*len(outcomes)), outcomes, failed, s.language))
 	}
 }
 
-const jsonType = "application/json"
+// Values of headers, which net/http only reads: they need not be made anew for every answer.
+var (
+	typeJSON = []string{"application/json"}
+	typeText = []string{"text/plain; charset=utf-8"}
+	noSniff  = []string{"nosniff"}
+	byOrigin = []string{"Origin"}
+)
 
 // redirectTo is set when a person's browser shows the answer as a page.
 func (s *source) redirectTo(r *http.Request) string {
@@ -108,14 +114,14 @@ func (h *Handler) write(q *request, e *Error, retryAfter time.Duration) {
 		seconds := int64((retryAfter + time.Second - 1) / time.Second)
 		q.w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
 	}
-	writeBody(q.w, e.Status(), jsonType, e.append(nil, language))
+	writeBody(q.w, e.Status(), typeJSON, e.append(nil, language))
 }
 
-func writeBody(w http.ResponseWriter, code int, contentType string, body []byte) {
+func writeBody(w http.ResponseWriter, code int, contentType []string, body []byte) {
 	header := w.Header()
-	header.Set("Content-Type", contentType)
+	header["Content-Type"] = contentType
+	header["X-Content-Type-Options"] = noSniff
 	header.Set("Content-Length", strconv.Itoa(len(body)))
-	header.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code)
 	_, _ = w.Write(body) // a sender that is gone asks again, and is told "duplicate"
 }
@@ -136,7 +142,7 @@ func (h *Handler) preflight(q *request, name string) {
 
 // allowOrigin lets a page read the answer, refusals too.
 func (h *Handler) allowOrigin(q *request) bool {
-	q.w.Header().Add("Vary", "Origin")
+	q.w.Header()["Vary"] = byOrigin
 	origin := q.r.Header.Get("Origin")
 	if q.source == nil || !q.source.allows(origin) {
 		return false

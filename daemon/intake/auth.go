@@ -63,8 +63,7 @@ func keyOf(r *http.Request, query url.Values, rest string) string {
 var nobody = &source{keys: []keyHash{{}}}
 
 // knows compares a key with all of the source's, in a time that depends on neither.
-func (s *source) knows(key string) bool {
-	sum := sha256.Sum256([]byte(key))
+func (s *source) knows(sum keyHash) bool {
 	found := 0
 	for i := range s.keys {
 		found |= subtle.ConstantTimeCompare(sum[:], s.keys[i][:])

@@ -2,7 +2,6 @@ package intake
 
 import (
 	"bytes"
-	"encoding/json"
 	"mime"
 	"strings"
 	"unicode/utf8"
@@ -38,7 +37,7 @@ func decode(body []byte, contentType string) ([]item, error) {
 			return nil, err
 		}
 		return parseLines(text)
-	case media == "application/x-www-form-urlencoded" && !(looksJSON && json.Valid(body)):
+	case media == "application/x-www-form-urlencoded" && !(looksJSON && valid(body)):
 		return parseURLEncoded(body, params["charset"])
 	case looksJSON || isJSON(media) && !looksForm(body):
 		text, err := jsonText(body, params["charset"])

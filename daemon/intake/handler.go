@@ -107,10 +107,10 @@ func route(path string) (name, rest string, ok bool) {
 // post goes through the stages of a request: who sends, may they now, what did they send, keep it.
 func (h *Handler) post(q *request, name, rest string) {
 	q.client = clientOf(q.r, h.trusted)
-	key := keyOf(q.r, q.query, rest)
+	key := sha256.Sum256([]byte(keyOf(q.r, q.query, rest)))
 	s := h.sources[name]
 	if name == "" {
-		s = h.byKey[sha256.Sum256([]byte(key))] // only who knows the key can make its hash
+		s = h.byKey[key] // only who knows the key can make its hash
 	}
 	q.source = s
 	h.allowOrigin(q)
@@ -259,10 +259,15 @@ func (s *source) probe(items []item) bool {
 // readBody reads up to the source's limit, and keeps what it has read even when there is more or it fails.
 func (q *request) readBody(patience time.Duration) *Error {
 	limit := q.source.maxBody
-	var b bytes.Buffer
-	b.Grow(int(min(max(q.r.ContentLength, 0), limit)) + bytes.MinRead)
-	_, err := b.ReadFrom(http.MaxBytesReader(q.w, q.r.Body, limit))
-	q.body = b.Bytes()
+	var err error
+	if n := q.r.ContentLength; n >= 0 && n <= limit { // as nearly always; net/http gives no more
+		var got int
+		q.body = make([]byte, n)
+		got, err = io.ReadFull(q.r.Body, q.body)
+		q.body = q.body[:got]
+	} else {
+		q.body, err = io.ReadAll(http.MaxBytesReader(q.w, q.r.Body, limit))
+	}
 	switch {
 	case err == nil:
 		return nil

@@ -138,7 +138,7 @@ func BenchmarkDecodeJSON(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		s.read(items[0], now, "")
+		new(draft).read(s, items[0], now, "")
 		canonical(make([]byte, 0, len(body)), items[0].members, s.volatile)
 	}
 }

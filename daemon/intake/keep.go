@@ -88,7 +88,8 @@ func (h *Handler) judge(q *request, it item) (Taken, outcome, *reason, string) {
 		referer = q.r.Referer()
 	}
 	it.members = withQuery(it.members, q.query)
-	d := s.read(it, q.start, referer)
+	var d draft
+	d.read(s, it, q.start, referer)
 	switch {
 	case d.honeypot:
 		return Taken{}, s.bait(it), &reason{"honeypot", s.say("a field that people cannot see is filled", "заполнено поле, невидимое человеку")}, d.redirect
@@ -103,7 +104,7 @@ func (h *Handler) judge(q *request, it item) (Taken, outcome, *reason, string) {
 			"в %s переносы строк не экранированы, это нужно исправить у отправителя", "JSON")
 	}
 	t := Taken{Lead: d.lead, Raw: it.raw, Canonical: canonical(make([]byte, 0, len(it.raw)), it.members, s.volatile)}
-	t.Key = h.key(q, d, it.index)
+	t.Key = h.key(q, &d, it.index)
 	d.lead.Key = t.Key
 	if d.mapping > 0 {
 		s.meters.mapping.Add(float64(d.mapping))

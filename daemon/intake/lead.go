@@ -27,8 +27,8 @@ type draft struct {
 
 // read makes a lead of an item. It never refuses: what it does not understand stays in Fields, and a lead without phone
 // and e-mail is a lead.
-func (s *source) read(it item, now time.Time, referer string) *draft {
-	d := &draft{source: s, lead: &streams.Lead{Source: s.name, ReceivedAt: now, Channel: s.channel}}
+func (d *draft) read(s *source, it item, now time.Time, referer string) {
+	d.source, d.lead = s, &streams.Lead{Source: s.name, ReceivedAt: now, Channel: s.channel}
 	for _, m := range it.members {
 		d.take(m.key, m.val, now)
 	}
@@ -40,7 +40,6 @@ func (s *source) read(it item, now time.Time, referer string) *draft {
 	d.search()
 	d.set(toPage, "", referer)
 	d.finish()
-	return d
 }
 
 // take puts one top-level field where it belongs.

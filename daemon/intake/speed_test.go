@@ -12,13 +12,6 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Allocations per lead in the handler alone: net/http and the Taker have their own. They are what the shim's CPU goes
-// into, and unlike it they are the same on every machine.
-const (
-	oneAllocs  = 40 // a request of one lead
-	bulkAllocs = 24 // a lead among many of a request
-)
-
 const enquiry = "Здравствуйте! Есть ли свободное время на завтра после шести вечера? Нужны стрижка и окрашивание в один тон, " +
 	"волосы до плеч, мастер любой. Сколько это будет стоить и сколько займёт времени? Оплата картой."
 
