@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"syscall"
 	"time"
@@ -56,6 +57,7 @@ func (j *Journal) run() {
 				j.tend()
 			default:
 			}
+			runtime.Gosched()
 			continue
 		}
 		select {
