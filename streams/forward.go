@@ -9,7 +9,7 @@ import (
 	"leadstream/streams/failpoint"
 )
 
-const forwardBatch = 256
+const forwardBatch = 512
 
 // runForward appends accepted leads to Redis, in the order in which they were accepted. It sends a batch again until
 // Redis has confirmed it; the script adds each lead once.

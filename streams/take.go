@@ -81,8 +81,7 @@ const payloadsKept = 1 << 20
 
 // keep journals what is new, and hands it to the forwarder.
 func (c *Custody) keep(taken []Taken, all []taking, ready chan struct{}) error {
-	var few [4]journal.Record
-	recs := few[:0]
+	recs := make([]journal.Record, 0, len(all))
 	buf := payloads.Get().(*[]byte)
 	b := (*buf)[:0]
 	defer func() {
