@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -52,7 +53,7 @@ func (r *Request) Took() time.Duration { return r.Answered.Sub(r.Due) }
 
 // Ledger is what the senders know: ledger A. Its methods may be called by many goroutines.
 type Ledger struct {
-	Worlds []*World // whose daemons are sent to, in turn; those on one Redis
+	Worlds []*World // whose daemons are sent to, by each customer always to the same; those on one Redis
 	First  int64    // where the numbers begin: a daemon that has been sent to before knows the smaller ones
 	File   *os.File // nil, or where each request is written and synced before it is sent and after its answer
 
@@ -126,8 +127,7 @@ func (l *Ledger) Send(ctx context.Context, r *Request) *Request {
 		r.Due = r.Sent
 	}
 	l.write(r)
-	w := l.Worlds[int(l.numbers.Load())%len(l.Worlds)]
-	w.post(ctx, r)
+	l.Worlds[int(crc32.ChecksumIEEE([]byte(r.Phone)))%len(l.Worlds)].post(ctx, r)
 	r.Answered = time.Now()
 	l.write(r)
 	l.mu.Lock()

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"leadstream/daemon/proof/wallclock"
 )
 
 // life is the daemon's process, if there is one.
@@ -22,6 +24,9 @@ type life struct {
 	proc *os.Process
 	gone chan struct{} // closed once proc has ended; end is set then
 	end  *os.ProcessState
+
+	off   time.Duration // by which its wall clock is wrong, where it has one of its own
+	clock *wallclock.Clock
 }
 
 // Patience is how long whatever must happen may take: tests share their machine.
@@ -62,6 +67,9 @@ func (w *World) Launch(env ...string) error {
 	cmd.Env = append(append(os.Environ(), w.Env...), env...)
 	cmd.Stderr, cmd.Stdout = w.log, w.log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if w.Clock {
+		cmd.SysProcAttr = wallclock.Traced()
+	}
 	if w.Held != nil {
 		cmd.ExtraFiles = []*os.File{w.Held} // fd 3; sh knows its own pid, which exec keeps
 		cmd.Args = append([]string{"sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=public exec "$@"`, "sh"}, args...)
@@ -73,6 +81,11 @@ func (w *World) Launch(env ...string) error {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
+		if err == nil && w.Clock {
+			if w.clock, err = wallclock.Take(cmd.Process.Pid, w.off); err != nil {
+				err = errors.Join(err, cmd.Process.Kill(), cmd.Wait())
+			}
+		}
 		started <- err
 		if err == nil {
 			_ = cmd.Wait()
@@ -106,6 +119,15 @@ func (w *World) Kill() {
 	_ = w.proc.Signal(syscall.SIGKILL) // it may have ended
 	<-w.gone
 	w.proc = nil
+}
+
+// SetClock sets the daemon's wall clock to be wrong by so much, now and in its next lives.
+func (w *World) SetClock(off time.Duration) error {
+	w.off = off
+	if w.proc == nil {
+		return nil
+	}
+	return w.clock.Set(off)
 }
 
 // Signal sends the daemon a signal.

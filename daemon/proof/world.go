@@ -51,6 +51,7 @@ type Setup struct {
 	Phone    *phone.Phone   // the same
 	Args     []string       // a wrapper: what to run the daemon with
 	Held     *os.File       // the public listening socket, held for the daemon as systemd does
+	Clock    bool           // the daemon has a wall clock of its own, which SetClock sets; without Args and Held
 }
 
 // World is one daemon with its data, over all its lives, and what is around it.

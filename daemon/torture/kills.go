@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"leadstream/daemon/proof"
+	"leadstream/sinks/sim/fault"
 	"leadstream/streams"
 	"leadstream/streams/failpoint"
 )
@@ -30,13 +31,15 @@ type moment struct {
 	before    func(context.Context, *stage) error // each start
 	during    func(context.Context, *stage)       // the daemon's life; it ends with ctx
 	unordered bool                                // leads lose their place: entries vanish one by one, dead letters are replayed
+	repeats   bool                                // it takes a customer who is known already
+	deals     bool                                // it takes a portal whose cards have their customers beside them
 	last      bool                                // the ledger forgets ended leads: a request that is repeated later would rightly be a new one
 }
 
 // random is the row of kills at any moment.
 const random = failpoint.Point("any moment")
 
-// elsewhere are the points that take two daemons: scenario twins.
+// elsewhere are the points that take two daemons: scenario pair.
 var elsewhere = map[failpoint.Point]bool{failpoint.HomeNoted: true}
 
 // moments are all points, with what it takes to reach them.
@@ -72,6 +75,10 @@ func moments() []moment {
 			m.before = flushed
 		case failpoint.SegmentCreated:
 			m.before = spareless
+		case failpoint.ContactClaimed, failpoint.BitrixAttached:
+			m.repeats = true
+		case failpoint.BitrixContacted:
+			m.deals = true
 		case failpoint.SegmentSealed, failpoint.SegmentTrimmed:
 			m.during = stop
 		case failpoint.LeadCarried, failpoint.SegmentDropped:
@@ -82,9 +89,16 @@ func moments() []moment {
 	return ms
 }
 
+// at is the moments that begin like one of these.
+func at(ms []moment, beginnings ...string) []moment {
+	return slices.DeleteFunc(slices.Clone(ms), func(m moment) bool {
+		return !slices.ContainsFunc(beginnings, func(s string) bool { return strings.HasPrefix(string(m.point), s) })
+	})
+}
+
 // kills kills the daemon so many times, in turn at every moment.
 func kills(ctx context.Context, b *bench, t *table, rounds int) error {
-	ms := slices.DeleteFunc(moments(), func(m moment) bool { return !strings.HasPrefix(string(m.point), b.point) })
+	ms := at(moments(), b.point)
 	if len(ms) == 0 {
 		return fmt.Errorf("there is no moment %q", b.point)
 	}
@@ -93,16 +107,12 @@ func kills(ctx context.Context, b *bench, t *table, rounds int) error {
 		shares += m.share()
 	}
 	var jobs []func(context.Context) error
-	left := rounds
-	for i, m := range ms {
-		n := max(rounds*m.share()/shares, 1)
-		if i == len(ms)-1 {
-			n = max(left, 1)
-		}
-		left -= n
-		for ; n > 0; n -= perWorld {
-			share := min(n, perWorld)
-			jobs = append(jobs, func(ctx context.Context) error { return b.killAt(ctx, t, string(m.point), []moment{m}, share) })
+	for _, m := range ms {
+		what := string(m.point)
+		t.want(what, what)
+		for n := max((rounds*m.share()+shares-1)/shares, 1); n > 0; n -= perWorld {
+			tr := trial{what: what, day: badDay, moments: []moment{m}, kills: min(n, perWorld)}
+			jobs = append(jobs, func(ctx context.Context) error { return b.try(ctx, t, tr) })
 		}
 	}
 	return b.each(ctx, jobs)
@@ -115,47 +125,62 @@ func (m moment) share() int {
 	return 10
 }
 
-// killAt has one world live through n kills at moments, in turn, and judges under the name of what.
-func (b *bench) killAt(ctx context.Context, t *table, what string, ms []moment, n int) error {
-	s := proof.Setup{Cards: rand.N(2) == 0}
-	forgets, unordered := false, false
-	for _, m := range ms {
-		s.Env = append(s.Env, m.env...)
-		forgets, unordered = forgets || m.last, unordered || m.unordered
-	}
-	if b.reached != "" {
-		s.Env = append(s.Env, "LEADSTREAM_REACHED="+b.reached)
-	}
-	if rand.N(2) == 0 {
-		s.CRMKeys = "entity: deal"
-	}
-	st, err := b.open(ctx, s)
+// trial is what one world lives through: kills at its moments, in turn, while its portal has such a day.
+type trial struct {
+	what    string // the row that tells of it
+	day     []fault.Fault
+	moments []moment
+	kills   int
+}
+
+// try makes a world for a trial and judges it.
+func (b *bench) try(ctx context.Context, t *table, tr trial) (err error) {
+	forgets := slices.ContainsFunc(tr.moments, func(m moment) bool { return m.last })
+	st, err := b.open(ctx, []proof.Setup{b.setup(tr)}, tr.day)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", tr.what, err)
 	}
-	defer st.close()
-	st.ledger.Forgets, st.ledger.Unordered = forgets, unordered
+	defer st.end(tr.what, &err)
+	st.ledger.Forgets = forgets
+	st.ledger.Unordered = slices.ContainsFunc(tr.moments, func(m moment) bool { return m.unordered })
 	st.Kill()
-	for done, tries := 0, 0; done < n; tries++ {
-		if tries > 4*n+20 {
-			return fmt.Errorf("%s: %d kills of %d, the others found nothing in flight", what, done, n)
+	for done, tries := 0, 0; done < tr.kills && b.enough.Err() == nil; tries++ {
+		if tries > 4*tr.kills+20 {
+			return fmt.Errorf("%d kills of %d, the others found nothing in flight", done, tr.kills)
 		}
-		m, began := ms[tries%len(ms)], time.Now()
+		m, began := tr.moments[tries%len(tr.moments)], time.Now()
 		flying, reached, err := st.kill(ctx, m)
 		if err != nil {
-			return fmt.Errorf("%s: %w", what, err)
+			return err
 		}
-		if t.struck(string(m.point), flying, !reached, began) {
+		if t.struck(tr.what, string(m.point), flying, !reached, began) {
 			done++
 			b.tick()
 		}
 	}
 	v, err := st.judge(ctx, !forgets)
-	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
+	if err == nil {
+		t.judged(tr.what, v)
 	}
-	t.judged(what, v)
-	return nil
+	return err
+}
+
+// setup is the world that a trial's moments take, and otherwise any.
+func (b *bench) setup(tr trial) proof.Setup {
+	s := proof.Setup{Cards: rand.N(2) == 0}
+	deals := rand.N(2) == 0
+	for _, m := range tr.moments {
+		s.Env = append(s.Env, m.env...)
+		s.Cards = s.Cards && !m.repeats
+		deals = deals || m.deals
+	}
+	if deals {
+		s.CRMKeys = "entity: deal"
+	}
+	if b.reached != "" {
+		s.Env = append(s.Env, "LEADSTREAM_REACHED="+b.reached)
+	}
+	return s
 }
 
 // kill lives one life of the daemon, and answers what was in flight at its end and whether that was the moment.

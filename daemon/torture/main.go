@@ -32,15 +32,29 @@ import (
 func main() {
 	kernel.Child()
 	redis.SetLogger(quiet{}) // it says by the hundred what we bring about
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	ctx, enough := interruptible()
+	if err := run(ctx, enough, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		if errors.Is(err, flag.ErrHelp) || errors.As(err, new(usage)) {
 			os.Exit(2)
 		}
 		os.Exit(1)
 	}
+}
+
+// interruptible ends enough at the first interrupt, which lets what has begun be judged and told, and ctx at the second.
+func interruptible() (ctx, enough context.Context) {
+	ctx, give := context.WithCancel(context.Background())
+	enough, tell := context.WithCancel(ctx)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		<-signals
+		tell()
+		<-signals
+		give()
+	}()
+	return ctx, enough
 }
 
 // quiet drops go-redis's own lines.
@@ -50,11 +64,11 @@ func (quiet) Printf(context.Context, string, ...any) {}
 
 type usage struct{ error }
 
-func run(ctx context.Context, args []string) error {
+func run(ctx, enough context.Context, args []string) error {
 	flags := flag.NewFlagSet("torture", flag.ContinueOnError)
 	rounds := flags.Int("rounds", 0, "rounds of each scenario (kills, for kills); 0 is what a release takes")
 	only := flags.String("only", "", "names of scenarios, with commas; empty: all")
-	point := flags.String("point", "", "of the kills, only those at the moments that begin like this; empty: all")
+	point := flags.String("point", "", "of the kills of kills and crm, only those at the moments that begin like this; empty: all")
 	parallel := flags.Int("parallel", runtime.NumCPU(), "worlds at a time")
 	binary := flags.String("daemon", "", "the daemon, built with the tag torture; empty: built now")
 	list := flags.Bool("list", false, "say what there is")
@@ -64,12 +78,12 @@ func run(ctx context.Context, args []string) error {
 	}
 	if *list {
 		for _, s := range all() {
-			fmt.Printf("%-10s %6d  %s\n", s.Name, s.Rounds, s.About)
+			fmt.Printf("%-10s %8d  %s\n", s.Name, s.Rounds, s.About)
 		}
 		return nil
 	}
 	if *hunt {
-		missed, err := seeded.Hunt(ctx, os.Stdout)
+		missed, err := seeded.Hunt(enough, os.Stdout)
 		if err == nil && missed > 0 {
 			err = fmt.Errorf("%d mistakes were not found", missed)
 		}
@@ -79,7 +93,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return usage{err}
 	}
-	b := &bench{binary: *binary, parallel: max(*parallel, 1), point: *point}
+	b := &bench{enough: enough, binary: *binary, parallel: max(*parallel, 1), point: *point}
 	if b.binary == "" {
 		dir, err := os.MkdirTemp("", "torture")
 		if err != nil {
@@ -99,14 +113,15 @@ func run(ctx context.Context, args []string) error {
 		if err := b.scenario(ctx, s, n); err != nil {
 			broken = append(broken, fmt.Sprintf("%s: %v", s.Name, err))
 		}
-		if ctx.Err() != nil {
+		if enough.Err() != nil {
+			broken = append(broken, "interrupted: the tables tell what was done until then")
 			break
 		}
 	}
 	if len(broken) > 0 {
 		return errors.New(strings.Join(broken, "\n"))
 	}
-	return ctx.Err()
+	return nil
 }
 
 // choose finds scenarios by their names.
