@@ -18,7 +18,7 @@ type Config struct {
 	TimeZone string `koanf:"time_zone"` // the business's own
 	Currency string `koanf:"currency"`
 	DataDir  string `koanf:"data_dir"` // journal, embedded Redis, CSV files; relative to config.yaml
-	Instance string `koanf:"instance"` // this daemon's identity; empty: made once, kept in data_dir
+	Instance string `koanf:"instance"` // the beginning of this daemon's name, which is made once and kept in data_dir
 
 	Log     Log     `koanf:"log"`
 	Listen  string  `koanf:"listen"` // host:port of the public HTTP shim, or unix:/path

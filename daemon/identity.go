@@ -9,12 +9,11 @@ import (
 	"strings"
 )
 
-// identity is the instance's name: from the config, else made once and kept in the data folder. It must be there after a
-// power cut too: under another name the daemon would not find what is on its way back to it in Redis.
+// identity is the instance's name: made once and kept in the data folder, whatever the config says later. It must be there
+// after a power cut too: under another name the daemon would not find what is on its way back to it in Redis. What the
+// config names is only its beginning: of two daemons of one name each would take the other's work for its own, and
+// deliver it once more.
 func identity(cfg *Config) (string, error) {
-	if cfg.Instance != "" {
-		return cfg.Instance, nil
-	}
 	path := filepath.Join(cfg.DataDir, "instance")
 	b, err := os.ReadFile(path)
 	if name := strings.TrimSpace(string(b)); err == nil && name != "" {
@@ -24,6 +23,12 @@ func identity(cfg *Config) (string, error) {
 		return "", fmt.Errorf("instance: %w", err)
 	}
 	name := strings.ToLower(rand.Text()[:10])
+	if cfg.Instance != "" {
+		name = cfg.Instance + "-" + name
+	}
+	if _, err := os.Stat(filepath.Join(cfg.DataDir, "journal")); err == nil && cfg.Instance != "" {
+		name = cfg.Instance // the folder is older than its name: it has gone by the config's alone
+	}
 	if err := writeLasting(path, []byte(name+"\n")); err != nil {
 		return "", fmt.Errorf("instance: %w", err)
 	}

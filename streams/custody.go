@@ -119,8 +119,12 @@ func (c *Custody) Open(o journal.Options) error {
 		return fmt.Errorf("journal: %w", err)
 	}
 	c.journal = j
+	now := c.Now()
 	for _, r := range c.leads {
-		r.interrupted(c.Now())
+		r.interrupted(now)
+		if r.accepted.After(now) { // by a clock that was ahead: until ours is there, too, it would be neither missed nor late
+			r.accepted = now
+		}
 	}
 	c.redriveAll()
 	failpoint.Hit(failpoint.StartLedger)

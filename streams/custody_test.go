@@ -217,20 +217,22 @@ func TestRepeatDoesNotWaitForALeadBehindIt(t *testing.T) {
 	}
 }
 
-// A call that a crash has interrupted may have sent its request in its last moment, long after its intent: the far side's
-// time to finish counts from the crash.
-func TestInterruptedCallIsUnsureUntilTheCrash(t *testing.T) {
+// A call of an earlier process may have sent its request in that one's last moment, long after its intent, and by whatever
+// clock: the far side's time to finish counts from the start.
+func TestCallOfAnEarlierProcessIsUnsureUntilTheStart(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		events []event // after the intent, at its second 1
+		events []event       // after the intent, at its second 1
+		ahead  time.Duration // by which the clock was wrong at the last of them
 		want   time.Duration
 		none   bool
 	}{
 		"interrupted":             {want: 10 * time.Second},
-		"ended, unsure":           {events: []event{{Kind: evUnsure}}, want: 2 * time.Second},
+		"ended, unsure":           {events: []event{{Kind: evUnsure}}, want: 10 * time.Second},
+		"ended in the future":     {events: []event{{Kind: evUnsure}}, ahead: time.Hour, want: 10 * time.Second},
 		"ended, then once more":   {events: []event{{Kind: evUnsure}, {Kind: evIntent}}, want: 10 * time.Second},
 		"surely not sent":         {events: []event{{Kind: evUnsent}}, none: true},
-		"dead after its last one": {events: []event{{Kind: evUnsure}, {Kind: evDead}}, want: 2 * time.Second},
+		"dead after its last one": {events: []event{{Kind: evUnsure}, {Kind: evDead}}, want: 10 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -242,25 +244,43 @@ func TestInterruptedCallIsUnsureUntilTheCrash(t *testing.T) {
 			clk.add(time.Second)
 			events := []event{{Lead: r.LeadID, Kind: evRouted, Dests: []string{"crm"}}, {Lead: r.LeadID, Kind: evIntent, Dest: "crm", At: clk.now()}}
 			for _, e := range c.events {
-				e.Lead, e.Dest, e.At = r.LeadID, "crm", began.Add(2*time.Second)
+				e.Lead, e.Dest, e.At = r.LeadID, "crm", began.Add(2*time.Second+c.ahead)
 				events = append(events, e)
 			}
 			if err := k.note(events); err != nil {
 				t.Fatal(err)
 			}
-			for range 2 { // the second restart finds nothing else
-				if err := k.Close(); err != nil {
-					t.Fatal(err)
-				}
-				clk.t = began.Add(10 * time.Second)
-				k = newCustody(t, dir, clk)
+			if err := k.Close(); err != nil {
+				t.Fatal(err)
 			}
+			clk.t = began.Add(10 * time.Second)
+			k = newCustody(t, dir, clk)
 			defer k.Close()
 			got := k.at(&Lead{ID: r.LeadID}, "crm").intent
 			if c.none != got.IsZero() || !c.none && got.Sub(began).Round(time.Second) != c.want {
 				t.Errorf("unsure at second %s (%v), want %s", got.Sub(began), got.IsZero(), c.want)
 			}
 		})
+	}
+}
+
+// A lead that was taken by a clock an hour ahead is missed as soon as any other, once the clock is right.
+func TestTakenByAWrongClock(t *testing.T) {
+	t.Parallel()
+	right := time.Now()
+	clk := &clock{t: right.Add(time.Hour)}
+	dir := t.TempDir()
+	k := newCustody(t, dir, clk)
+	r, _ := takeOne(t, k, "site", "k", "body")
+	if err := k.Close(); err != nil {
+		t.Fatal(err)
+	}
+	clk.t = right
+	k = newCustody(t, dir, clk)
+	defer k.Close()
+	k.leads[r.LeadID].queued = false // Redis has it
+	if got := k.staleIn(0, clk.now().Add(time.Second)); len(got) != 1 {
+		t.Errorf("missed after a second: %v, want the lead", got)
 	}
 }
 

@@ -60,7 +60,7 @@ func (c *call) unsent(e *Entry) {
 
 // unsure notes until when a call that is over may have got through.
 func (c *call) unsure(e *Entry, at time.Time) {
-	c.events = append(c.events, event{Lead: e.Lead.ID, Kind: evUnsure, Dest: c.r.w.destination(), At: at.UTC()})
+	c.events = append(c.events, event{Lead: e.Lead.ID, Kind: evUnsure, Dest: c.r.w.destination(), At: at})
 }
 
 func (c *call) retry(i int, v Verdict) {

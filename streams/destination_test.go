@@ -305,6 +305,44 @@ func TestPauseIsShared(t *testing.T) {
 	}
 }
 
+// A clock that was an hour ahead when the destination was paused for a second, and is set right, is no reason to leave
+// the destination alone for an hour.
+func TestPauseByAWrongClock(t *testing.T) {
+	ctx := context.Background()
+	clients := openClients(t, "unix://"+streamstest.Redis(t).Addr)
+	right := time.Now().Truncate(time.Millisecond)
+	now := right.Add(time.Hour)
+	daemon := func() *streams.Destination {
+		return streams.NewDestination(streams.DestinationConfig{Name: "crm"}, clients, "ls", func() time.Time { return now })
+	}
+	const method = "crm.lead.add"
+	one := daemon()
+	if err := one.PauseFor(ctx, now.Add(time.Second), "429", "sink"); err != nil {
+		t.Fatal(err)
+	}
+	if err := one.PauseKey(ctx, method, now.Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	now = right
+	two := daemon() // it knows only what Redis says
+	if st := two.State(ctx); !st.Paused || st.Wait != time.Second {
+		t.Errorf("paused: %v, for %s", st.Paused, st.Wait)
+	}
+	if got := two.KeyPausedUntil(ctx, method); !got.Equal(right.Add(time.Second)) {
+		t.Errorf("the method is paused until %s, want %s", got, right.Add(time.Second))
+	}
+	for range 3 { // and looking again begins nothing anew
+		now = now.Add(600 * time.Millisecond)
+		two.State(ctx)
+	}
+	if st := two.State(ctx); st.Paused {
+		t.Errorf("still paused for %s", st.Wait)
+	}
+	if got := two.KeyPausedUntil(ctx, method); !got.IsZero() {
+		t.Errorf("the method is still paused until %s", got)
+	}
+}
+
 func TestKeyPause(t *testing.T) {
 	ctx := context.Background()
 	s := streamstest.Redis(t)

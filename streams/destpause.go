@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -46,7 +47,33 @@ func (d *Destination) KeyPausedUntil(ctx context.Context, key string) time.Time 
 // pause is why and until when; a zero until is for ever.
 type pause struct {
 	until      time.Time
+	told       int64 // until in unix ms, as Redis has it by the clock of whoever paused
+	lasts      time.Duration
 	reason, by string
+}
+
+// begin is a pause that begins now.
+func (p *pauses) begin(v pause) pause {
+	if !v.until.IsZero() {
+		v.told, v.lasts = v.until.UnixMilli(), max(v.until.Sub(p.clock()), 0)
+	}
+	return v
+}
+
+// seen is a pause as Redis has it, by our clock: from when we see it first it lasts no longer than it was meant to,
+// whatever clocks say which were set since then, or are not ours.
+func (p *pauses) seen(v, known pause) pause {
+	if v.told == known.told && !known.until.IsZero() {
+		v.until = known.until
+		return v
+	}
+	now := p.clock()
+	left := time.UnixMilli(v.told).Sub(now)
+	if v.lasts > 0 {
+		left = min(left, v.lasts)
+	}
+	v.until = now.Add(left)
+	return v
 }
 
 // later tells whether p ends after q.
@@ -82,6 +109,7 @@ var pauseScript, resumeScript = redis.NewScript(pauseLua), redis.NewScript(resum
 var errNoRedis = errors.New("no Redis to tell the others")
 
 func (p *pauses) add(ctx context.Context, key string, new pause) error {
+	new = p.begin(new)
 	p.mu.Lock()
 	p.changes++
 	if old, ok := p.known[key]; !ok || !p.active(old) || new.later(old) {
@@ -115,18 +143,15 @@ func (p *pauses) save(ctx context.Context, key string, v pause) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, sharedTimeout)
 	defer cancel()
-	until := int64(0)
-	if !v.until.IsZero() {
-		until = v.until.UnixMilli()
-	}
 	if key == "" {
-		return pauseScript.Run(ctx, p.clients.Write, []string{p.key}, until, v.reason, v.by).Err()
+		return pauseScript.Run(ctx, p.clients.Write, []string{p.key}, v.told, v.reason, v.by, v.lasts.Milliseconds()).Err()
 	}
+	until := v.told
 	if until == 0 {
 		until = 1 << 52
 	}
 	_, err := p.clients.Write.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		pipe.ZAddGT(ctx, p.key+":keys", redis.Z{Score: float64(until), Member: key})
+		pipe.ZAddGT(ctx, p.key+":keys", redis.Z{Score: float64(until), Member: fmt.Sprintf("%s:%d", key, v.lasts.Milliseconds())})
 		pipe.ZRemRangeByScore(ctx, p.key+":keys", "-inf", p.nowMilli())
 		return nil
 	})
@@ -159,7 +184,7 @@ func (p *pauses) refresh(ctx context.Context) {
 		return
 	}
 	p.read = now
-	unsaved, changes := maps.Clone(p.unsaved), p.changes
+	unsaved, changes, before := maps.Clone(p.unsaved), p.changes, maps.Clone(p.known)
 	p.mu.Unlock()
 
 	for key, v := range unsaved {
@@ -167,7 +192,7 @@ func (p *pauses) refresh(ctx context.Context) {
 			return
 		}
 	}
-	known, resumedBy, err := p.fetch(ctx)
+	known, resumedBy, err := p.fetch(ctx, before)
 	if err != nil {
 		return
 	}
@@ -178,7 +203,7 @@ func (p *pauses) refresh(ctx context.Context) {
 	}
 }
 
-func (p *pauses) fetch(ctx context.Context) (known map[string]pause, resumedBy string, err error) {
+func (p *pauses) fetch(ctx context.Context, before map[string]pause) (known map[string]pause, resumedBy string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, sharedTimeout)
 	defer cancel()
 	var whole *redis.MapStringStringCmd
@@ -194,15 +219,22 @@ func (p *pauses) fetch(ctx context.Context) (known map[string]pause, resumedBy s
 	known = map[string]pause{}
 	if text, ok := whole.Val()["until"]; ok {
 		v := pause{reason: whole.Val()["reason"], by: whole.Val()["by"]}
-		if ms, err := strconv.ParseInt(text, 10, 64); err == nil && ms > 0 {
-			v.until = time.UnixMilli(ms)
+		if v.told, _ = strconv.ParseInt(text, 10, 64); v.told > 0 {
+			v.lasts = millis(whole.Val()["lasts"])
+			v = p.seen(v, before[""])
 		}
 		known[""] = v
 	}
-	for _, z := range keys.Val() {
-		known[z.Member.(string)] = pause{until: time.UnixMilli(int64(z.Score))}
+	for _, z := range keys.Val() { // by their ends: of two pauses of one key the later counts
+		key, lasts, _ := strings.Cut(z.Member.(string), ":")
+		known[key] = p.seen(pause{told: int64(z.Score), lasts: millis(lasts)}, before[key])
 	}
 	return known, whole.Val()["resumed_by"], nil
+}
+
+func millis(text string) time.Duration {
+	ms, _ := strconv.ParseInt(text, 10, 64) // none in what an earlier version has written
+	return time.Duration(ms) * time.Millisecond
 }
 
 func (p *pauses) nowMilli() string { return strconv.FormatInt(p.clock().UnixMilli(), 10) }

@@ -51,7 +51,7 @@ func (w *leadWriter) event(e *event) {
 	w.key("at")
 	w.b = append(w.b, '"')
 	var err error
-	if w.b, err = e.At.AppendText(w.b); err != nil {
+	if w.b, err = e.At.UTC().AppendText(w.b); err != nil {
 		w.err = fmt.Errorf("event: at: %w", err)
 	}
 	w.b = append(w.b, '"')

@@ -182,11 +182,11 @@ func (c *call) without(e *Entry) (Verdict, bool) {
 		e.First = time.UnixMilli(e.meta.First)
 	}
 	if e.meta.Unsure != 0 {
-		e.Unsure = later(e.Unsure, time.UnixMilli(e.meta.Unsure))
+		e.Unsure = later(e.Unsure, c.past(time.UnixMilli(e.meta.Unsure)))
 	}
 	e.Unsure = later(e.Unsure, known.intent)
 	if known.forgotten || e.epoch == unsureEpoch || e.epoch != noEpoch && e.epoch < r.p.foreign.Load() {
-		e.Unsure = later(e.Unsure, time.Unix(0, r.p.openedAt.Load()))
+		e.Unsure = later(e.Unsure, r.p.opened())
 	}
 	e.Of = r.p.Custody.earlier(e.Lead, dest)
 	if !e.Unsure.IsZero() {
@@ -199,6 +199,15 @@ func (c *call) without(e *Entry) (Verdict, bool) {
 		}
 	}
 	return Verdict{}, false
+}
+
+// past is a moment that another clock has told, or ours before it was set: it cannot lie ahead, and a lead that waited
+// until it comes would wait for as long as that clock was wrong.
+func (c *call) past(at time.Time) time.Time {
+	if now := c.now(); at.After(now) {
+		return now
+	}
+	return at
 }
 
 func later(a, b time.Time) time.Time {
@@ -228,7 +237,7 @@ func (c *call) unreadable(e *Entry) Verdict {
 
 // intend journals that the destination is about to be called.
 func (c *call) intend(entries []*Entry) error {
-	now := c.r.p.Custody.Now().UTC()
+	now := c.now() // in no zone: what the ledger keeps of it goes by the monotonic clock, whatever the other is set to
 	events := make([]event, 0, len(entries))
 	kind := evIntent
 	if failpoint.Seeded(failpoint.DoneBeforeCall) {

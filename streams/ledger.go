@@ -176,13 +176,13 @@ func (r *record) applyWhole(e event) {
 	}
 }
 
-// interrupted dates the calls that an earlier process had under way when it ended: what it sent, it may have sent in its
-// last moment. The far side's time to finish counts from then, and not from the intent, which can be much older: a call
-// may consist of several requests, and wait between them.
+// interrupted dates what an earlier process may have sent: it may have sent it in its last moment. The far side's time to
+// finish counts from now. An intent can be much older than the call's last request, and what that process noted of a
+// call's end went by a clock that may have been set since: an hour behind, it would have us look at once.
 func (r *record) interrupted(now time.Time) {
 	for i := range r.dests {
-		if s := &r.dests[i]; s.calling {
-			s.intent = later(s.intent, now)
+		if s := &r.dests[i]; !s.intent.IsZero() {
+			s.intent = now
 		}
 	}
 }

@@ -36,8 +36,8 @@ type Partition struct {
 	foreign  atomic.Int64              // entries of an epoch below this may have been delivered by a lost owner
 	until    atomic.Pointer[time.Time] // our lease; nil: none
 	term     atomic.Int64              // counts the times when the partition was, or may have been, another's
-	openedAt atomic.Int64              // unix ns, of the last of them
-	downAt   atomic.Int64              // unix ns since when Redis does not answer; 0: it does
+	openedAt atomic.Pointer[time.Time] // the last of them
+	downAt   atomic.Pointer[time.Time] // since when Redis does not answer; nil: it does
 	moved    chan struct{}
 	missing  chan struct{}
 
@@ -132,6 +132,14 @@ func (p *Partition) keep(ctx context.Context) bool {
 	return ours && p.epoch.Load() == known
 }
 
+// opened is when the partition was, or may have been, another's for the last time.
+func (p *Partition) opened() time.Time {
+	if at := p.openedAt.Load(); at != nil {
+		return *at
+	}
+	return time.Time{}
+}
+
 // me is the lease's value when it is ours.
 func (p *Partition) me() string { return p.Custody.Instance + "|" + p.Boot }
 
@@ -177,7 +185,8 @@ func (p *Partition) tick(ctx context.Context, starting bool) (bool, error) {
 	same := epoch != 0 && epoch == p.epoch.Load() && run == server
 	if !same || last != p.Custody.Instance { // calls that wait since then must not begin now
 		p.term.Add(1)
-		p.openedAt.Store(p.Custody.Now().UnixNano())
+		now := p.Custody.Now()
+		p.openedAt.Store(&now)
 	}
 	p.until.Store(&until)
 	if !same {
@@ -298,20 +307,21 @@ func (p *Partition) release() {
 // redisAnswered keeps since when Redis does not answer.
 func (p *Partition) redisAnswered(err error) {
 	if err == nil || errors.Is(err, errEpoch) || errors.Is(err, redis.Nil) || errors.Is(err, context.Canceled) {
-		if p.downAt.Swap(0) != 0 {
+		if p.downAt.Swap(nil) != nil {
 			p.Log.Info().Int("partition", p.Keys.Partition).Msg("Redis answers again")
 		}
 		return
 	}
-	if p.downAt.CompareAndSwap(0, time.Now().UnixNano()) {
+	now := time.Now()
+	if p.downAt.CompareAndSwap(nil, &now) {
 		p.Log.Error().Err(err).Int("partition", p.Keys.Partition).Msg("Redis does not answer; leads stay in the journal")
 	}
 }
 
 // DownFor is how long Redis has not answered, 0 while it does.
 func (p *Partition) DownFor() time.Duration {
-	if at := p.downAt.Load(); at != 0 {
-		return time.Since(time.Unix(0, at))
+	if at := p.downAt.Load(); at != nil {
+		return time.Since(*at)
 	}
 	return 0
 }

@@ -71,6 +71,8 @@ func moments() []moment {
 			m.most = 1
 		case failpoint.LeaseRenewed:
 			m.most, m.within, m.seldom = 1, 5*time.Second, true
+		case failpoint.BitrixLooked: // only once the portal can be done with what earlier lives have sent
+			m.most, m.within, m.seldom = 1, 8*time.Second, true
 		case failpoint.DeadRestored:
 			m.before = flushed
 		case failpoint.SegmentCreated:

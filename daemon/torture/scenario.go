@@ -210,6 +210,10 @@ func (st *stage) keep(v *proof.Verdict) error {
 		errs = append(errs, err, os.WriteFile(filepath.Join(dir, name), b, 0o600))
 	}
 	for i, w := range st.ledger.Worlds {
+		if lives, err := w.Lives(context.Background()); err == nil { // it may not run
+			b, err := json.MarshalIndent(lives, "", " ")
+			errs = append(errs, err, os.WriteFile(filepath.Join(dir, fmt.Sprintf("lives%d.json", i)), b, 0o600))
+		}
 		log, err := w.Log()
 		errs = append(errs, err, os.WriteFile(filepath.Join(dir, fmt.Sprintf("log%d", i)), log, 0o600))
 	}

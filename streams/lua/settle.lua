@@ -31,6 +31,7 @@ while i <= #ARGV do
     if ours then
       redis.call('XCLAIM', stream, group, 'parked', 0, id, 'IDLE', ARGV[i], 'RETRYCOUNT', ARGV[i + 1], 'JUSTID')
       redis.call('HSET', KEYS[3], id, ARGV[i + 2])
+      redis.call('HDEL', KEYS[3], 'u:' .. id) -- it is in meta by now, and by the clock of whoever has parked it
     end
     answer[#answer + 1] = ours and 1 or 0
     i = i + 3
