@@ -33,6 +33,12 @@ var portalDays = []portalDay{
 	{"200 without a body", fault.Fault{Empty: true}},
 }
 
+// faults is what becomes of the portal's calls.
+func (d portalDay) faults() []fault.Fault {
+	d.Probability = 0.5
+	return []fault.Fault{d.Fault}
+}
+
 // deliveries are the moments from which on the portal has a say.
 var deliveries = []string{"call.", "bitrix24.", "retry.", "order."}
 
@@ -45,10 +51,9 @@ func portalFaults(ctx context.Context, b *bench, t *table, rounds int) error {
 	}
 	var jobs []func(context.Context) error
 	for _, d := range portalDays {
-		d.Probability = 0.5
 		t.want(d.what, names...)
 		for n := max(rounds/len(portalDays), len(ms)); n > 0; n -= perWorld {
-			tr := trial{what: d.what, day: []fault.Fault{d.Fault}, moments: ms, kills: min(n, perWorld)}
+			tr := trial{what: d.what, day: d.faults(), moments: ms, kills: min(n, perWorld)}
 			jobs = append(jobs, func(ctx context.Context) error { return b.try(ctx, t, tr) })
 		}
 	}

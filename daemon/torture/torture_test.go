@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"leadstream/daemon/proof"
+	"leadstream/daemon/proof/kernel"
 	"leadstream/streams/failpoint"
 )
 
@@ -22,6 +23,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	kernel.Child()
 	redis.SetLogger(quiet{})
 	var err error
 	if folder, err = os.MkdirTemp("", "torture"); err != nil {
