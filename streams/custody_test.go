@@ -209,7 +209,7 @@ func TestRepeatDoesNotWaitForALeadBehindIt(t *testing.T) {
 					t.Fatal(err)
 				}
 				want.repeat.RepeatOf = first.LeadID
-				if got := c.earlier(&want.repeat, "crm"); got.Pending != want.pending {
+				if got := c.earlier(&want.repeat, "crm", time.Now()); got.Pending != want.pending {
 					t.Errorf("pending %v, want %v", got.Pending, want.pending)
 				}
 			}
@@ -261,6 +261,23 @@ func TestCallOfAnEarlierProcessIsUnsureUntilTheStart(t *testing.T) {
 				t.Errorf("unsure at second %s (%v), want %s", got.Sub(began), got.IsZero(), c.want)
 			}
 		})
+	}
+}
+
+// A delivery that we began for another daemon, and that another has ended since, is not waited for.
+func TestRepeatOfAnothersLead(t *testing.T) {
+	t.Parallel()
+	clk := &clock{t: time.Now()}
+	k := newCustody(t, t.TempDir(), clk)
+	defer k.Close()
+	if err := k.note([]event{{Lead: "first", Kind: evIntent, Dest: "crm", At: clk.now()}}); err != nil {
+		t.Fatal(err)
+	}
+	repeat := &Lead{ID: "second", RepeatOf: "first"}
+	for opened, want := range map[time.Duration]bool{-time.Second: true, time.Second: false} {
+		if got := k.earlier(repeat, "crm", clk.now().Add(opened)).Pending; got != want {
+			t.Errorf("queues opened %s after its call: waited for: %v, want %v", opened, got, want)
+		}
 	}
 }
 

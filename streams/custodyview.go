@@ -56,7 +56,9 @@ func (c *Custody) outcome(id, dest string) (event, bool) {
 }
 
 // earlier is what is known at a destination of the lead that this one repeats; nil when it is no repeat.
-func (c *Custody) earlier(lead *Lead, dest string) *Earlier {
+// Of a lead whose home is elsewhere we know only what happened in our hands: what we began before since, another may have
+// ended, and nobody tells us.
+func (c *Custody) earlier(lead *Lead, dest string, since time.Time) *Earlier {
 	if lead.RepeatOf == "" {
 		return nil
 	}
@@ -68,7 +70,7 @@ func (c *Custody) earlier(lead *Lead, dest string) *Earlier {
 		return e
 	}
 	if s := r.stop(dest); s != nil {
-		e.Remote, e.Pending = s.remote, s.state == InFlight
+		e.Remote, e.Pending = s.remote, s.state == InFlight && (r.home || s.intent.After(since))
 	} else if r.whole == "" && !r.routed && r.home {
 		e.Pending = true
 	}

@@ -188,7 +188,7 @@ func (c *call) without(e *Entry) (Verdict, bool) {
 	if known.forgotten || e.epoch == unsureEpoch || e.epoch != noEpoch && e.epoch < r.p.foreign.Load() {
 		e.Unsure = later(e.Unsure, r.p.opened())
 	}
-	e.Of = r.p.Custody.earlier(e.Lead, dest)
+	e.Of = r.p.Custody.earlier(e.Lead, dest, r.p.opened())
 	if !e.Unsure.IsZero() {
 		e.meta.Unsure = e.Unsure.UnixMilli()
 		switch r.w.OnAmbiguous {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"net"
 	"net/http"
 	"os/exec"
@@ -209,11 +210,16 @@ func isNote(key string) bool {
 	return strings.HasSuffix(key, ":meta") || strings.HasSuffix(key, ":open")
 }
 
-// Quiet waits until every lead has come to an end and Redis holds none. It is an error when that takes too long.
+// Quiet waits until every lead has come to an end and Redis holds none. It is an error when for too long none does.
 func (w *World) Quiet(ctx context.Context) error {
-	for deadline := time.Now().Add(90 * time.Second); ; {
+	const tooLong = 90 * time.Second
+	least := math.MaxInt
+	for deadline := time.Now().Add(tooLong); ; {
 		var left map[string]int64
 		s, err := w.Status(ctx)
+		if open := s.Leads[streams.InFlight] + s.Unforwarded; err == nil && open < least {
+			least, deadline = open, time.Now().Add(tooLong)
+		}
 		if err == nil && s.Leads[streams.InFlight] == 0 && s.Unforwarded == 0 {
 			left, err = w.left(ctx)
 			// What is noted beside entries goes with them: Check looks whether it did.

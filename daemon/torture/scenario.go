@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -65,6 +66,7 @@ type bench struct {
 	binary   string
 	parallel int
 	point    string // kills only at the moments that begin like this
+	load     *proof.Schedule
 	reached  string // file that takes the moments that were reached; empty: nobody asks
 	bar      *progressbar.ProgressBar
 }
@@ -92,6 +94,7 @@ var badDay = []fault.Fault{
 type stage struct {
 	*proof.World
 	ledger *proof.Ledger
+	load   proof.Schedule
 	redis  *streamstest.Process // nil: the daemon's own
 
 	quit    context.CancelFunc
@@ -99,13 +102,16 @@ type stage struct {
 	cleanup []func() error // after the worlds are gone
 }
 
-// load is how customers write during a scenario.
+// load is how customers write during a scenario; a bench may have its own.
 var load = proof.Schedule{PerSecond: 60, Again: 0.3}
 
 // open makes a world, or several between one portal and one phone, and lets customers write. cleanup is done when all is
 // gone, or cannot be made.
 func (b *bench) open(ctx context.Context, setups []proof.Setup, day []fault.Fault, cleanup ...func() error) (*stage, error) {
-	st := &stage{ledger: proof.NewLedger(), quit: func() {}, cleanup: cleanup}
+	st := &stage{ledger: proof.NewLedger(), load: load, quit: func() {}, cleanup: cleanup}
+	if b.load != nil {
+		st.load = *b.load
+	}
 	for i, s := range setups {
 		s.Binary = b.binary
 		if i > 0 {
@@ -141,7 +147,7 @@ func (st *stage) warm(ctx context.Context) error {
 func (st *stage) play(ctx context.Context) {
 	playing, quit := context.WithCancel(ctx)
 	st.quit = quit
-	st.played.Go(func() { st.ledger.Play(playing, load) })
+	st.played.Go(func() { st.ledger.Play(playing, st.load) })
 }
 
 // close ends it, verdict or not.
@@ -178,10 +184,12 @@ func (st *stage) judge(ctx context.Context, resend bool) (proof.Verdict, error) 
 	st.quit()
 	st.CRM.Clear()
 	for _, w := range st.ledger.Worlds {
-		if w.PID() == 0 {
-			if err := w.Start(ctx); err != nil {
-				return proof.Verdict{}, err
-			}
+		if w.PID() != 0 {
+			continue
+		}
+		w.CRMKeys = strings.TrimSpace(w.CRMKeys + "\ntimeout: 10s") // a busy machine may take longer for a full batch than a try may last in a scenario
+		if err := errors.Join(w.Configure(), w.Start(ctx)); err != nil {
+			return proof.Verdict{}, err
 		}
 	}
 	st.played.Wait()

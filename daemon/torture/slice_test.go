@@ -10,13 +10,14 @@ import (
 	"testing"
 	"time"
 
+	"leadstream/daemon/proof"
 	"leadstream/daemon/proof/kernel"
 )
 
 var seed = flag.Uint64("seed", 0, "of TestSlice: which moments and harms it takes; 0 is another at each run")
 
 // sliced is how many kills there are in each of a slice's worlds, at as many moments.
-const sliced = 14
+const sliced = 16
 
 // A slice of scripts/torture, another at each run: kills at some of the moments, on a bad day and for one way in which the
 // portal fails, Redis harmed in some of the ways, and some calls on the data folder that fail. What takes more than a few
@@ -28,7 +29,7 @@ func TestSlice(t *testing.T) {
 	}
 	t.Logf("the same slice again: go test ./daemon/torture -run TestSlice -seed %d", *seed)
 	random := rand.New(rand.NewPCG(*seed, 0))
-	b := &bench{enough: t.Context(), binary: tortured(t), parallel: 5}
+	b := &bench{enough: t.Context(), binary: tortured(t), parallel: 6, load: &proof.Schedule{PerSecond: 20, Again: 0.3}}
 	killed, harmed := newTable("moment"), newTable("harm")
 	var jobs []func(context.Context) error
 	kill := func(tr trial) {
