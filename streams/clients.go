@@ -41,6 +41,8 @@ type RedisOptions struct {
 type Clients struct {
 	Write redis.UniversalClient // everything that does not block
 	Read  redis.UniversalClient // XREADGROUP with a Block of 1 s at most, so that a stop is heard; never shared with Write
+
+	servers *servers // that either has met; nil: not watched
 }
 
 // OpenRedis makes the clients. It does no I/O; its errors name the cure and never show the URL, which may hold a password.
@@ -75,11 +77,17 @@ func OpenRedis(o RedisOptions) (*Clients, error) {
 	u.DisableIdentity = true // CLIENT SETINFO is unknown to 7.0
 	u.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 
+	var met *servers
+	if !u.IsClusterMode {
+		met = &servers{changed: make(chan struct{})}
+		u.OnConnect = met.meet
+	}
+
 	read := *u
 	read.PoolSize = readers + 2
 	read.ReadTimeout += blockAtMost // a pipeline with a blocking read in it knows no other
 	read.PipelinePoolSize = -1
-	return &Clients{Write: openClient(u), Read: openClient(&read)}, nil
+	return &Clients{Write: openClient(u), Read: openClient(&read), servers: met}, nil
 }
 
 // Close closes both clients; blocking reads must have ended.

@@ -28,7 +28,7 @@ func TestLeaseEndsWhileTheDiskIsSlow(t *testing.T) {
 	t.Cleanup(func() { custody.Close() })
 	p := &Partition{Custody: custody, Clients: &Clients{}}
 	end := time.Now().Add(time.Minute)
-	p.until.Store(&end)
+	p.lease.Store(&lease{until: end})
 	called := 0
 	r := newRunner(p, &Worker{Queue: Destined("crm"), Guard: free{}, Handler: HandlerFunc(func(_ context.Context, batch []*Entry) []Verdict {
 		called++
@@ -37,7 +37,7 @@ func TestLeaseEndsWhileTheDiskIsSlow(t *testing.T) {
 	slow := false
 	custody.Now = func() time.Time { // asked just before the journal is
 		if slow {
-			p.until.Store(&time.Time{})
+			p.lease.Store(nil)
 		}
 		return time.Now()
 	}

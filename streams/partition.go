@@ -34,7 +34,7 @@ type Partition struct {
 
 	epoch    atomic.Int64              // as this instance knows it; 0: not known yet
 	foreign  atomic.Int64              // entries of an epoch below this may have been delivered by a lost owner
-	until    atomic.Pointer[time.Time] // our lease; nil: none
+	lease    atomic.Pointer[lease]     // nil: none
 	term     atomic.Int64              // counts the times when the partition was, or may have been, another's
 	openedAt atomic.Pointer[time.Time] // the last of them
 	downAt   atomic.Pointer[time.Time] // since when Redis does not answer; nil: it does
@@ -118,12 +118,14 @@ func (p *Partition) keep(ctx context.Context) bool {
 	case <-p.moved:
 		p.Log.Warn().Int("partition", p.Keys.Partition).Msg("the partition in Redis has changed under us: opening it again")
 		return false
+	case <-p.elsewhere():
 	case <-time.After(leaseTTL / 3):
 	}
 	known := p.epoch.Load()
 	ours, err := p.tick(ctx, false)
 	p.redisAnswered(err)
 	if err != nil {
+		sleep(ctx, leaseTTL/9)
 		return ctx.Err() == nil // entries stay ours until somebody else takes the lease; calls out stop at its end
 	}
 	if !ours {
@@ -143,11 +145,28 @@ func (p *Partition) opened() time.Time {
 // me is the lease's value when it is ours.
 func (p *Partition) me() string { return p.Custody.Instance + "|" + p.Boot }
 
-// owns says whether our lease still stands: no outside call may begin after its end.
-// It is told by the monotonic clock: a wall clock that is set back would let us go on beside the next owner.
+// lease is what Redis has granted.
+type lease struct {
+	until time.Time // monotonic: a wall clock that is set back would let us go on beside the next owner
+	run   string    // id of the server that granted it
+}
+
+// elsewhere is closed when connections reach another server than the one that granted the lease.
+func (p *Partition) elsewhere() <-chan struct{} {
+	changed := p.Clients.servers.change()
+	if l := p.lease.Load(); l != nil && !p.Clients.servers.same(l.run) {
+		now := make(chan struct{})
+		close(now)
+		return now
+	}
+	return changed
+}
+
+// owns says whether our lease still stands: no outside call may begin after its end, nor once Redis may have forgotten it
+// and what was done under it.
 func (p *Partition) owns() bool {
-	until := p.until.Load()
-	return until != nil && time.Now().Before(*until)
+	l := p.lease.Load()
+	return l != nil && time.Now().Before(l.until) && p.Clients.servers.same(l.run)
 }
 
 // lost tells the owner loop that the partition must be opened again.
@@ -176,11 +195,10 @@ func (p *Partition) tick(ctx context.Context, starting bool) (bool, error) {
 	text := func(i int) string { s, _ := a[i].(string); return s }
 	epoch, _ := strconv.ParseInt(text(3), 10, 64)
 	if a[0] != int64(1) {
-		p.until.Store(nil)
+		p.lease.Store(nil)
 		p.term.Add(1)
 		return false, p.follow(ctx, epoch)
 	}
-	until := asked.Add(leaseTTL - leaseTTL/9)
 	last, run, server := text(2), text(4), text(5)
 	same := epoch != 0 && epoch == p.epoch.Load() && run == server
 	if !same || last != p.Custody.Instance { // calls that wait since then must not begin now
@@ -188,7 +206,7 @@ func (p *Partition) tick(ctx context.Context, starting bool) (bool, error) {
 		now := p.Custody.Now()
 		p.openedAt.Store(&now)
 	}
-	p.until.Store(&until)
+	p.lease.Store(&lease{until: asked.Add(leaseTTL - leaseTTL/9), run: server})
 	if !same {
 		return true, p.renew(ctx, epoch, last, run, server)
 	}
@@ -283,11 +301,7 @@ func (p *Partition) renew(ctx context.Context, epoch int64, last, run, server st
 	failpoint.Hit(failpoint.EpochNoted)
 	p.foreign.Store(fresh.Foreign)
 	if changed || !intact { // before the new epoch lets the forwarder go on: what is driven again goes before what waits
-		foreign := fresh.Foreign == fresh.Epoch
-		p.Custody.redrive(p.Keys.Partition, foreign)
-		if foreign && (epoch == 0 || epoch < note.Epoch) {
-			p.Custody.doubtKeyed(p.Keys.Partition)
-		}
+		p.Custody.redrive(p.Keys.Partition, fresh.Foreign == fresh.Epoch)
 		failpoint.Hit(failpoint.EpochRedriven)
 	}
 	p.epoch.Store(fresh.Epoch)

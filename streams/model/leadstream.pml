@@ -86,6 +86,7 @@ Disk disk[2];
 typedef Memory {
   bit  up, owns, broken, serving, ticked, opening; /* broken: what was opened last may have been another's since */
   byte epoch, foreign;
+  byte life;              /* the run id of the server that answered the last tick */
   byte step;              /* of the lease: 1 answered, 2 epoch set, 3 noted; 5 to follow, 6 noted */
   byte sawEpoch, sawLast;
   bit  intact, change;
@@ -191,7 +192,7 @@ inline ambiguous(d) { m[d].unsure = 1; m[d].window = 0; m[d].pc = 9 }
 
 inline die(d) {
   m[d].up = 0; m[d].owns = 0; m[d].broken = 1; m[d].serving = 0; m[d].ticked = 0; m[d].opening = 0;
-  m[d].epoch = 0; m[d].foreign = 0; m[d].step = 0; m[d].sawEpoch = 0; m[d].sawLast = 0; m[d].intact = 0; m[d].change = 0;
+  m[d].epoch = 0; m[d].foreign = 0; m[d].life = 0; m[d].step = 0; m[d].sawEpoch = 0; m[d].sawLast = 0; m[d].intact = 0; m[d].change = 0;
   m[d].queued = 0; m[d].redriven = 0; m[d].doubt = 0; m[d].force = 0;
   m[d].sending = 0; m[d].sendEpoch = 0; m[d].sendOf = 0; m[d].look = 0;
   m[d].hand = 0; m[d].handCrm = 0; m[d].handUnsure = 0; m[d].listMine = 0; m[d].listOthers = 0;
@@ -215,8 +216,16 @@ inline begun(d) {
   fi
 }
 
+/* A connection has met another server than the one that granted the lease: server.go. */
+#ifdef TRUST_SERVER
+#define MET_ANOTHER(d) false
+#else
+#define MET_ANOTHER(d) (m[d].life != server)
+#endif
+
 /* An entry is taken from another consumer. */
 inline takeFrom(d, s) {
+  m[d].broken = m[d].broken || MET_ANOTHER(d);
   r.by[s] = ME(d); m[d].hand = m[d].hand | BIT(s); m[d].handUnsure = m[d].handUnsure | BIT(s);
   m[d].handCrm = (m[d].handCrm & ~BIT(s)) | (r.at[s] == CRM -> BIT(s) : 0);
 #ifndef UNSURE_IN_MEMORY
@@ -227,6 +236,7 @@ inline takeFrom(d, s) {
 
 /* An entry that is new, due, or ours already. */
 inline take(d, s) {
+  m[d].broken = m[d].broken || MET_ANOTHER(d);
   r.by[s] = ME(d); m[d].hand = m[d].hand | BIT(s);
   m[d].handCrm = (m[d].handCrm & ~BIT(s)) | (r.at[s] == CRM -> BIT(s) : 0);
   m[d].handUnsure = (m[d].handUnsure & ~BIT(s)) | (HAS(r.unsure, s) -> BIT(s) : 0)
@@ -277,15 +287,15 @@ proctype Home(byte d) {
        m[d].redriven = 1 /* from here on it may stand in Redis */
 #endif
      }
-  :: d_step { m[d].sending && m[d].sendEpoch != r.epoch -> /* append.lua refuses */
+  :: d_step { m[d].sending && (m[d].sendEpoch != r.epoch || r.life != server) -> /* append.lua refuses */
        m[d].sending = 0; m[d].sendEpoch = 0; m[d].sendOf = 0
      }
-  :: d_step { m[d].sending && m[d].sendEpoch == r.epoch -> /* append.lua, and its answer */
+  :: d_step { m[d].sending && m[d].sendEpoch == r.epoch && r.life == server -> /* append.lua, and its answer */
        append(d);
        m[d].sending = 0; m[d].sendEpoch = 0; m[d].sendOf = 0;
        m[d].queued = 0; m[d].redriven = 0; m[d].doubt = 0; m[d].force = 0
      }
-  :: d_step { m[d].sending && m[d].sendEpoch == r.epoch && MAY(answers, ANSWERS) -> /* the answer is lost: sent again */
+  :: d_step { m[d].sending && m[d].sendEpoch == r.epoch && r.life == server && MAY(answers, ANSWERS) -> /* the answer is lost: sent again */
        COST(answers);
        append(d);
        m[d].sending = 0; m[d].sendEpoch = 0; m[d].sendOf = 0
@@ -347,7 +357,7 @@ proctype Lease(byte d) {
           m[d].sawEpoch = r.epoch; m[d].sawLast = r.last; m[d].intact = (r.epoch != 0 && r.epoch >= disk[d].epoch && r.life == server);
           m[d].step = 1; m[d].broken = 1
        fi;
-       r.owner = ME(d); r.last = ME(d); m[d].owns = 1
+       r.owner = ME(d); r.last = ME(d); m[d].owns = 1; m[d].life = server
      }
   /* tick: it is the other's */
   :: d_step { m[d].up && m[d].step == 0 && !m[d].opening && (m[d].serving || IDLE(d)) && r.owner == ME(OTHER(d)) &&
@@ -446,7 +456,7 @@ proctype Lease(byte d) {
             fi
           }
           i = 0;
-          m[d].serving = 1; m[d].broken = 0
+          m[d].serving = 1; m[d].broken = MET_ANOTHER(d)
        :: else
        fi;
        m[d].listMine = 0; m[d].listOthers = 0; m[d].opening = 0
