@@ -189,7 +189,7 @@ func answersLost(r *rig) {
 	w, l := r.world(proof.Setup{Redis: "redis://" + cut.address()})
 	r.send(l, l.Customer())
 	r.verify(l) // Redis has the scripts now: a request is what it does
-	const lost = 8
+	const lost = 4
 	cut.cut(lost)
 	l.Burst(r.ctx, 30, 1)
 	r.verify(l)
