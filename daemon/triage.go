@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"leadstream/processors/intent"
+	"leadstream/processors/slots"
 )
 
 // triageCmd tries the classifier of messages without the daemon.
@@ -68,7 +69,13 @@ type reading struct {
 	InScope    float64      `json:"in_scope"`
 	Reply      intent.Reply `json:"reply,omitempty"`
 	Reason     string       `json:"reason"`
-	Slots      any          `json:"slots"`
+	Slots      slots.Slots  `json:"slots"`
+}
+
+// understanding is what reads messages: what they want, and the particulars.
+type understanding struct {
+	intents *intent.Model
+	slots   *slots.Reader
 }
 
 func (cmd triageClassifyCmd) Run(t *terminal) error {
@@ -85,10 +92,29 @@ func (cmd triageClassifyCmd) Run(t *terminal) error {
 	if err != nil {
 		return err
 	}
-	return t.classify(m, in)
+	particulars, err := t.slotReader(cmd.Services)
+	if err != nil {
+		return err
+	}
+	return t.classify(understanding{m, particulars}, in)
 }
 
-func (t *terminal) classify(m *intent.Model, in io.Reader) error {
+// slotReader takes the time zone and the country of config.yaml, if there is one.
+func (t *terminal) slotReader(services []string) (*slots.Reader, error) {
+	cfg := Defaults()
+	if _, err := os.Stat(t.config); err == nil {
+		if cfg, err = t.loadConfig(); err != nil {
+			return nil, err
+		}
+	}
+	var items []slots.Item
+	for _, name := range services {
+		items = append(items, slots.Item{Name: name})
+	}
+	return &slots.Reader{Zone: cfg.Zone(), Region: cfg.Region, Services: slots.NewCatalog(items...)}, nil
+}
+
+func (t *terminal) classify(u understanding, in io.Reader) error {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, maxRow)
 	out := bufio.NewWriter(t.out)
@@ -108,7 +134,7 @@ func (t *terminal) classify(m *intent.Model, in io.Reader) error {
 			_ = out.Flush()
 			return usageError{errors.New(t.say("line %d: question: the only one is yes_no", "строка %d: question: бывает только yes_no", n))}
 		}
-		if err := enc.Encode(t.understand(m, q)); err != nil {
+		if err := enc.Encode(t.understand(u, q)); err != nil {
 			return err
 		}
 	}
@@ -118,15 +144,18 @@ func (t *terminal) classify(m *intent.Model, in io.Reader) error {
 	return lines.Err()
 }
 
-func (t *terminal) understand(m *intent.Model, q question) reading {
-	read := m.Read
+func (t *terminal) understand(u understanding, q question) reading {
+	read, now := u.intents.Read, time.Now()
 	if q.Question != "" {
-		read = m.Answer
+		read = u.intents.Answer
+	}
+	if q.Now != nil {
+		now = *q.Now
 	}
 	r := read(q.Text)
 	return reading{
 		Intent: r.Intent, Intents: r.Intents, Confidence: rounded(r.Confidence), Answered: r.Answered, InScope: rounded(r.InScope), Reply: r.Reply,
-		Reason: t.reason(m, q.Text, r), Slots: struct{}{},
+		Reason: t.reason(u.intents, q.Text, r), Slots: u.slots.Read(q.Text, now),
 	}
 }
 

@@ -85,7 +85,7 @@ func TestTriageClassify(t *testing.T) {
 		if err := json.Unmarshal([]byte(line), &r); err != nil {
 			t.Fatal(err)
 		}
-		if r.Slots == nil || r.Confidence <= 0 || r.Confidence > 1 {
+		if r.Confidence <= 0 || r.Confidence > 1 {
 			t.Errorf("%s", line)
 		}
 		why, _, _ := strings.Cut(r.Reason, "“")
@@ -141,6 +141,21 @@ func TestTriageEval(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What is said of time is read in the business's zone.
+func TestTriageSlots(t *testing.T) {
+	english(t)
+	config := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(config, []byte("language: en\ntime_zone: Asia/Krasnoyarsk\n"+told), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	in := `{"text":"где вы находитесь? буду завтра после двух на маникюре, +79990000011","now":"2026-03-11T20:00:00Z"}` + "\n"
+	code, out, errs := command(t, in, "triage", "classify", "-c", config, "--examples", exampleFile(t, few), "--services", "Маникюр")
+	want := `"slots":{"when":{"start":"2026-03-13T14:00:00+07:00","end":"2026-03-14T00:00:00+07:00","kind":"part_of_day"},"service":"Маникюр","phone":"+79990000011"}}`
+	if code != exitOK || !strings.Contains(out, want) {
+		t.Errorf("exit %d: %s%s\nwant %s", code, out, errs, want)
 	}
 }
 

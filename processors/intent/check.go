@@ -12,6 +12,10 @@ const folds = 5
 // Precision is what is asked of answers: of a hundred that are sure, so many are right.
 const Precision = 0.95
 
+// examined is the precision asked of the examination. Its phrases are by the examples' authors; to others the model is
+// less right than it thinks: where 0.951 was reached here it was 0.89 on another kind of message, and where 0.968, 0.96.
+const examined = 0.965
+
 // Check is how the model did in the examination, on phrases whose wording it had not seen.
 type Check struct {
 	Asked     int
@@ -84,7 +88,7 @@ func chooseLimits(outcomes []outcome) Limits {
 			l := Limits{Confidence: leastConfidence + (0.98-leastConfidence)*float64(step)/limitSteps, Margin: margin}
 			answered, right := answers(outcomes, l)
 			precision := float64(right) / math.Max(1, float64(answered))
-			reached := math.Min(precision, Precision)
+			reached := math.Min(precision, examined)
 			if reached > bestPrecision || reached == bestPrecision && float64(right) > bestRight {
 				best, bestPrecision, bestRight = l, reached, float64(right)
 			}

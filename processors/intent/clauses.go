@@ -119,17 +119,10 @@ func appendNew(found []*judgement, j *judgement) []*judgement {
 	return append(found, j)
 }
 
-// reconcile leaves out what the others say already: Other beside an intent, and, where something is to be moved, the
-// cancelling and booking that moving is.
+// reconcile leaves out the cancelling and the booking that moving is.
 func reconcile(found []*judgement) []*judgement {
-	has := func(intent string) bool {
-		return slices.ContainsFunc(found, func(j *judgement) bool { return All[j.first] == intent })
-	}
-	moves := has(Reschedule)
-	if len(found) == 1 {
+	if !slices.ContainsFunc(found, func(j *judgement) bool { return All[j.first] == Reschedule }) {
 		return found
 	}
-	return slices.DeleteFunc(found, func(j *judgement) bool {
-		return j.first == other || moves && (All[j.first] == Cancel || All[j.first] == Booking)
-	})
+	return slices.DeleteFunc(found, func(j *judgement) bool { return All[j.first] == Cancel || All[j.first] == Booking })
 }

@@ -1,6 +1,7 @@
 package intent
 
 import (
+	"encoding/csv"
 	"fmt"
 	"math"
 	"os"
@@ -48,6 +49,7 @@ func TestRead(t *testing.T) {
 		"two wishes, two sentences":   {"How much is a facial? Are you open on Sunday?", "price+hours"},
 		"booking beside a price":      {"Хочу записаться, сколько стоит стрижка?", "booking+price"},
 		"cancelled and booked anew":   {"Отмените запись на пятницу и запишите на субботу", "reschedule"},
+		"a story before the wish":     {"Мы вчера вернулись с дачи, погода хорошая. Сколько стоит стрижка?", "price"},
 		"not to be cancelled":         {"Не отменяйте, пожалуйста, мой визит", "other"},
 		"cancelled":                   {"отмените пожалуйста запись на завтра", "cancel"},
 		"in other words":              {"заболела, завтра не приду", "cancel"},
@@ -152,7 +154,7 @@ func TestSelfCheck(t *testing.T) {
 	c := m.Check()
 	t.Logf("%d asked: accuracy %.3f, precision %.3f, coverage %.3f, AUROC %.3f, limits %+v", c.Asked, c.Accuracy, c.Precision, c.Coverage, c.AUROC, m.Limits())
 	for name, f := range map[string][2]float64{
-		"accuracy": {c.Accuracy, 0.80}, "precision": {c.Precision, 0.945}, "coverage": {c.Coverage, 0.55}, "AUROC": {c.AUROC, 0.92},
+		"accuracy": {c.Accuracy, 0.80}, "precision": {c.Precision, 0.96}, "coverage": {c.Coverage, 0.45}, "AUROC": {c.AUROC, 0.92},
 	} {
 		if f[0] < f[1] {
 			t.Errorf("%s %.3f, the floor is %.2f", name, f[0], f[1])
@@ -160,30 +162,54 @@ func TestSelfCheck(t *testing.T) {
 	}
 }
 
-// The table of Rules has its own author. It knows no hours, which it counts among addresses.
-func TestTableOfRules(t *testing.T) {
-	text, err := os.ReadFile("../testdata/intents.tsv")
+// Messages that are no examples. The table of Rules has its own author, and knows no hours, which it counts among
+// addresses. The other was written after the examples, to find what they lacked; the examples were widened since, so
+// that neither figure is that of a stranger's messages.
+func TestOtherMessages(t *testing.T) {
+	m := model(t)
+	for name, tt := range map[string]struct {
+		rows     []Row
+		accuracy float64
+	}{
+		"intents.tsv": {table(t, "../testdata/intents.tsv", '\t', 1, 0), 0.9},
+		"dev.csv":     {table(t, "../testdata/dev.csv", ',', 0, 1), 0.8},
+	} {
+		for i, row := range tt.rows {
+			if row.Want[0] == Address && name == "intents.tsv" {
+				tt.rows[i].Want = append(row.Want, Hours)
+			}
+		}
+		r := m.Evaluate(tt.rows)
+		t.Logf("%s: accuracy %.3f, precision %.3f of %d answered", name, r.Accuracy, r.Precision, r.Answered)
+		if r.Accuracy < tt.accuracy || r.Precision < Precision {
+			for _, w := range r.Mistakes {
+				t.Logf("%q is %s, not %s (%.2f)", tt.rows[w.Row-1].Text, w.Want, w.Got, w.Confidence)
+			}
+			t.Errorf("%s: accuracy %.3f, precision %.3f; the floors are %.2f and %.2f", name, r.Accuracy, r.Precision, tt.accuracy, Precision)
+		}
+	}
+}
+
+// table reads the columns of a file that hold a text and its intents.
+func table(t *testing.T, path string, separator rune, text, intents int) (rows []Row) {
+	t.Helper()
+	f, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var rows []Row
-	for line := range strings.Lines(string(text)) {
-		want, text, _ := strings.Cut(strings.TrimSpace(line), "\t")
-		row := Row{text, []string{want}}
-		if want == Address {
-			row.Want = append(row.Want, Hours)
-		}
-		rows = append(rows, row)
+	defer f.Close()
+	r := csv.NewReader(f)
+	r.Comma, r.LazyQuotes = separator, true
+	records, err := r.ReadAll()
+	if err != nil {
+		t.Fatal(err)
 	}
-	m := model(t)
-	r := m.Evaluate(rows)
-	t.Logf("accuracy %.3f, precision %.3f of %d answered", r.Accuracy, r.Precision, r.Answered)
-	if r.Accuracy < 0.9 || r.Precision < Precision {
-		for _, w := range r.Mistakes {
-			t.Logf("%q is %s, not %s (%.2f)", rows[w.Row-1].Text, w.Want, w.Got, w.Confidence)
+	for _, record := range records {
+		if want := strings.Split(record[intents], "+"); index(want[0]) >= 0 {
+			rows = append(rows, Row{record[text], want})
 		}
-		t.Errorf("accuracy %.3f, precision %.3f; the floors are 0.9 and %.2f", r.Accuracy, r.Precision, Precision)
 	}
+	return rows
 }
 
 func TestSurely(t *testing.T) {

@@ -25,7 +25,7 @@ type training struct {
 	decay  float64
 }
 
-var usual = training{epochs: 4, step: 2, decay: 3e-5}
+var usual = training{epochs: 5, step: 2, decay: 3e-5}
 
 // fit learns from the rows of x whose place is in rows.
 func (t training) fit(x []vector, y []int, rows []int, features int) *regression {
@@ -36,7 +36,7 @@ func (t training) fit(x []vector, y []int, rows []int, features int) *regression
 	for range t.epochs {
 		random.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 		for _, i := range order {
-			step := t.step / (1 + n*t.step/float64(6*len(order)))
+			step := t.step / (1 + n*t.step/float64(2*len(order)))
 			n++
 			p := r.probabilities(x[i], float32(scale))
 			p[y[i]]--

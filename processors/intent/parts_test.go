@@ -39,6 +39,7 @@ func TestNormalize(t *testing.T) {
 		"number in words":            {"после шести", "посл <num>"},
 		"day":                        {"завтра, в пятницу, tmrw", "<day> в <day> <day>"},
 		"service":                    {"замена масла и маникюр", "<service> и <service>"},
+		"service in another case":    {"на замену масла, замены колодок", "на <service> <service>"},
 		"the longer service":         {"лазерная эпиляция ног", "<service> ног"},
 		"greeting left out":          {"Здравствуйте! Добрый день, адрес", "адрес"},
 		"courtesy left out":          {"адрес, пожалуйста", "адрес"},

@@ -109,24 +109,43 @@ func (s *sample) enough() error {
 	return errors.Join(faults...)
 }
 
-// addService makes a service's name one word of all texts.
+// addService makes a service's name one word of all texts, in whatever case its words stand.
 func (r *textReader) addService(name string) {
 	tokens := r.scan(fold(name))
 	if len(tokens) == 0 || tokens[0].placeholder() {
 		return
 	}
-	stems := make([]string, len(tokens))
-	for i, t := range tokens {
-		stems[i] = t.stem
-	}
-	names := append(r.services[stems[0]], stems[1:])
-	slices.SortFunc(names, func(a, b []string) int {
-		if len(a) != len(b) {
-			return len(b) - len(a)
+	names := [][]string{nil}
+	for _, t := range tokens {
+		var longer [][]string
+		for _, before := range names {
+			for _, stem := range stemsOfForms(t) {
+				longer = append(longer, append(slices.Clone(before), stem))
+			}
 		}
-		return strings.Compare(strings.Join(a, " "), strings.Join(b, " "))
-	})
-	r.services[stems[0]] = names
+		names = longer
+	}
+	for _, stems := range names {
+		all := append(r.services[stems[0]], stems[1:])
+		slices.SortStableFunc(all, func(a, b []string) int { return len(b) - len(a) })
+		r.services[stems[0]] = all
+	}
+}
+
+// stemsOfForms are the stems that a word has in its cases: the stemmer takes «замена» for a participle, «замену» for a
+// noun.
+func stemsOfForms(t token) []string {
+	stems := []string{t.stem}
+	bare, ok := strings.CutSuffix(t.word, "а")
+	if !ok || t.placeholder() {
+		return stems
+	}
+	for _, ending := range []string{"у", "ы", "е", "ой"} {
+		if s := stemOf(bare + ending); !slices.Contains(stems, s) {
+			stems = append(stems, s)
+		}
+	}
+	return stems
 }
 
 func everyRow(n int) []int {

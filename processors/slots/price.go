@@ -1,0 +1,152 @@
+package slots
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// Price is what a customer would pay: from From to To, of which 0 is not said.
+type Price struct {
+	From int `json:"from,omitempty"`
+	To   int `json:"to,omitempty"`
+}
+
+// amounts are the tokens of a text as money is written, with their places.
+type amounts struct {
+	text  string
+	words []string
+	at    [][]int
+}
+
+var amountShape = regexp.MustCompile(`\d{1,3}(?:[ \x{00a0}]\d{3})+|\d+(?:[.,]\d{1,2})?|[$€£₽]|[\p{L}]+|[-–—:/.]`)
+
+var (
+	thousands = set("тыс тысяч тысячи тысячу т к k тыщ тыщи косарей косаря grand")
+	currency  = set("руб рублей рубля рубль рублями р ₽ $ € £ dollars dollar bucks usd eur euro euros pounds quid баксов долларов евро тр")
+	upTo      = set("до under below max maximum максимум upto within пределах дешевле")
+	overFrom  = set("от over above from свыше дороже с")
+	budget    = set("бюджет бюджете бюджета budget")
+	notMore   = set("дороже больше более выше more")
+	filler    = set("это у меня мой в is of my around about примерно около где то at most to")
+)
+
+var plainDigits = strings.NewReplacer(" ", "", "\u00a0", "", ",", ".")
+
+// price finds what a customer would pay, and gives the text without it. A number is money when a currency or a thousand
+// stands beside it, or a word for a budget, or when a limit is larger than hours and people are.
+func price(text string) (*Price, string) {
+	a := amounts{text: strings.ToLower(text)}
+	a.at = amountShape.FindAllStringIndex(a.text, -1)
+	for _, at := range a.at {
+		a.words = append(a.words, a.text[at[0]:at[1]])
+	}
+	for i := range a.words {
+		if p, used := a.priceAt(i); p != nil {
+			from, to := a.at[i][0], a.at[i+used-1][1]
+			if len(a.text) != len(text) {
+				return p, a.text[:from] + " " + a.text[to:] // folding changed the places
+			}
+			return p, text[:from] + " " + text[to:]
+		}
+	}
+	return nil, text
+}
+
+func (a *amounts) word(i int) string {
+	if i < 0 || i >= len(a.words) {
+		return ""
+	}
+	return a.words[i]
+}
+
+// amount is a sum that begins at i.
+type amount struct {
+	value int
+	used  int
+	money bool // it is said to be money
+}
+
+func (a *amounts) amount(i int) (amount, bool) {
+	var m amount
+	if currency[a.word(i)] && len(a.word(i)) <= len("€") && a.word(i) != "р" {
+		m.money, m.used = true, 1
+	}
+	if w := a.word(i + m.used); w == "" || w[0] < '0' || w[0] > '9' {
+		return m, false
+	}
+	digits := plainDigits.Replace(a.word(i + m.used))
+	value, err := strconv.ParseFloat(digits, 64)
+	if err != nil || value > 1e9 {
+		return m, false
+	}
+	m.used++
+	if thousands[a.word(i+m.used)] {
+		value *= 1000
+		m.money, m.used = true, m.used+1
+		if a.word(i+m.used) == "." { // т.р.
+			m.used++
+		}
+	}
+	if currency[a.word(i+m.used)] {
+		m.money, m.used = true, m.used+1
+	}
+	m.value = int(value)
+	return m, m.value > 0
+}
+
+// leastSum is from when on a number after "до" is a sum and not an hour or a house.
+const leastSum = 300
+
+func (a *amounts) priceAt(i int) (*Price, int) {
+	lead, most, least, said := i, false, false, false
+	for n := 0; n < 5; n++ { // the words that lead to a sum
+		w := a.word(lead)
+		switch {
+		case budget[w]:
+			said = true
+		case (w == "не" || w == "not" || w == "no") && notMore[a.word(lead+1)]:
+			most, lead = true, lead+1
+			if a.word(lead+1) == "than" {
+				lead++
+			}
+		case upTo[w]:
+			most = true
+		case overFrom[w]:
+			least = true
+		case w == "between" || w == "между":
+			least = true
+		case w == "up" && a.word(lead+1) == "to":
+			most = true
+		case (said || most || least) && (filler[w] || w == "-" || w == ":"):
+		default:
+			n = 5
+			continue
+		}
+		lead++
+	}
+	from, ok := a.amount(lead)
+	if !ok {
+		return nil, 0
+	}
+	used := lead - i + from.used
+	if joint := a.word(lead + from.used); joint == "до" || joint == "to" || joint == "-" || joint == "–" || joint == "—" || joint == "and" || joint == "и" {
+		if to, ok := a.amount(lead + from.used + 1); ok && (from.money || to.money || said) && to.value*1000 > from.value {
+			if to.value >= 1000 && from.value < 1000 && from.value*1000 <= to.value && thousands[a.words[lead+from.used+2]] {
+				from.value *= 1000 // от 2 до 5 тысяч
+			}
+			return &Price{From: from.value, To: to.value}, used + 1 + to.used
+		}
+	}
+	switch sum := from.money || said || from.value >= leastSum && (most || least); {
+	case !sum:
+		return nil, 0
+	case most || said && !least:
+		return &Price{To: from.value}, used
+	case least && from.money:
+		return &Price{From: from.value}, used
+	case least:
+		return nil, 0
+	}
+	return &Price{From: from.value, To: from.value}, used
+}
