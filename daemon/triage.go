@@ -103,9 +103,12 @@ func (cmd triageClassifyCmd) Run(t *terminal) error {
 func (t *terminal) slotReader(services []string) (*slots.Reader, error) {
 	cfg := Defaults()
 	if _, err := os.Stat(t.config); err == nil {
-		if cfg, err = t.loadConfig(); err != nil {
+		known, faults, err := Load(t.config)
+		if err != nil || broken(faults) {
+			_, err = t.loadConfig() // says what is wrong
 			return nil, err
 		}
+		cfg = known
 	}
 	var items []slots.Item
 	for _, name := range services {

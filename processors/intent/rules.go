@@ -123,6 +123,10 @@ var (
 	cancelNot = patterns("не отмен~", "не надо|нужно|хочу|хочется|стоит .. отмен~", "почему|зачем|опять|сколько", "вы отменили",
 		"перенес~|перенос~|переза~|другой|другое|другую|лучше|запишите|поставьте|давайте|вместо", "dont|not|cannot|why|again|fee|policy|reschedul~|rebook|instead|another|different|free",
 		"штраф~|бесплатн~|условия|правила|если|if")
+	absent = patterns("не смогу|сможем|сможет|получится .. прийти|придти|приехать|подъехать|подойти|быть", "cant|wont|cannot come|attend", "cant|wont|cannot make it", "wont be coming|there",
+		"not able to come|attend", "unable to come|attend|make")
+	absentNot = patterns("можно|могу|можем|если|вместо|давайте|лучше|позже|попозже|раньше|пораньше|приду|приеду|буду|дозвониться", "перен~|переза~|перепи~|друг~|запис~|запиш~|постав~|подойд~",
+		"почему|зачем|никак .. дозвон~", "can|could|may|instead|another|different|later|earlier|but|if|why|how|move|reschedul~|rebook|postpone", "complain~", "find|online")
 	keep = patterns("не отменя~", "не отмените", "не надо|нужно|стоит отменять", "dont|never cancel", "do not cancel", "не снимайте .. запис~")
 )
 
@@ -135,7 +139,7 @@ func ruleOf(tokens []token) (intent, rule string) {
 		return Reschedule, "reschedule"
 	case within(tokens, keep) && !within(tokens, movePlain):
 		return Other, "keep"
-	case within(tokens, cancelPlain) && !within(tokens, cancelNot):
+	case within(tokens, cancelPlain) && !within(tokens, cancelNot), within(tokens, absent) && !within(tokens, absentNot):
 		return Cancel, "cancel"
 	}
 	return "", ""
