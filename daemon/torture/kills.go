@@ -18,8 +18,9 @@ import (
 	"leadstream/streams/failpoint"
 )
 
-// perWorld is how many kills one world lives through before everything is checked and a new one is made.
-const perWorld = 100
+// perWorld is how many kills one world lives through before everything is checked and a new one is made. Some thousand
+// leads in ten minutes would use up the working time that a portal grants, and all would rightly rest.
+const perWorld = 40
 
 // moment is how a point is reached.
 type moment struct {

@@ -23,7 +23,6 @@ const sliced = 16
 // portal fails, Redis harmed in some of the ways, and some calls on the data folder that fail. What takes more than a few
 // seconds to reach is left to the whole.
 func TestSlice(t *testing.T) {
-	began := time.Now()
 	if *seed == 0 {
 		*seed = rand.Uint64N(1 << 32)
 	}
@@ -32,9 +31,17 @@ func TestSlice(t *testing.T) {
 	b := &bench{enough: t.Context(), binary: tortured(t), parallel: 6, load: &proof.Schedule{PerSecond: 20, Again: 0.3}}
 	killed, harmed := newTable("moment"), newTable("harm")
 	var jobs []func(context.Context) error
+	do := func(what string, job func(context.Context) error) {
+		jobs = append(jobs, func(ctx context.Context) error {
+			began := time.Now()
+			err := job(ctx)
+			t.Logf("%s: %s", what, time.Since(began).Round(100*time.Millisecond))
+			return err
+		})
+	}
 	kill := func(tr trial) {
 		tr.kills = len(tr.moments)
-		jobs = append(jobs, func(ctx context.Context) error { return b.try(ctx, killed, tr) })
+		do(tr.what, func(ctx context.Context) error { return b.try(ctx, killed, tr) })
 	}
 	quick := shuffled(random, moments(), func(m moment) bool { return !m.seldom && !m.last && !m.unordered })
 	for n := range 2 {
@@ -44,11 +51,11 @@ func TestSlice(t *testing.T) {
 	kill(trial{what: day.what, day: day.faults(), moments: shuffled(random, at(quick, deliveries...), nil)[:sliced/2]})
 	for what, unordered := range map[string]bool{"in order": false, "entries lost": true} {
 		list := shuffled(random, onRedis.list, func(h harm) bool { return h.unordered == unordered })[:4]
-		jobs = append(jobs, func(ctx context.Context) error { return onRedis.bear(ctx, b, harmed, what, list, len(list)) })
+		do(what, func(ctx context.Context) error { return onRedis.bear(ctx, b, harmed, what, list, len(list)) })
 	}
-	jobs = append(jobs, func(ctx context.Context) error { return calls(ctx, t, b.binary, random) })
+	do("calls on the data folder", func(ctx context.Context) error { return calls(ctx, t, b.binary, random) })
 	err := b.each(t.Context(), jobs)
-	t.Logf("%s\n%s\n%s", time.Since(began).Round(time.Second), killed, harmed)
+	t.Logf("\n%s\n%s", killed, harmed)
 	if err != nil {
 		t.Error(err)
 	}
