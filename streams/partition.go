@@ -260,6 +260,9 @@ func (p *Partition) renew(ctx context.Context, epoch int64, last, run, server st
 	note := p.Custody.epochOf(p.Keys.Partition)
 	if epoch != 0 && failpoint.Seeded(failpoint.EpochIgnored) {
 		note.Epoch, run = epoch, server
+		if err := epochScript.Run(ctx, p.Clients.Write, []string{p.Keys.epoch(), p.Keys.run()}, epoch, server).Err(); err != nil {
+			return err
+		}
 	}
 	intact := epoch != 0 && epoch >= note.Epoch && run == server
 	others := last != "" && last != p.Custody.Instance

@@ -24,10 +24,10 @@ func oneFault(f fault.Fault) scenario {
 
 // finishedLate: the portal makes the card long after the daemon has given up waiting for it.
 func finishedLate(r *rig) {
-	w, l := r.world(proof.Setup{CRMKeys: "timeout: 300ms\nfar_limit: 4s"})
-	once(w, fault.Fault{FinishLate: 2500 * time.Millisecond})
+	w, l := r.world(proof.Setup{CRMKeys: "timeout: 500ms\nfar_limit: 5s"})
+	once(w, fault.Fault{FinishLate: 3500 * time.Millisecond})
 	r.send(l, l.Customer())
-	time.Sleep(3 * time.Second) // until the portal has finished
+	time.Sleep(4 * time.Second) // until the portal has finished
 	r.until("the card is made", func() bool { return cards(w) > 0 })
 	r.verify(l)
 }
