@@ -304,7 +304,11 @@ func (p *Partition) renew(ctx context.Context, epoch int64, last, run, server st
 	failpoint.Hit(failpoint.EpochNoted)
 	p.foreign.Store(fresh.Foreign)
 	if changed || !intact { // before the new epoch lets the forwarder go on: what is driven again goes before what waits
-		p.Custody.redrive(p.Keys.Partition, fresh.Foreign == fresh.Epoch)
+		foreign := fresh.Foreign == fresh.Epoch
+		p.Custody.redrive(p.Keys.Partition, foreign)
+		if foreign && (epoch == 0 || epoch < note.Epoch) {
+			p.Custody.doubtKeyed(p.Keys.Partition)
+		}
 		failpoint.Hit(failpoint.EpochRedriven)
 	}
 	p.epoch.Store(fresh.Epoch)

@@ -59,11 +59,23 @@ func (c *Custody) redrive(partition int, unsure bool) {
 		case r.partition != partition:
 		case !r.queued:
 			rows = append(rows, r)
-		case r.redriven, r.key != [16]byte{}: // it stood in Redis before, or its sender has sent it to another daemon, too
+		case r.redriven: // it stood in Redis before, and waits to be driven again already
 			r.unsure = r.unsure || unsure
 		}
 	}
 	c.push(rows, pending{unsure: unsure})
+}
+
+// doubtKeyed has the leads that wait for Redis looked up, where their senders gave them a key: Redis has lost its memory,
+// and with it whether the same request was accepted by another daemon, which may have delivered it.
+func (c *Custody) doubtKeyed(partition int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.open {
+		if r.partition == partition && r.queued && r.key != [16]byte{} {
+			r.unsure = true
+		}
+	}
 }
 
 // redriveLost has single leads added again whatever the idempotency key says: their entries are gone, and with them

@@ -22,6 +22,7 @@ type watched struct {
 	paused     time.Time
 	clocks     int
 	called     int
+	probes     int // that have failed in a row
 }
 
 func newWatched(l *life, cfg streams.DestinationConfig) *watched {
@@ -103,10 +104,14 @@ func (g *watched) Finish(n int, fault bool) {
 	g.half = false
 }
 
-// opens is the shortest that an outage keeps calls away: how its delay grows is the guard's own affair.
+// opens is the shortest that an outage keeps calls away: its delay doubles with each probe that fails.
 func (g *watched) opens() {
+	if g.probes++; !g.half {
+		g.probes = 0
+	}
 	g.open, g.faults = true, 0
-	g.notBefore = time.Now().Add(g.cfg.Breaker.Delay * 8 / 10)
+	b := g.cfg.Breaker
+	g.notBefore = time.Now().Add(min(b.Delay<<g.probes, max(b.MaxDelay, b.Delay)) * 8 / 10)
 	g.clocks = g.l.d.w.clocks()
 	g.l.d.w.trace("%s: the breaker of %s opens", g.l.boot, g.cfg.Name)
 }

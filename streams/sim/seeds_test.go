@@ -30,7 +30,7 @@ var (
 func TestSeeds(t *testing.T) {
 	if *child {
 		redis.SetLogger(quiet{})
-		debug.SetGCPercent(400)
+		debug.SetGCPercent(2000)
 		liveAll(t)
 		return
 	}
@@ -76,7 +76,7 @@ func inChild(first, seeds uint64, trace bool, more ...string) (string, error) {
 		args = append(args, fmt.Sprint("-seed=", first))
 	}
 	cmd := exec.Command(os.Args[0], args...)
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1,adaptivestackstart=1")
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1")
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
