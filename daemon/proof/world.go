@@ -151,6 +151,9 @@ func (w *World) Configure() error {
 		"timeout": "700ms", "far_limit": "3s", "index_lag": "100ms", "rate": "{per_second: 1000, burst: 1000}",
 		"retry":   "{attempts: 100, base: 200ms, factor: 1.5, max: 1s, jitter: 0.2}",
 		"breaker": "{failures: 5, of: 5, delay: 300ms, max_delay: 1s}"}
+	if w.Limits == (portal.Limits{}) { // what a portal without limits says of its working time is no reason to rest
+		crm["operating_limit"] = "1000h"
+	}
 	for line := range strings.Lines(w.CRMKeys) {
 		k, v, _ := strings.Cut(strings.TrimSpace(line), ": ")
 		crm[k] = v
