@@ -131,7 +131,11 @@ func (p *Partition) keep(ctx context.Context) bool {
 	if !ours {
 		p.Log.Warn().Int("partition", p.Keys.Partition).Msg("partition lost to another daemon")
 	}
-	return ours && p.epoch.Load() == known
+	ours = ours && p.epoch.Load() == known
+	if ours && !p.owns() { // two servers answer at one address: until only one does, asking at once would be asking all the time
+		sleep(ctx, leaseTTL/9)
+	}
+	return ours
 }
 
 // opened is when the partition was, or may have been, another's for the last time.

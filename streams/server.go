@@ -21,8 +21,14 @@ type servers struct {
 // meet is called for each new connection, before its first use.
 func (s *servers) meet(ctx context.Context, c *redis.Conn) error {
 	info, err := c.Info(ctx, "server").Result()
+	if redis.HasErrorPrefix(err, "NOPERM") { // a sentinel, as its manual has it: without INFO Redis would grant no lease
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("asking Redis who it is: %w", err)
+	}
+	if strings.Contains(info, "redis_mode:sentinel") { // it is asked for the way to Redis, in connections made like those
+		return nil
 	}
 	_, rest, _ := strings.Cut(info, "run_id:")
 	run, _, _ := strings.Cut(rest, "\r\n")
