@@ -1,8 +1,11 @@
 package streams
 
 import (
+	"cmp"
 	"slices"
 	"sync"
+
+	"leadstream/streams/journal"
 )
 
 // backlog holds the leads of one partition that Redis has not confirmed, in the order in which they were accepted.
@@ -19,10 +22,16 @@ type backlog struct {
 // pending is a lead to be forwarded.
 type pending struct {
 	record *record
-	line   []byte // the lead's JSON; nil: read it from the journal
-	only   string // destinations that it lacks, when it is driven again; empty: all
-	force  bool   // its entry is known to be lost: add it whatever the idempotency key says
-	unsure bool   // it may have been delivered by an owner whose journal is not here
+	at     journal.Pos // where its record stood when it came here; it may be carried to a newer segment meanwhile
+	line   []byte      // the lead's JSON; nil: read it from the journal
+	only   string      // destinations that it lacks, when it is driven again; empty: all
+	force  bool        // its entry is known to be lost: add it whatever the idempotency key says
+	unsure bool        // it may have been delivered by an owner whose journal is not here
+}
+
+// compare orders leads as they were accepted.
+func (p pending) compare(o pending) int {
+	return cmp.Or(cmp.Compare(p.at.Segment, o.at.Segment), cmp.Compare(p.at.Offset, o.at.Offset))
 }
 
 // backlogBytes is how much of a backlog stands in memory, a partition.
@@ -30,10 +39,11 @@ const backlogBytes = 32 << 20
 
 func newBacklog() *backlog { return &backlog{wake: make(chan struct{}, 1)} }
 
-// push adds leads at the end.
+// push adds leads at the end. The caller holds the ledger's mu.
 func (b *backlog) push(ps ...pending) { b.add(false, ps) }
 
-// merge adds leads that were accepted before others which wait already, each at its place.
+// merge adds leads that were accepted before others which wait already, each at its place. The caller holds the ledger's
+// mu.
 func (b *backlog) merge(ps []pending) { b.add(true, ps) }
 
 func (b *backlog) add(sorted bool, ps []pending) {
@@ -43,6 +53,7 @@ func (b *backlog) add(sorted bool, ps []pending) {
 			p.line = nil
 		}
 		b.bytes += len(p.line)
+		p.at = p.record.pos
 		b.list = append(b.list, p)
 	}
 	if sorted {
@@ -57,7 +68,7 @@ func (b *backlog) add(sorted bool, ps []pending) {
 }
 
 func (b *backlog) sort(from int) {
-	slices.SortStableFunc(b.list[from:], func(x, y pending) int { return x.record.compare(y.record) })
+	slices.SortStableFunc(b.list[from:], pending.compare)
 }
 
 // back takes the front part back that could not be forwarded. What was merged meanwhile finds its place before it.

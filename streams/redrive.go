@@ -109,11 +109,6 @@ func (c *Custody) push(rows []*record, like pending) {
 	}
 }
 
-// compare orders leads as they were accepted.
-func (r *record) compare(o *record) int {
-	return cmp.Or(cmp.Compare(r.pos.Segment, o.pos.Segment), cmp.Compare(r.pos.Offset, o.pos.Offset))
-}
-
 // sending says of a lead that is about to be sent whether it still has to be, and whether it may have been delivered.
 // From here on it may stand in Redis.
 func (c *Custody) sending(r *record) (open, unsure bool) {
