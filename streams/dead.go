@@ -54,8 +54,9 @@ func (p *Partition) Dead(ctx context.Context, each func(DeadLetter) bool) error 
 		}
 		for _, m := range msgs {
 			d, err := p.readDead(m)
-			if err != nil {
-				return err
+			if err != nil { // damaged, or not ours: it stays for a person, and is no reason to keep the others from them
+				p.Log.Warn().Err(err).Msg("a dead letter cannot be read")
+				continue
 			}
 			if !each(d) {
 				return nil

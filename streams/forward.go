@@ -9,7 +9,12 @@ import (
 	"leadstream/streams/failpoint"
 )
 
-const forwardBatch = 512
+// A call to Redis carries so many leads and, but for a single one that is larger, so many bytes: a slow line must get it
+// through within the call's time.
+const (
+	forwardBatch = 512
+	forwardBytes = 8 << 20
+)
 
 // runForward appends accepted leads to Redis, in the order in which they were accepted. It sends a batch again until
 // Redis has confirmed it; the script adds each lead once.
@@ -51,8 +56,10 @@ func (p *Partition) runForward(ctx context.Context) {
 
 // alike is the front part of a batch that goes with one call: the script forces all or none.
 func alike(batch []pending) []pending {
+	size := 0
 	for i, p := range batch {
-		if p.force != batch[0].force {
+		size += int(p.at.Len)
+		if p.force != batch[0].force || i > 0 && size > forwardBytes {
 			return batch[:i]
 		}
 	}

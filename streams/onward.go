@@ -32,7 +32,8 @@ func (r *runner) next() *Worker {
 // must wait, and the way through it costs as much as the judging. All is settled in one step, from this queue into those
 // after the next. What the next one does not pass on or drop goes into its queue and is judged there, and so does what
 // comes behind it. It keeps the order of a customer: nothing of theirs stands in the next queue, and nothing but this call
-// can bring it there, for no other has entries of theirs in hand.
+// can bring it there, for no other has entries of theirs in hand. Only in the seconds after a takeover may the owner before
+// still settle an earlier one: that one is then overtaken, not lost.
 func (c *call) onward(ctx context.Context, w *Worker, empty func() bool) {
 	var onward []*Entry
 	var at []int
