@@ -232,6 +232,7 @@ func damagedJournal(r *rig) {
 // tidied: a lead is open for longer than the journal keeps what has ended, and then Redis is lost.
 func tidied(r *rig) {
 	w, l := r.world(proof.Setup{Env: []string{"LEADSTREAM_HURRY=" + string(failpoint.TidyEvery) + "=300ms," + string(failpoint.TidyAge) + "=600ms"}})
+	l.Forgets = true // once it has ended, no sooner
 	always(w, down)
 	r.send(l, l.Customer())
 	first, err := filepath.Glob(filepath.Join(w.Data, "journal", "*.seg"))
