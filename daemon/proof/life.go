@@ -187,18 +187,35 @@ func (w *World) SignalRedis(s syscall.Signal) {
 	}
 }
 
-// clean leaves no process running.
+// clean leaves no process running, not even a redis-server that has just been started and has not written its number yet.
 func (w *World) clean() error {
 	w.Kill()
-	w.SignalRedis(syscall.SIGCONT)
-	w.KillRedis()
-	for n := 0; w.RedisPID() != 0; n++ {
+	for n := 0; ; n++ {
+		pids := worksIn(filepath.Join(w.Data, "redis"))
+		if len(pids) == 0 {
+			return nil
+		}
 		if n == 500 {
-			return fmt.Errorf("redis-server %d does not end", w.RedisPID())
+			return fmt.Errorf("redis-server %d does not end", pids[0])
+		}
+		for _, pid := range pids {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended meanwhile
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	return nil
+}
+
+// worksIn are the processes whose working folder is dir.
+func worksIn(dir string) (pids []int) {
+	links, _ := filepath.Glob("/proc/[0-9]*/cwd") // its pattern is good
+	for _, link := range links {
+		if cwd, err := os.Readlink(link); err == nil && cwd == dir {
+			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link))); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
 }
 
 // Eventually is an error unless ok becomes true in good time.
