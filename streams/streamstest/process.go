@@ -43,16 +43,27 @@ func Start(args ...string) (*Process, error) {
 // Close kills it and removes its folder.
 func (p *Process) Close() error {
 	p.Kill()
-	return os.RemoveAll(p.Dir)
+	for tries := 0; ; tries++ {
+		err := os.RemoveAll(p.Dir)
+		if !errors.Is(err, syscall.ENOTEMPTY) || tries == 100 {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond) // a child that was killed may still end the call in which it makes a file
+	}
 }
 
-// Kill ends it with SIGKILL and waits.
+// Kill ends it with SIGKILL and waits. The child that rewrites its append-only file ends too: it would go on writing to
+// the folder for as long as it has data.
 func (p *Process) Kill() {
 	if p.proc == nil {
 		return
 	}
-	_ = p.proc.Signal(syscall.SIGKILL) // it may have ended
-	<-p.gone
+	select {
+	case <-p.gone: // by itself, and its number may be another's by now
+	default:
+		_ = syscall.Kill(-p.proc.Pid, syscall.SIGKILL) // it leads a group of its own; it may have ended
+		<-p.gone
+	}
 	p.proc = nil
 }
 
