@@ -126,7 +126,7 @@ func forget(dedupe *processors.Dedupe, custody *streams.Custody, log zerolog.Log
 		defer cancel()
 		for _, id := range ids {
 			lead, ok := custody.Lead(id)
-			if !ok {
+			if !ok || lead.Event != "" {
 				continue
 			}
 			if err := dedupe.Forget(ctx, lead); err != nil { // Alive guards a repeat all the same

@@ -39,6 +39,7 @@ type line struct {
 	Level    string            `expr:"level"`
 	Hot      bool              `expr:"hot"`
 	Repeat   bool              `expr:"repeat"` // attached to an earlier lead
+	Event    string            `expr:"event"`  // what has happened, see streams.Events; "" is an enquiry
 	Priority int               `expr:"priority"`
 	Tags     []string          `expr:"tags"`
 	Words    []string          `expr:"words"`   // of the message: lower case, ё as е, doubled letters single
@@ -63,7 +64,7 @@ func lineOf(l *streams.Lead, zone *time.Location) *line {
 	return &line{
 		ID: l.ID, Source: l.Source, Name: l.Name, Phone: l.Phone, Email: l.Email, Service: l.Service, Time: l.Time,
 		Message: l.Message, Channel: l.Channel, UserID: l.UserID, Intent: l.Intent, Language: l.Language, Level: l.Level,
-		Hot: l.Hot, Repeat: l.RepeatOf != "", Priority: l.Priority, Tags: l.Tags, Words: words(l.Message),
+		Hot: l.Hot, Repeat: l.RepeatOf != "", Event: l.Event, Priority: l.Priority, Tags: l.Tags, Words: words(l.Message),
 		Hour: at.Hour(), Weekday: (int(at.Weekday())+6)%7 + 1, UTM: l.UTM, Fields: fields,
 	}
 }
@@ -148,6 +149,24 @@ func compileRule(when string) (*vm.Program, error) {
 		return nil, fmt.Errorf("%w: %v", errMissing, firstLine(err))
 	}
 	return p, nil
+}
+
+// speaksOf says whether an expression asks for a field of the line.
+func speaksOf(p *vm.Program, field string) bool {
+	node, names := p.Node(), &mentions{name: field}
+	ast.Walk(&node, names)
+	return names.found
+}
+
+type mentions struct {
+	name  string
+	found bool
+}
+
+func (m *mentions) Visit(node *ast.Node) {
+	if n, ok := (*node).(*ast.IdentifierNode); ok && n.Value == m.name {
+		m.found = true
+	}
 }
 
 func cureOf(err error) string {

@@ -28,6 +28,9 @@ type Rule struct {
 	Stop     bool     `koanf:"stop"`     // later rules are not asked
 }
 
+// EventCounted is why news of a customer ends here: no rule that speaks of `event` sends it on.
+const EventCounted = "event counted"
+
 // Tagging is the handler of the queue after triage: it marks leads by the rules of the business and chooses their
 // destinations.
 type Tagging struct {
@@ -39,6 +42,7 @@ type Tagging struct {
 	Log   zerolog.Logger
 
 	programs []*vm.Program
+	news     []bool // which rules speak of `event`: the others are about enquiries
 }
 
 // Compile checks the rules and makes them ready. Its error holds every Fault at once.
@@ -48,7 +52,7 @@ func (t *Tagging) Compile() error {
 		faults = append(faults, Fault{"sinks", "no destination takes the leads that no rule routes", "name at least one sink as default"})
 	}
 	faults = append(faults, t.unknown("default sinks", t.Sinks)...)
-	t.programs = make([]*vm.Program, len(t.Rules))
+	t.programs, t.news = make([]*vm.Program, len(t.Rules)), make([]bool, len(t.Rules))
 	for i, r := range t.Rules {
 		key := fmt.Sprintf("rules[%d]", i)
 		faults = append(faults, t.unknown(key+".sinks", r.Sinks)...)
@@ -64,7 +68,9 @@ func (t *Tagging) Compile() error {
 		var err error
 		if t.programs[i], err = compileRule(r.When); err != nil {
 			faults = append(faults, Fault{key + ".when", err.Error(), cureOf(err)})
+			continue
 		}
+		t.news[i] = speaksOf(t.programs[i], "event")
 	}
 	return errors.Join(faults...)
 }
@@ -100,6 +106,9 @@ func (t *Tagging) judge(e *streams.Entry) (v streams.Verdict) {
 	}
 	l := *e.Lead
 	l.Tags, l.Problems = slices.Clone(l.Tags), slices.Clone(l.Problems)
+	if l.Event != "" {
+		l.RepeatOf = l.About // a sink puts it to what it has of that lead
+	}
 	if l.Level == "" {
 		if l.Level = t.Level; l.Level == "" {
 			l.Level = NewCustomer
@@ -109,7 +118,10 @@ func (t *Tagging) judge(e *streams.Entry) (v streams.Verdict) {
 	if drop != "" {
 		return streams.Verdict{Result: streams.Drop, Reason: drop}
 	}
-	if len(sinks) == 0 {
+	switch {
+	case len(sinks) == 0 && l.Event != "":
+		return streams.Verdict{Result: streams.Drop, Reason: EventCounted}
+	case len(sinks) == 0:
 		sinks = t.Sinks
 	}
 	for _, s := range sinks {
@@ -128,6 +140,9 @@ func (t *Tagging) apply(l *streams.Lead) (sinks []string, drop string) {
 	line := lineOf(l, t.Zone)
 	var machine vm.VM
 	for i, r := range t.Rules {
+		if l.Event != "" && !t.news[i] {
+			continue
+		}
 		ok, err := matches(&machine, t.programs[i], line)
 		if err != nil {
 			l.Problems = append(l.Problems, fmt.Sprintf("Rule %d could not be judged and was skipped.", i+1))

@@ -23,6 +23,7 @@ func TestTagging(t *testing.T) {
 		{When: `weekday == 7`, Sinks: []string{"managers", "history"}, Hot: true, Stop: true},
 		{When: `(fields.budget ?? 0) > 100`, Tags: []string{"rich"}},
 		{When: `any(words, # startsWith "корпоратив")`, Tags: []string{"company"}},
+		{When: `event == "won"`, Sinks: []string{"history"}},
 	}
 	krasnoyarsk := time.FixedZone("+07", 7*3600)
 	sunday := time.Date(2026, 3, 1, 2, 0, 0, 0, time.UTC)
@@ -62,7 +63,12 @@ func TestTagging(t *testing.T) {
 			queues: []string{"to:crm"},
 		},
 		"level kept": {in: streams.Lead{Level: "vip"}, want: streams.Lead{Level: "vip"}, queues: []string{"to:crm"}},
-		"dropped":    {in: streams.Lead{Message: "Предлагаем продвижение сайтов"}, result: streams.Drop, reason: "spam"},
+		"news end here, whatever rules say of enquiries": {
+			in:     streams.Lead{Event: "read", UTM: map[string]string{"source": "vk"}, ReceivedAt: sunday},
+			result: streams.Drop, reason: EventCounted,
+		},
+		"news that a rule asks for": {in: streams.Lead{Event: "won", About: "abc"}, queues: []string{"to:history"}},
+		"dropped":                   {in: streams.Lead{Message: "Предлагаем продвижение сайтов"}, result: streams.Drop, reason: "spam"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -48,6 +48,10 @@ func (t *Triage) Handle(ctx context.Context, batch []*streams.Entry) []streams.V
 			l.ID = streams.NewID(e.Queue, e.ID)
 		}
 		t.normalize(&l)
+		if l.Event != "" { // news: nothing to classify, and no repeat of an enquiry
+			verdicts[i] = streams.Verdict{Followers: []streams.Follower{{Queue: streams.Triaged, Lead: &l}}}
+			continue
+		}
 		leads, at = append(leads, &l), append(at, i)
 	}
 	firsts := make([]string, len(leads))

@@ -40,6 +40,10 @@ func TestTriage(t *testing.T) {
 			in:   streams.Lead{ID: "a", Message: "отмените запись", Intent: Consultation},
 			want: streams.Lead{ID: "a", Message: "отмените запись", Intent: Consultation, Language: "ru"},
 		},
+		"news": {
+			in:   streams.Lead{ID: "a", Event: "sent", Phone: "8 (999) 000-00-11", Message: "Срочно запишите"},
+			want: streams.Lead{ID: "a", Event: "sent", Phone: phone1, Message: "Срочно запишите"},
+		},
 		"an intent that is none of ours": {
 			in:   streams.Lead{ID: "a", Message: "отмените запись", Intent: "spam"},
 			want: streams.Lead{ID: "a", Message: "отмените запись", Intent: Cancel, Language: "ru"},
@@ -67,9 +71,14 @@ func TestTriageMarksRepeatsAndBadEntries(t *testing.T) {
 		{ID: "1-0", Queue: "intake", Lead: &streams.Lead{ID: "a", Phone: phone1}},
 		{ID: "2-0", Queue: "intake"},
 		{ID: "3-0", Queue: "intake", Lead: &streams.Lead{Phone: "8 999 000 00 11"}},
+		{ID: "4-0", Queue: "intake", Lead: &streams.Lead{ID: "d", Event: "read", Phone: phone2}},
+		{ID: "5-0", Queue: "intake", Lead: &streams.Lead{ID: "e", Phone: phone2}},
 	})
 	if got[1].Result != streams.Permanent {
 		t.Errorf("an entry without a lead: %+v", got[1])
+	}
+	if of := got[4].Followers[0].Lead.RepeatOf; of != "" {
+		t.Errorf("an enquiry was taken as a repeat of %s, which was news", of)
 	}
 	second := got[2].Followers[0].Lead
 	if second.RepeatOf != "a" || second.ID == "" {

@@ -51,6 +51,7 @@ var columns = []column{
 	{"language", "Язык", "Language", func(r Row) string { return r.Lead.Language }},
 	{"priority", "Приоритет", "Priority", func(r Row) string { return strconv.Itoa(r.Lead.Priority) }},
 	{"tags", "Метки", "Tags", func(r Row) string { return strings.Join(r.Lead.Tags, ", ") }},
+	{"event", "Событие", "Event", func(r Row) string { return r.Lead.Event }},
 	{"repeat_of", "Повтор к", "Repeats", func(r Row) string { return r.Lead.RepeatOf }},
 	{"problems", "Проверьте вручную", "Check by hand", func(r Row) string { return strings.Join(r.Lead.Problems, "\n") }},
 	{"fields", "Прочие поля", "Other fields", func(r Row) string { return otherFields(r.Lead.Fields) }},

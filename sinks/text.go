@@ -12,7 +12,7 @@ import (
 
 // words are the fixed texts of a lead notice in one language.
 type words struct {
-	lead, hot, repeat                                      string // kinds of notice, first words of the subject
+	lead, hot, repeat, news                                string // kinds of notice, first words of the subject
 	name, phone, email, service, wished, message           string
 	channel, source, received, problems, number, repeatsTo string
 	nobody                                                 string // stands for a missing name
@@ -23,14 +23,14 @@ type words struct {
 // notices holds every language that people are told about leads in; a test holds them complete.
 var notices = map[string]words{
 	"ru": {
-		lead: "Новая заявка", hot: "Горячая заявка", repeat: "Повторное обращение",
+		lead: "Новая заявка", hot: "Горячая заявка", repeat: "Повторное обращение", news: "Новость о клиенте",
 		name: "Имя", phone: "Телефон", email: "Почта", service: "Услуга", wished: "Желаемое время",
 		message: "Сообщение", channel: "Канал", source: "Источник", received: "Получена",
 		problems: "Проверьте вручную", number: "Номер заявки", repeatsTo: "Повтор к заявке",
 		nobody: "без имени", noContact: "контакт не указан", cut: "… (обрезано)",
 	},
 	"en": {
-		lead: "New lead", hot: "Hot lead", repeat: "Repeat enquiry",
+		lead: "New lead", hot: "Hot lead", repeat: "Repeat enquiry", news: "News of a customer",
 		name: "Name", phone: "Phone", email: "E-mail", service: "Service", wished: "Wished time",
 		message: "Message", channel: "Channel", source: "Source", received: "Received",
 		problems: "Check by hand", number: "Lead number", repeatsTo: "Repeats lead",
@@ -50,6 +50,8 @@ func LeadMessage(d Delivery, env Env) Message {
 	l, w := d.Lead, wordsOf(env.Language)
 	kind := w.lead
 	switch {
+	case l.Event != "":
+		kind = w.news + " (" + Line(l.Event, 40) + ")"
 	case l.RepeatOf != "":
 		kind = w.repeat
 	case l.Hot:
@@ -62,7 +64,7 @@ func LeadMessage(d Delivery, env Env) Message {
 		Subject: kind + ": " + name,
 		Text:    leadBody(l, w, env.Zone),
 		Short:   shortText(kind, name, contact, l),
-		Urgent:  l.Hot || l.RepeatOf == "",
+		Urgent:  l.Event == "" && (l.Hot || l.RepeatOf == ""),
 	}
 }
 

@@ -31,6 +31,11 @@ type Lead struct {
 	UTM    map[string]string          `json:"utm,omitempty"`    // source, medium, campaign, content, term
 	Fields map[string]json.RawMessage `json:"fields,omitempty"` // whatever else came, verbatim
 
+	// Event names what has happened with a customer when this is no enquiry but news: one of Events, or EventSegment.
+	// Empty: an enquiry. News are counted in what is remembered of the customer and go to nobody who did not ask for them.
+	Event string `json:"event,omitempty"`
+	About string `json:"about,omitempty"` // the lead that an event is about, when its sender knows
+
 	// Problems are mapping errors found at intake, one sentence each: the lead is kept, a person is told.
 	Problems []string `json:"problems,omitempty"`
 
@@ -46,6 +51,21 @@ type Lead struct {
 	Priority int      `json:"priority,omitempty"`
 	Tags     []string `json:"tags,omitempty"`
 }
+
+// Events are the news of a customer that a sender may tell.
+var Events = []string{
+	"sent",  // a message has gone to the customer
+	"read",  // who has read it
+	"click", // opened a link in it
+	"reply", // answered
+	"order", // ordered, paid
+	"visit", // came
+	"won",   // the deal ended in a sale
+	"lost",  // or without one
+}
+
+// EventSegment is news that leadstream makes itself: a customer has come into a segment, or left it (G-17).
+const EventSegment = "segment"
 
 // OrderKey says whose lead it is: the first of channel user id, phone, e-mail and lead id. Leads with one order key
 // reach a destination in the order in which they came.

@@ -42,6 +42,8 @@ func appendLead(b []byte, l *Lead) ([]byte, error) {
 	if len(l.Fields) > 0 {
 		w.object("fields", sortedKeys(few[:0], l.Fields), func(k string) { w.raw(l.Fields[k]) })
 	}
+	w.text("event", l.Event)
+	w.text("about", l.About)
 	w.list("problems", l.Problems)
 	w.text("repeat_of", l.RepeatOf)
 	w.text("intent", l.Intent)
@@ -221,6 +223,10 @@ func (r *leadReader) lead(l *Lead) bool {
 				l.Fields = map[string]json.RawMessage{}
 				ok = r.members(func(k string) (ok bool) { l.Fields[k], ok = r.raw(); return ok })
 			}
+		case "event":
+			l.Event, ok = r.text()
+		case "about":
+			l.About, ok = r.text()
 		case "problems":
 			if l.Problems == nil {
 				l.Problems, ok = r.list()

@@ -139,7 +139,7 @@ func (c *Custody) reserve(lead *Taken, t *taking, now time.Time, ready chan stru
 		switch age := now.Sub(r.accepted); {
 		case age <= sameRequest:
 			return c.duplicate(t, r)
-		case age <= sameEnquiry:
+		case age <= sameEnquiry && lead.Lead.Event == "": // the same news again is news
 			lead.Lead.RepeatOf = cmp.Or(r.repeatOf, r.id)
 			c.counts.Repeat++
 		}

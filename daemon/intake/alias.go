@@ -26,6 +26,8 @@ const (
 	toUserID
 	toKey
 	toEventAt
+	toEvent   // what has happened, when this is no enquiry
+	toAbout   // the lead that the event is about
 	toPage    // the page's address: read for UTM, kept as a field
 	toCookies // Tilda's COOKIES: read for UTM, kept as a field
 	toSource  // the five of UTM
@@ -40,7 +42,8 @@ const (
 var targetNames = map[string]target{
 	"name": toName, "first_name": toFirstName, "middle_name": toMiddleName, "last_name": toLastName,
 	"phone": toPhone, "email": toEmail, "contact": toContact, "service": toService, "time": toTime, "date": toDate,
-	"message": toMessage, "channel": toChannel, "user_id": toUserID, "key": toKey, "event_at": toEventAt, "page": toPage,
+	"message": toMessage, "channel": toChannel, "user_id": toUserID, "key": toKey, "event_at": toEventAt, "event": toEvent, "about": toAbout,
+	"page":       toPage,
 	"utm_source": toSource, "utm_medium": toMedium, "utm_campaign": toCampaign, "utm_content": toContent, "utm_term": toTerm,
 }
 
@@ -74,6 +77,8 @@ var aliases = func() map[string]target {
 		toUserID:  "user_id userid",
 		toKey:     "key idempotency_key idempotencykey event_id tranid leadgen_id submission_id submissionid",
 		toEventAt: "event_at created_at created_time submitted_at submission_time event_time timestamp",
+		toEvent:   "event",
+		toAbout:   "about",
 		toPage: "page page_url pageurl url landing landing_page referer referrer source_url page_location страница " +
 			"адрес_страницы",
 		toCookies:  "cookies",

@@ -74,7 +74,7 @@ func testConfig() Config {
 	key := func(name string) []string { return []string{KeyHash("old-" + name), KeyHash(testKey + name)} }
 	c.Sources = map[string]Source{
 		"api":    {Keys: key("api")},
-		"make":   {Preset: "make", Keys: key("make"), Fields: map[string]string{"Что болит": "service", "payment.amount": "time"}},
+		"make":   {Preset: "make", Keys: key("make"), Fields: map[string]string{"Что болит": "service", "payment.amount": "time", "Что было": "event"}},
 		"zapier": {Preset: "zapier", Keys: key("zapier"), Language: "ru"},
 		"pabbly": {Preset: "pabbly", Keys: key("pabbly"), Code: 201},
 		"tilda":  {Preset: "tilda", Keys: key("tilda")},

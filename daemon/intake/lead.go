@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -178,6 +179,7 @@ func (d *draft) finish() {
 		l.Channel = channel
 	}
 	d.eventAt()
+	d.event()
 	d.utm()
 }
 
@@ -309,6 +311,29 @@ func (d *draft) eventAt() {
 		return
 	}
 	d.lead.EventAt = at.UTC()
+}
+
+// event reads what has happened with a customer. Whatever is not surely news stays an enquiry: one that is taken for
+// news reaches nobody. So what a form may well ask for (an order, a visit, a reply) is news only without any text of the
+// customer's, unless the source's own map of fields says that it is.
+func (d *draft) event() {
+	raw := strings.ToLower(strings.TrimSpace(d.text[toEvent]))
+	l, key := d.lead, d.key[toEvent]
+	switch {
+	case raw == "":
+	case !slices.Contains(streams.Events, raw), d.source.Public && (raw == "won" || raw == "lost"): // anybody can send there
+		d.problem("field %s: no event of this name is known, it was taken as an enquiry", "поле %s: такое событие неизвестно, принято как обращение", key)
+	case l.Service+l.Time+l.Message != "" && slices.Contains([]string{"order", "visit", "reply"}, raw) && d.source.fields[foldKey(key)] != toEvent:
+		d.problem("field %s: an event has no text; it was taken as an enquiry", "поле %s: у события не бывает текста, принято как обращение", key)
+	default:
+		l.Event, l.About = raw, strings.TrimSpace(d.text[toAbout])
+		return
+	}
+	for _, t := range []target{toEvent, toAbout} {
+		if d.text[t] != "" {
+			d.keep(d.key[t], quote(nil, d.text[t]))
+		}
+	}
 }
 
 // textOf is the text of a JSON value, and false for an object or a list that has none. Values of a list are joined;

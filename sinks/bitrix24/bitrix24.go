@@ -7,8 +7,8 @@
 // the lead's id and is looked for whenever the card was not made in the same breath. So a crash anywhere between them
 // leads to the same card being found and completed, never to a second one.
 //
-// Pacing is the engine's: DefaultRate is what all daemons behind one address share. Updating cards and reading events
-// of the portal are not done here.
+// Pacing is the engine's: DefaultRate is what all daemons behind one address share. Reading events of the portal is not
+// done here.
 package bitrix24
 
 import (

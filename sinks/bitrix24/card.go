@@ -188,6 +188,7 @@ var leadFields = map[string]func(*streams.Lead) string{
 	"user_id": func(l *streams.Lead) string { return l.UserID }, "intent": func(l *streams.Lead) string { return l.Intent },
 	"hot":      func(l *streams.Lead) string { return map[bool]string{true: "Y", false: "N"}[l.Hot] },
 	"language": func(l *streams.Lead) string { return l.Language }, "level": func(l *streams.Lead) string { return l.Level },
+	"event":       func(l *streams.Lead) string { return l.Event },
 	"priority":    func(l *streams.Lead) string { return fmt.Sprint(l.Priority) },
 	"tags":        func(l *streams.Lead) string { return strings.Join(l.Tags, ", ") },
 	"received_at": func(l *streams.Lead) string { return stamp(l.ReceivedAt) },
@@ -226,6 +227,9 @@ func (s *Sink) details(l *streams.Lead, mapped map[string]bool) string {
 	line(w.time, l.Time)
 	line(w.level, l.Level)
 	line(w.tags, strings.Join(l.Tags, ", "))
+	if l.Event != "" && l.Priority != 0 {
+		line(w.priority, fmt.Sprint(l.Priority))
+	}
 	for _, k := range slices.Sorted(maps.Keys(l.Fields)) {
 		if !mapped[k] {
 			line(k, plain(l.Fields[k]))

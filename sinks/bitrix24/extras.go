@@ -11,9 +11,10 @@ import (
 	"leadstream/streams"
 )
 
-// attach puts repeats into the card of the lead that they repeat. A repeat whose first lead is not in the portal, or was
-// deleted by a manager, stays open and becomes a card of its own.
+// attach puts repeats into the card of the lead that they repeat, and news into that of the lead that they are about. A
+// repeat whose first lead is not in the portal, or was deleted by a manager, stays open and becomes a card of its own.
 func (s *Sink) attach(ctx context.Context, jobs []*job) {
+	defer cardless(jobs)
 	jobs = pick(jobs, func(j *job) bool { return j.open() && j.d.Of != nil })
 	for _, j := range jobs {
 		if n := j.d.Of.Remote; n != "" {
@@ -30,6 +31,7 @@ func (s *Sink) attach(ctx context.Context, jobs []*job) {
 			j.card, j.merged = ids[0], true
 		}
 	})
+	s.update(ctx, pick(jobs, func(j *job) bool { return j.settled == nil && j.merged }))
 	merging := func(j *job) bool { return j.settled == nil && j.merged && !j.told }
 	s.round(ctx, pick(jobs, func(j *job) bool { return merging(j) && j.unsure() }), s.listComments, func(j *job, r reply) {
 		texts, fail := notes(r)
@@ -43,8 +45,7 @@ func (s *Sink) attach(ctx context.Context, jobs []*job) {
 		}
 	})
 	s.round(ctx, pick(jobs, merging), func(j *job) command {
-		w := say(s.env.Language)
-		return s.comment(j, w.repeat+"\n"+cutBytes(defused(s.whole(j.d.Lead)), textBytes-200)+"\n"+marker(j.d.Lead.ID, 0))
+		return s.comment(j, s.headline(j.d.Lead)+"\n"+cutBytes(defused(s.whole(j.d.Lead)), textBytes-200)+"\n"+marker(j.d.Lead.ID, 0))
 	}, func(j *job, r reply) {
 		switch {
 		case r.fail == nil && created(r.result) == "":
@@ -131,7 +132,7 @@ func (s *Sink) stepsOf(j *job) []step {
 			steps = append(steps, step{j, m, "the comment with the whole text", s.comment(j, w.whole+"\n"+part+"\n"+m), s.listComments(j)})
 		}
 	}
-	if l.Hot && s.set.Task.Enabled {
+	if l.Hot && l.Event == "" && s.set.Task.Enabled {
 		steps = append(steps, s.task(j))
 	}
 	return steps

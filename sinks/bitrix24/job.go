@@ -83,7 +83,9 @@ func (s *Sink) begin(d sinks.Delivery) *job {
 
 // look adopts cards that an earlier try has made.
 func (s *Sink) look(ctx context.Context, jobs []*job) {
-	jobs = pick(jobs, func(j *job) bool { return j.open() && j.unsure() && !failpoint.Seeded(failpoint.NoLook) })
+	jobs = pick(jobs, func(j *job) bool {
+		return j.open() && j.unsure() && j.d.Lead.Event == "" && !failpoint.Seeded(failpoint.NoLook)
+	})
 	s.round(ctx, jobs, func(j *job) command { return s.search(s.api.entity, j.d.Lead.ID, since(j.d)) }, func(j *job, r reply) {
 		found, fail := s.found(r, j.d.Lead.ID)
 		switch {
