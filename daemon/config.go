@@ -48,6 +48,8 @@ type Tagging struct {
 	Level string            `koanf:"level"` // of a customer that has none; empty: "new customer" (G-18)
 	Sinks []string          `koanf:"sinks"` // of a lead that no rule routes; empty: every sink that is no person's and no stand-in
 	Rules []processors.Rule `koanf:"rules"`
+
+	Emoji map[string]float64 `koanf:"emoji"` // emoji → how content the customer is, 0 to 1 (G-12)
 }
 
 // Log says what is logged and how.

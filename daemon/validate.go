@@ -91,7 +91,8 @@ func (l *loader) parts(c *Config) {
 		l.fault("sinks", l.say("leads would go nowhere", "заявкам некуда идти"), l.say("add a sink; the simplest is {kind: csv}", "добавьте приёмник; самый простой — {kind: csv}"))
 		return
 	}
-	tagging := processors.Tagging{Rules: c.Tagging.Rules, Sinks: c.Tagging.Sinks, Known: slices.Sorted(maps.Keys(c.Sinks)), Zone: c.Zone()}
+	tagging := processors.Tagging{Rules: c.Tagging.Rules, Sinks: c.Tagging.Sinks, Known: slices.Sorted(maps.Keys(c.Sinks)),
+		Emoji: c.Tagging.Emoji, Zone: c.Zone()}
 	l.partFaults("tagging.", tagging.Compile())
 	if len(c.Tell.Sinks) == 0 {
 		l.warn("tell.sinks", l.say("nobody is told of leads that are late or dead", "никто не узнает о заявках, которые опоздали или не доставлены"),

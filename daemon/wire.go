@@ -98,7 +98,8 @@ func judges(cfg *Config, clients *streams.Clients, custody *streams.Custody, log
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	tagging := &processors.Tagging{Rules: cfg.Tagging.Rules, Sinks: cfg.Tagging.Sinks, Known: names, Level: cfg.Tagging.Level, Zone: cfg.Zone(), Log: log}
+	tagging := &processors.Tagging{Rules: cfg.Tagging.Rules, Sinks: cfg.Tagging.Sinks, Known: names, Level: cfg.Tagging.Level,
+		Emoji: cfg.Tagging.Emoji, Zone: cfg.Zone(), Log: log}
 	if len(tagging.Sinks) == 0 {
 		tagging.Sinks = names
 	}

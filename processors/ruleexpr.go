@@ -1,6 +1,7 @@
 package processors
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,30 +25,35 @@ const maxNodes = 300
 //
 // and those of the expression language: `any(tags, # == "vip")`, `phone startsWith "+7"`, `fields.city ?? ""`.
 type line struct {
-	ID       string            `expr:"id"`
-	Source   string            `expr:"source"`
-	Name     string            `expr:"name"`
-	Phone    string            `expr:"phone"`
-	Email    string            `expr:"email"`
-	Service  string            `expr:"service"`
-	Time     string            `expr:"time"`
-	Message  string            `expr:"message"`
-	Channel  string            `expr:"channel"`
-	UserID   string            `expr:"user_id"`
-	Intent   string            `expr:"intent"`
-	Language string            `expr:"language"`
-	Level    string            `expr:"level"`
-	Hot      bool              `expr:"hot"`
-	Repeat   bool              `expr:"repeat"` // attached to an earlier lead
-	Event    string            `expr:"event"`  // what has happened, see streams.Events; "" is an enquiry
-	Priority int               `expr:"priority"`
-	Tags     []string          `expr:"tags"`
-	Words    []string          `expr:"words"`   // of the message: lower case, ё as е, doubled letters single
-	Hour     int               `expr:"hour"`    // 0 to 23, when it was received, business time
-	Weekday  int               `expr:"weekday"` // 1 is Monday, 7 is Sunday
-	UTM      map[string]string `expr:"utm"`
-	Fields   map[string]any    `expr:"fields"`
+	ID       string `expr:"id"`
+	Source   string `expr:"source"`
+	Name     string `expr:"name"`
+	Phone    string `expr:"phone"`
+	Email    string `expr:"email"`
+	Service  string `expr:"service"`
+	Time     string `expr:"time"`
+	Message  string `expr:"message"`
+	Channel  string `expr:"channel"`
+	UserID   string `expr:"user_id"`
+	Intent   string `expr:"intent"`
+	Language string `expr:"language"`
+	Level    string `expr:"level"`
+	Hot      bool   `expr:"hot"`
+	Repeat   bool   `expr:"repeat"` // attached to an earlier lead
+	Event    string `expr:"event"`  // what has happened, see streams.Events; "" is an enquiry
+	Priority int    `expr:"priority"`
+
+	Sentiment float64           `expr:"sentiment"` // 0 to 1; 0.5 for a message that tells nothing
+	Tags      []string          `expr:"tags"`
+	Words     []string          `expr:"words"`   // of the message: lower case, ё as е, doubled letters single
+	Hour      int               `expr:"hour"`    // 0 to 23, when it was received, business time
+	Weekday   int               `expr:"weekday"` // 1 is Monday, 7 is Sunday
+	UTM       map[string]string `expr:"utm"`
+	Fields    map[string]any    `expr:"fields"`
 }
+
+// neutral is the sentiment that rules see of a message that tells nothing.
+const neutral = 0.5
 
 func lineOf(l *streams.Lead, zone *time.Location) *line {
 	if zone == nil {
@@ -64,7 +70,7 @@ func lineOf(l *streams.Lead, zone *time.Location) *line {
 	return &line{
 		ID: l.ID, Source: l.Source, Name: l.Name, Phone: l.Phone, Email: l.Email, Service: l.Service, Time: l.Time,
 		Message: l.Message, Channel: l.Channel, UserID: l.UserID, Intent: l.Intent, Language: l.Language, Level: l.Level,
-		Hot: l.Hot, Repeat: l.RepeatOf != "", Event: l.Event, Priority: l.Priority, Tags: l.Tags, Words: words(l.Message),
+		Hot: l.Hot, Repeat: l.RepeatOf != "", Event: l.Event, Priority: l.Priority, Sentiment: cmp.Or(l.Sentiment, neutral), Tags: l.Tags, Words: words(l.Message),
 		Hour: at.Hour(), Weekday: (int(at.Weekday())+6)%7 + 1, UTM: l.UTM, Fields: fields,
 	}
 }

@@ -1,10 +1,12 @@
 package processors
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/expr-lang/expr/vm"
@@ -35,13 +37,15 @@ const EventCounted = "event counted"
 // destinations.
 type Tagging struct {
 	Rules []Rule
-	Sinks []string       // destinations of a lead for which no rule chose one
-	Known []string       // every configured destination
-	Level string         // of a lead that has none; "" is NewCustomer
-	Zone  *time.Location // of the business: what `hour` and `weekday` mean
+	Sinks []string           // destinations of a lead for which no rule chose one
+	Known []string           // every configured destination
+	Level string             // of a lead that has none; "" is NewCustomer
+	Zone  *time.Location     // of the business: what `hour` and `weekday` mean
+	Emoji map[string]float64 // how content a picture says that the customer is, 0 to 1; others as in the lexicon (G-12)
 	Log   zerolog.Logger
 
 	programs []*vm.Program
+	emoji    map[rune]float64
 	news     []bool // which rules speak of `event`: the others are about enquiries
 }
 
@@ -52,6 +56,15 @@ func (t *Tagging) Compile() error {
 		faults = append(faults, Fault{"sinks", "no destination takes the leads that no rule routes", "name at least one sink as default"})
 	}
 	faults = append(faults, t.unknown("default sinks", t.Sinks)...)
+	t.emoji = make(map[rune]float64, len(t.Emoji))
+	for picture, value := range t.Emoji {
+		r := []rune(strings.TrimSuffix(picture, "\ufe0f"))
+		if len(r) != 1 || r[0] < firstPicture || value < 0 || value > 1 {
+			faults = append(faults, Fault{"emoji", fmt.Sprintf("%q: %v is no picture with its value", picture, value), "write one emoji and a value from 0 (angry) to 1 (delighted)"})
+			continue
+		}
+		t.emoji[r[0]] = value
+	}
 	t.programs, t.news = make([]*vm.Program, len(t.Rules)), make([]bool, len(t.Rules))
 	for i, r := range t.Rules {
 		key := fmt.Sprintf("rules[%d]", i)
@@ -114,7 +127,12 @@ func (t *Tagging) judge(e *streams.Entry) (v streams.Verdict) {
 			l.Level = NewCustomer
 		}
 	}
-	sinks, drop := t.apply(&l)
+	line := lineOf(&l, t.Zone)
+	if l.Event == "" || l.Event == "reply" {
+		l.Sentiment = sentiment(line.Words, l.Message, t.emoji)
+		line.Sentiment = cmp.Or(l.Sentiment, neutral)
+	}
+	sinks, drop := t.apply(&l, line)
 	if drop != "" {
 		return streams.Verdict{Result: streams.Drop, Reason: drop}
 	}
@@ -136,8 +154,7 @@ func (t *Tagging) judge(e *streams.Entry) (v streams.Verdict) {
 
 // apply asks the rules in their order; each sees what those before it did. A rule that cannot be judged for this lead
 // (a field holds a word where it compares numbers) does not match: the lead is worth more than the rule.
-func (t *Tagging) apply(l *streams.Lead) (sinks []string, drop string) {
-	line := lineOf(l, t.Zone)
+func (t *Tagging) apply(l *streams.Lead, line *line) (sinks []string, drop string) {
 	var machine vm.VM
 	for i, r := range t.Rules {
 		if l.Event != "" && !t.news[i] {

@@ -24,6 +24,7 @@ func TestTagging(t *testing.T) {
 		{When: `(fields.budget ?? 0) > 100`, Tags: []string{"rich"}},
 		{When: `any(words, # startsWith "корпоратив")`, Tags: []string{"company"}},
 		{When: `event == "won"`, Sinks: []string{"history"}},
+		{When: `sentiment < 0.3`, Tags: []string{"unhappy"}},
 	}
 	krasnoyarsk := time.FixedZone("+07", 7*3600)
 	sunday := time.Date(2026, 3, 1, 2, 0, 0, 0, time.UTC)
@@ -66,6 +67,10 @@ func TestTagging(t *testing.T) {
 		"news end here, whatever rules say of enquiries": {
 			in:     streams.Lead{Event: "read", UTM: map[string]string{"source": "vk"}, ReceivedAt: sunday},
 			result: streams.Drop, reason: EventCounted,
+		},
+		"sentiment": {
+			in:   streams.Lead{Message: "Ужасно, верните деньги 👎"},
+			want: streams.Lead{Tags: []string{"unhappy"}}, queues: []string{"to:crm"},
 		},
 		"news that a rule asks for": {in: streams.Lead{Event: "won", About: "abc"}, queues: []string{"to:history"}},
 		"dropped":                   {in: streams.Lead{Message: "Предлагаем продвижение сайтов"}, result: streams.Drop, reason: "spam"},
@@ -125,7 +130,7 @@ func TestTaggingFaults(t *testing.T) {
 		{When: `hot`},
 		{When: `hot`, Drop: "x", Sinks: []string{"crm"}},
 		{When: `hot`, Tags: []string{"fine"}},
-	}}
+	}, Emoji: map[string]float64{"👍": 1.5, "да": 1, "❤️": 1}}
 	err := tg.Compile()
 	if err == nil {
 		t.Fatal("no fault found")
@@ -133,12 +138,12 @@ func TestTaggingFaults(t *testing.T) {
 	got := err.Error()
 	for _, key := range []string{"default sinks: ", "rules[0].when: ", "rules[1].when: ", "rules[2].when: ", "rules[3].when: ",
 		"rules[4].when: ", "rules[5].when: ", "rules[6].when: ", "rules[7].when: ", "rules[8].when: ", "rules[9].sinks: ",
-		"rules[10]: ", "rules[11]: "} {
+		"rules[10]: ", "rules[11]: ", `emoji: "👍"`, `emoji: "да"`} {
 		if !strings.Contains(got, key) {
 			t.Errorf("no fault for %s in:\n%s", key, got)
 		}
 	}
-	if strings.Contains(got, "rules[12]") {
+	if strings.Contains(got, "rules[12]") || strings.Contains(got, "❤️") {
 		t.Errorf("a fault for the rule without one:\n%s", got)
 	}
 	if !strings.Contains(got, "(fields.budget ?? 0) > 100") {

@@ -51,6 +51,7 @@ var columns = []column{
 	{"language", "Язык", "Language", func(r Row) string { return r.Lead.Language }},
 	{"priority", "Приоритет", "Priority", func(r Row) string { return strconv.Itoa(r.Lead.Priority) }},
 	{"tags", "Метки", "Tags", func(r Row) string { return strings.Join(r.Lead.Tags, ", ") }},
+	{"sentiment", "Довольство", "Sentiment", func(r Row) string { return score(r.Lead.Sentiment) }},
 	{"event", "Событие", "Event", func(r Row) string { return r.Lead.Event }},
 	{"repeat_of", "Повтор к", "Repeats", func(r Row) string { return r.Lead.RepeatOf }},
 	{"problems", "Проверьте вручную", "Check by hand", func(r Row) string { return strings.Join(r.Lead.Problems, "\n") }},
@@ -190,6 +191,13 @@ func yesNo(b bool, language string) string {
 		return "yes"
 	}
 	return ""
+}
+
+func score(v float64) string {
+	if v == 0 {
+		return ""
+	}
+	return strconv.FormatFloat(v, 'f', -1, 64)
 }
 
 // plain is a JSON string without its quotes, and any other value as it came.

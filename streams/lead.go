@@ -50,6 +50,8 @@ type Lead struct {
 	Level    string   `json:"level,omitempty"` // customer level, never empty after tagging (G-18)
 	Priority int      `json:"priority,omitempty"`
 	Tags     []string `json:"tags,omitempty"`
+
+	Sentiment float64 `json:"sentiment,omitempty"` // 0.01 (not content at all) to 1; 0: the message tells nothing (G-12)
 }
 
 // Events are the news of a customer that a sender may tell.

@@ -58,6 +58,10 @@ func appendLead(b []byte, l *Lead) ([]byte, error) {
 		w.b = strconv.AppendInt(w.b, int64(l.Priority), 10)
 	}
 	w.list("tags", l.Tags)
+	if l.Sentiment != 0 {
+		w.key("sentiment")
+		w.b = strconv.AppendFloat(w.b, l.Sentiment, 'f', -1, 64)
+	}
 	return append(w.b, '}'), w.err
 }
 
@@ -247,6 +251,8 @@ func (r *leadReader) lead(l *Lead) bool {
 			if l.Tags == nil {
 				l.Tags, ok = r.list()
 			}
+		case "sentiment":
+			l.Sentiment, ok = r.fraction()
 		}
 		return ok
 	})
@@ -323,6 +329,21 @@ func (r *leadReader) number() (n int, ok bool) {
 	r.rest = r.rest[end:]
 	n, err := strconv.Atoi(text)
 	return n, err == nil && strconv.Itoa(n) == text
+}
+
+// fraction reads a number with a point, as it is written here: with a digit before it and no exponent.
+func (r *leadReader) fraction() (v float64, ok bool) {
+	end := strings.IndexAny(r.rest, ",}")
+	if end <= 0 {
+		return 0, false
+	}
+	text := r.rest[:end]
+	v, err := strconv.ParseFloat(text, 64)
+	if err != nil || strconv.FormatFloat(v, 'f', -1, 64) != text {
+		return 0, false
+	}
+	r.rest = r.rest[end:]
+	return v, true
 }
 
 // raw reads a string, a number or a word; for lists and objects encoding/json is asked.

@@ -23,6 +23,8 @@ func fullLead(t *testing.T) *Lead {
 			*f = true
 		case *int:
 			*f = 40 + i
+		case *float64:
+			*f = 0.25 * float64(i)
 		case *time.Time:
 			*f = time.Date(2026, 3, i+1, 10, 0, 0, 120_000_000, time.UTC)
 		case *[]string:
@@ -47,7 +49,8 @@ func TestLeadJSON(t *testing.T) {
 		"every field": fullLead(t),
 		"no nesting":  flat,
 		"odd texts":   {Name: "\x00\x1f\"\\/", Message: "строка\r\nещё 😀 \u2029", Phone: "\xff\xfe", Fields: map[string]json.RawMessage{"n": nil}},
-		"negative":    {Priority: -7},
+		"negative":    {Priority: -7, Sentiment: -0.5},
+		"fractions":   {Sentiment: 0.07},
 	}
 	for name, l := range tests {
 		t.Run(name, func(t *testing.T) {

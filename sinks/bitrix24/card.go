@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"text/template"
 	"time"
@@ -188,6 +189,7 @@ var leadFields = map[string]func(*streams.Lead) string{
 	"user_id": func(l *streams.Lead) string { return l.UserID }, "intent": func(l *streams.Lead) string { return l.Intent },
 	"hot":      func(l *streams.Lead) string { return map[bool]string{true: "Y", false: "N"}[l.Hot] },
 	"language": func(l *streams.Lead) string { return l.Language }, "level": func(l *streams.Lead) string { return l.Level },
+	"sentiment":   func(l *streams.Lead) string { return number(l.Sentiment) },
 	"event":       func(l *streams.Lead) string { return l.Event },
 	"priority":    func(l *streams.Lead) string { return fmt.Sprint(l.Priority) },
 	"tags":        func(l *streams.Lead) string { return strings.Join(l.Tags, ", ") },
@@ -293,6 +295,13 @@ func split(s string, n int) []string {
 		parts, s = append(parts, part), s[len(part):]
 	}
 	return append(parts, s)
+}
+
+func number(v float64) string {
+	if v == 0 {
+		return ""
+	}
+	return strconv.FormatFloat(v, 'f', -1, 64)
 }
 
 func stamp(t time.Time) string {
