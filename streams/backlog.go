@@ -1,7 +1,6 @@
 package streams
 
 import (
-	"cmp"
 	"slices"
 	"sync"
 
@@ -30,9 +29,7 @@ type pending struct {
 }
 
 // compare orders leads as they were accepted.
-func (p pending) compare(o pending) int {
-	return cmp.Or(cmp.Compare(p.at.Segment, o.at.Segment), cmp.Compare(p.at.Offset, o.at.Offset))
-}
+func (p pending) compare(o pending) int { return p.at.Compare(o.at) }
 
 // backlogBytes is how much of a backlog stands in memory, a partition.
 const backlogBytes = 32 << 20

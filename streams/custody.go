@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/rs/zerolog"
 
@@ -121,6 +122,10 @@ func (c *Custody) Open(o journal.Options) error {
 	c.journal = j
 	now := c.Now()
 	for _, r := range c.leads {
+		c.count(r)
+		if r.home && !r.state().Final() || r.troubled() {
+			c.place(r)
+		}
 		r.interrupted(now)
 		if r.accepted.After(now) { // by a clock that was ahead: until ours is there, too, it would be neither missed nor late
 			r.accepted = now
@@ -222,14 +227,9 @@ func (c *Custody) apply(events []event) (ended []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, e := range events {
-		if strings.HasPrefix(e.Lead, quarantineID) {
-			delete(c.unread, e.Lead)
+		r := c.recordOf(e)
+		if r == nil {
 			continue
-		}
-		r := c.leads[e.Lead]
-		if r == nil { // delivered here for another instance
-			r = &record{id: e.Lead, accepted: e.At, ready: closed, repeatOf: e.RepeatOf}
-			c.leads[e.Lead] = r
 		}
 		was := r.state()
 		r.apply(e)
@@ -240,6 +240,20 @@ func (c *Custody) apply(events []event) (ended []string) {
 		}
 	}
 	return ended
+}
+
+// recordOf is the lead that an event speaks of; nil when that is a quarantined request. The caller holds mu.
+func (c *Custody) recordOf(e event) *record {
+	if strings.HasPrefix(e.Lead, quarantineID) {
+		delete(c.unread, e.Lead)
+		return nil
+	}
+	r := c.leads[e.Lead]
+	if r == nil { // delivered here for another instance
+		r = &record{id: strings.Clone(e.Lead), accepted: e.At, ready: closed, repeatOf: strings.Clone(e.RepeatOf)}
+		c.leads[r.id] = r
+	}
+	return r
 }
 
 // place keeps a lead among the open ones and those that a person must hear of, or takes it out, and counts it by its
@@ -279,7 +293,8 @@ func (c *Custody) uncount(r *record) {
 
 var closed = func() chan struct{} { ch := make(chan struct{}); close(ch); return ch }()
 
-// replay rebuilds the ledger from one journal record.
+// replay rebuilds the ledger from one journal record. Where its leads belong is for Open to say, once it knows how they
+// stand in the end.
 func (c *Custody) replay(rec journal.Record) error {
 	switch rec.Type {
 	case recAccept:
@@ -294,16 +309,20 @@ func (c *Custody) replay(rec journal.Record) error {
 		}
 		r.home, r.pos, r.ready = true, rec.Pos, closed
 		c.index(r)
-		c.place(r)
 	case recEvents:
-		events, err := decodeEvents(rec.Payload)
+		events, err := decodeShared(rec.Payload)
 		if err != nil {
 			return fmt.Errorf("events: %w", err)
 		}
 		if failpoint.Seeded(failpoint.IntentForgotten) {
 			events = slices.DeleteFunc(events, func(e event) bool { return e.Kind == evIntent || e.Kind == evUnsure })
 		}
-		c.applyAll(events)
+		for _, e := range events {
+			if r := c.recordOf(e); r != nil {
+				e.RepeatOf, e.Remote, e.Reason = strings.Clone(e.RepeatOf), strings.Clone(e.Remote), intern(e.Reason)
+				r.apply(e)
+			}
+		}
 	case recQuarantine:
 		var q Quarantined
 		if err := json.Unmarshal(rec.Payload, &q); err != nil {
@@ -348,16 +367,18 @@ func putLength(b []byte, n int) {
 	b[len(b)-1] &^= 0x80
 }
 
+// readAccept reads an accept record as it is replayed: of the lead, only what decodeBrief does, and only for as long as b
+// stays as it is.
 func readAccept(b []byte) (*record, *Lead, error) {
 	line, rest, err := acceptLine(b)
 	if err != nil {
 		return nil, nil, err
 	}
 	var lead Lead
-	if err := decodeLead(string(line), &lead); err != nil {
+	// The lead's texts share the line's memory, which is the journal's: nothing of them may stay.
+	if err := decodeBrief(unsafe.String(unsafe.SliceData(line), len(line)), &lead); err != nil {
 		return nil, nil, fmt.Errorf("accept record: %w", err)
 	}
-	// The lead's texts share the line's memory, which must not live as long as the record.
 	r := &record{id: strings.Clone(lead.ID), source: intern(lead.Source), repeatOf: strings.Clone(lead.RepeatOf), accepted: time.UnixMilli(int64(binary.BigEndian.Uint64(rest)))}
 	copy(r.body[:], rest[8:])
 	copy(r.key[:], rest[24:])

@@ -301,6 +301,27 @@ func TestTakenByAWrongClock(t *testing.T) {
 	}
 }
 
+// The journal reads one segment after another into the same memory.
+func TestReplayKeepsNothingOfTheJournals(t *testing.T) {
+	t.Parallel()
+	c := newCustody(t, t.TempDir(), &clock{t: time.Now()})
+	defer c.Close()
+	payload, _, err := appendAccept(nil, &Lead{ID: "lead", Source: "site", RepeatOf: "first", Phone: "+79990000011"}, &record{accepted: time.UnixMilli(1)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.replay(journal.Record{Type: recAccept, Payload: payload}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range payload {
+		payload[i] = '#'
+	}
+	want := Life{ID: "lead", Source: "site", State: InFlight, RepeatOf: "first", ReceivedAt: time.UnixMilli(1), Destinations: []Stop{}}
+	if diff := cmp.Diff(want, c.leads["lead"].life()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestLedgerSurvives: what the ledger knows after a restart is what it knew before, also with segments dropped and
 // open leads carried forward.
 func TestLedgerSurvives(t *testing.T) {

@@ -36,7 +36,7 @@ const (
 	evErased    eventKind = "erased"
 )
 
-var eventKinds = []eventKind{evIntent, evUnsent, evRouted, evDelivered, evMerged, evDropped, evDead, evHeld, evReopened, evTold, evErased}
+var eventKinds = []eventKind{evIntent, evUnsent, evUnsure, evRouted, evDelivered, evMerged, evDropped, evDead, evHeld, evReopened, evTold, evErased}
 
 // event is one fact about a lead's custody. It is journaled by the instance that learns it, and travels to the lead's
 // home when that is another.

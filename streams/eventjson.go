@@ -64,8 +64,14 @@ func (w *leadWriter) event(e *event) {
 }
 
 // decodeEvents is json.Unmarshal of events. Their texts have memory of their own: the ledger keeps some for a long time.
-func decodeEvents(b []byte) ([]event, error) {
-	r := leadReader{rest: string(b)}
+func decodeEvents(b []byte) ([]event, error) { return readEvents(b, leadReader{rest: string(b)}) }
+
+// decodeShared is decodeEvents for whoever keeps none of their texts: those may share one piece of memory.
+func decodeShared(b []byte) ([]event, error) {
+	return readEvents(b, leadReader{rest: string(b), shared: true})
+}
+
+func readEvents(b []byte, r leadReader) ([]event, error) {
 	if events, ok := r.events(); ok && r.rest == "" && utf8.Valid(b) {
 		return events, nil
 	}
@@ -125,6 +131,9 @@ func (r *leadReader) eventMember(e *event, key string) (ok bool) {
 
 func (r *leadReader) ownText() (string, bool) {
 	s, ok := r.text()
+	if r.shared {
+		return s, ok
+	}
 	return strings.Clone(s), ok
 }
 

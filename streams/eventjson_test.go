@@ -69,6 +69,9 @@ func TestEventJSON(t *testing.T) {
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Errorf("%s:\n%s", line, diff)
 				}
+				if got, err = decodeShared(line); err != nil || !cmp.Equal(want, got) {
+					t.Errorf("%s: with shared texts %+v, %v", line, got, err)
+				}
 			}
 		})
 	}

@@ -183,8 +183,22 @@ func decodeLead(line string, l *Lead) error {
 	return json.Unmarshal([]byte(line), l)
 }
 
+// decodeBrief is decodeLead of what the ledger needs of a lead: what it is called, whose it is, what it repeats. At a
+// start every lead of the journal is read, most of them for the last time. line is as encodeLead wrote it.
+func decodeBrief(line string, l *Lead) error {
+	r := leadReader{rest: line}
+	*l = Lead{}
+	if r.brief(l) && r.rest == "" {
+		return nil
+	}
+	return decodeLead(line, l)
+}
+
 // leadReader reads what encodeLead writes. Its methods answer false for everything else.
-type leadReader struct{ rest string }
+type leadReader struct {
+	rest   string
+	shared bool // an event's texts may share rest's memory
+}
 
 func (r *leadReader) lead(l *Lead) bool {
 	return r.members(func(key string) (ok bool) {
@@ -256,6 +270,72 @@ func (r *leadReader) lead(l *Lead) bool {
 		}
 		return ok
 	})
+}
+
+func (r *leadReader) brief(l *Lead) bool {
+	return r.members(func(key string) (ok bool) {
+		var into *string
+		switch key {
+		case "id":
+			into = &l.ID
+		case "source":
+			into = &l.Source
+		case "phone":
+			into = &l.Phone
+		case "email":
+			into = &l.Email
+		case "channel":
+			into = &l.Channel
+		case "user_id":
+			into = &l.UserID
+		case "repeat_of":
+			into = &l.RepeatOf
+		default:
+			return r.skipValue()
+		}
+		*into, ok = r.text()
+		return ok && utf8.ValidString(*into)
+	})
+}
+
+// skipValue goes to the end of a value that is known to be JSON.
+func (r *leadReader) skipValue() bool {
+	depth := 0
+	for i := 0; i < len(r.rest); i++ {
+		switch r.rest[i] {
+		case '"':
+			n := textEnd(r.rest[i+1:])
+			if n < 0 {
+				return false
+			}
+			i += n + 1
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+		}
+		if depth < 0 || depth == 0 && r.rest[i] == ',' {
+			r.rest = r.rest[i:]
+			return true
+		}
+	}
+	return false
+}
+
+// textEnd is where the quote is that ends a string whose first character s begins with; -1 without one.
+func textEnd(s string) int {
+	for from := 0; ; {
+		n := strings.IndexByte(s[from:], '"')
+		if n < 0 {
+			return -1
+		}
+		end := from + n
+		escapes := n - len(strings.TrimRight(s[from:end], `\`))
+		if escapes%2 == 0 {
+			return end
+		}
+		from = end + 1
+	}
 }
 
 func (r *leadReader) skip(s string) (ok bool) {

@@ -83,6 +83,12 @@ func TestLeadJSON(t *testing.T) {
 				if diff := cmp.Diff(direct, back); diff != "" {
 					t.Errorf("decodeLead reads another lead than json.Unmarshal:\n%s", diff)
 				}
+				if err := decodeBrief(line, &back); err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(brief(direct), back); len(line) > 2 && diff != "" {
+					t.Errorf("decodeBrief reads another lead than json.Unmarshal:\n%s", diff)
+				}
 			}
 		})
 	}
@@ -93,6 +99,32 @@ func TestLeadJSON(t *testing.T) {
 	line, err := encodeLead(flat)
 	if r.rest = string(line); err != nil || !r.lead(new(Lead)) || r.rest != "" {
 		t.Errorf("the reader does not read what the writer writes, from %q on", r.rest)
+	}
+}
+
+// brief is what decodeBrief reads of a lead.
+func brief(l Lead) Lead {
+	return Lead{ID: l.ID, Source: l.Source, Phone: l.Phone, Email: l.Email, Channel: l.Channel, UserID: l.UserID, RepeatOf: l.RepeatOf}
+}
+
+// What the ledger needs is found behind whatever a lead has in between, and by the brief reader itself.
+func TestBriefReaderSkips(t *testing.T) {
+	for name, l := range map[string]*Lead{
+		"every field": fullLead(t),
+		"escapes":     {ID: "1", Message: `a\\" b\`, Key: `\`, Fields: map[string]json.RawMessage{"x": json.RawMessage(`[{"a":"}]\\"},{},[]]`), "y": json.RawMessage(`{}`)}, RepeatOf: "2"},
+		"bare values": {ID: "1", Fields: map[string]json.RawMessage{"n": json.RawMessage(`-1.5e3`), "t": json.RawMessage(`true`)}, RepeatOf: "2", Hot: true, Priority: 7},
+	} {
+		line, err := encodeLead(l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got Lead
+		if r := (leadReader{rest: string(line)}); !r.brief(&got) || r.rest != "" {
+			t.Errorf("%s: not read from %q on", name, r.rest)
+		}
+		if diff := cmp.Diff(brief(*l), got); diff != "" {
+			t.Errorf("%s:\n%s", name, diff)
+		}
 	}
 }
 
@@ -110,6 +142,16 @@ func FuzzDecodeLead(f *testing.F) {
 		}
 		if errWant == nil && !reflect.DeepEqual(want, got) {
 			t.Fatalf("%q: want %+v, got %+v", line, want, got)
+		}
+		if errWant != nil {
+			return
+		}
+		written, err := encodeLead(&want)
+		if err != nil {
+			return
+		}
+		if err := decodeBrief(string(written), &got); err != nil || !reflect.DeepEqual(brief(want), got) {
+			t.Fatalf("%q: in brief %+v, %v", written, got, err)
 		}
 	})
 }

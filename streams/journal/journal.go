@@ -19,6 +19,7 @@
 package journal
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -57,6 +58,11 @@ type Pos struct {
 	Segment uint64
 	Offset  int64
 	Len     int32
+}
+
+// Compare orders records as they were written.
+func (p Pos) Compare(o Pos) int {
+	return cmp.Or(cmp.Compare(p.Segment, o.Segment), cmp.Compare(p.Offset, o.Offset))
 }
 
 // Record is one entry of the journal. AppendBatch looks at Type and Payload only.
