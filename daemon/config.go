@@ -7,6 +7,7 @@ import (
 	"leadstream/daemon/intake"
 	"leadstream/processors"
 	"leadstream/processors/monitor"
+	"leadstream/processors/slots"
 	"leadstream/streams"
 )
 
@@ -40,7 +41,12 @@ type Config struct {
 
 // Triage is how leads are judged before they are routed.
 type Triage struct {
-	DedupeWindow time.Duration `koanf:"dedupe_window"` // the same phone or e-mail within it is a repeat; 0: never (Q-05)
+	DedupeWindow time.Duration       `koanf:"dedupe_window"` // the same phone or e-mail within it is a repeat; 0: never (Q-05)
+	Examples     []string            `koanf:"examples"`      // files of phrases, on top of the program's own or instead; relative to config.yaml
+	Services     []slots.Item        `koanf:"services"`
+	Products     []slots.Item        `koanf:"products"` // C-15
+	Branches     []slots.Item        `koanf:"branches"`
+	Escalate     processors.Escalate `koanf:"escalate"`
 }
 
 // Tagging is how leads are marked and routed.
@@ -120,7 +126,7 @@ func Defaults() *Config {
 		Partitions: 1,
 		Retention:  7 * 24 * time.Hour,
 		Intake:     intake.Defaults(),
-		Triage:     Triage{DedupeWindow: processors.DedupeWindow},
+		Triage:     Triage{DedupeWindow: processors.DedupeWindow, Escalate: processors.UsualEscalation()},
 		Tell:       Tell{CSV: "manual.csv"},
 		Alerts:     monitor.Defaults(),
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/go-viper/mapstructure/v2"
+
+	"leadstream/processors/slots"
 )
 
 // shape is what a value in config.yaml must look like.
@@ -77,6 +79,9 @@ func convert(from, to reflect.Value) (any, error) {
 	case reflect.Struct, reflect.Map:
 		if isText && to.Type() == reflect.TypeFor[Redis]() {
 			return map[string]any{"url": text}, nil
+		}
+		if isText && to.Type() == reflect.TypeFor[slots.Item]() {
+			return map[string]any{"name": text}, nil
 		}
 		return from.Interface(), wrongIf(from.Kind() != reflect.Map && from.Type() != to.Type(), aBlock)
 	}

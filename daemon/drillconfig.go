@@ -199,6 +199,10 @@ func (t *terminal) closed(text []byte, asWritten *Config, set *drillSetup, sims 
 	doc["intake"] = in
 	doc["sources"] = drillSources(block(doc, "sources"), asWritten, set)
 	doc["alerts"] = drillAlerts(block(doc, "alerts"), asWritten, set.Shorten)
+	if files := asWritten.Triage.Examples; len(files) > 0 { // by their whole paths: the drill's config.yaml stands elsewhere
+		triage := block(doc, "triage")
+		triage["examples"], doc["triage"] = files, triage
+	}
 	if tell := block(doc, "tell"); asWritten.Tell.CSV != "" {
 		tell["csv"] = filepath.Base(asWritten.Tell.CSV)
 		doc["tell"] = tell

@@ -29,6 +29,9 @@ func closeConfig(t *testing.T, text string) (cfg *Config, written string, set *d
 	})
 	var out bytes.Buffer
 	term := &terminal{Context: t.Context(), lang: "en", out: io.Discard, err: &out, config: write(t, text)}
+	if err := os.WriteFile(filepath.Join(filepath.Dir(term.config), "intents.yaml"), []byte(few), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	set = &drillSetup{Dir: t.TempDir(), Data: "data", Listen: "127.0.0.1:8080", Socket: "leadstream.sock", Shorten: 10}
 	cfg, path, err := term.drillConfig(set, sims)
 	if err != nil {
@@ -109,7 +112,7 @@ redis: {url: embedded, max_memory: 64mb}
 sources:
   tilda: {preset: tilda, keys: ["${env:NOT_THERE}"], fields: {fio: name}}
   page: {public: true, origins: ["https://salon.example"]}
-triage: {dedupe_window: 5m}
+triage: {dedupe_window: 5m, examples: [intents.yaml], services: [Маникюр]}
 tagging: {rules: [{when: 'has(message, "price")', tags: [price]}]}
 sinks:
   crm: &crm {kind: bitrix24, url: "https://salon.bitrix24.ru/rest/1/hush/", rate: {per_second: 1, burst: 7}, batch: 9, fields: {level: ufCrm_1700000001},
@@ -123,8 +126,8 @@ alerts: {rules: [{name: queue_length, when: queue_length > 7, for: 1m}]}
 		t.Fatal(err, written)
 	}
 	crm := cfg.Sinks["crm"]
-	got := fmt.Sprintln(cfg.Partitions, cfg.Redis.MaxMemory, cfg.Triage.DedupeWindow, len(cfg.Tagging.Rules), crm.Rate, crm.Retry.Attempts, cfg.Sinks["second"].LateAfter, cfg.Tell.CSV)
-	if want := "3 64mb 5m0s 1 {1 7} 9 3m0s manual.csv\n"; got != want {
+	got := fmt.Sprintln(cfg.Partitions, cfg.Redis.MaxMemory, cfg.Triage.DedupeWindow, len(cfg.Triage.Examples), cfg.Triage.Services[0].Name, len(cfg.Tagging.Rules), crm.Rate, crm.Retry.Attempts, cfg.Sinks["second"].LateAfter, cfg.Tell.CSV)
+	if want := "3 64mb 5m0s 1 Маникюр 1 {1 7} 9 3m0s manual.csv\n"; got != want {
 		t.Errorf("kept %s, want %s", got, want)
 	}
 	for _, want := range []string{"ufCrm_1700000001", "batch: 9", "fio: name", "preset: tilda", "per_second: 50", "kind: task"} {

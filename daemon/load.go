@@ -187,6 +187,11 @@ func (l *loader) complete(c *Config) {
 	if !filepath.IsAbs(c.DataDir) {
 		c.DataDir = filepath.Join(l.dir, c.DataDir)
 	}
+	for i, file := range c.Triage.Examples {
+		if !filepath.IsAbs(file) {
+			c.Triage.Examples[i] = filepath.Join(l.dir, file)
+		}
+	}
 	for _, s := range c.Sources {
 		for i, key := range s.Keys {
 			s.Keys[i] = hashed(key)

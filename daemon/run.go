@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,6 +18,7 @@ import (
 	"leadstream/daemon/garbage"
 	"leadstream/daemon/intake"
 	"leadstream/processors"
+	"leadstream/processors/intent"
 	"leadstream/processors/monitor"
 	"leadstream/streams"
 	"leadstream/streams/failpoint"
@@ -63,7 +65,8 @@ func run(ctx context.Context, cfg *Config) error {
 	if err != nil {
 		return err
 	}
-	workers, dedupe, err := judges(cfg, clients, custody, log)
+	wants := &intent.Current{}
+	workers, dedupe, err := judges(cfg, clients, custody, wants, log)
 	if err != nil {
 		return err
 	}
@@ -116,7 +119,16 @@ func run(ctx context.Context, cfg *Config) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { garbage.Tune(ctx); return nil })
 	g.Go(func() error { return doors.Run(ctx) })
-	g.Go(func() error { return serveQueues(ctx, cfg, clients, engine, log) })
+	taught := sync.OnceValue(func() error { return teach(cfg, wants, log) })
+	g.Go(taught) // while Redis starts, and while leads are taken
+	g.Go(func() error {
+		return serveQueues(ctx, cfg, clients, log, func(ctx context.Context) error {
+			if err := taught(); err != nil {
+				return err
+			}
+			return engine.Run(ctx)
+		})
+	})
 	g.Go(func() error { return teller.Run(ctx) })
 	if alerts != nil {
 		g.Go(func() error { return alerts.Run(ctx) })
@@ -133,9 +145,9 @@ func run(ctx context.Context, cfg *Config) error {
 	return err
 }
 
-// serveQueues runs the engine on the embedded Redis or on the user's own. Leads are taken meanwhile: the journal does
+// serveQueues runs work, the engine, on the embedded Redis or on the user's own. Leads are taken meanwhile: the journal does
 // not wait for Redis. A Redis on which leads would be lost is refused; one that does not answer is waited for.
-func serveQueues(ctx context.Context, cfg *Config, clients *streams.Clients, engine *streams.Engine, log zerolog.Logger) error {
+func serveQueues(ctx context.Context, cfg *Config, clients *streams.Clients, log zerolog.Logger, work func(context.Context) error) error {
 	if cfg.Redis.URL == Embedded {
 		embedded, err := startEmbedded(ctx, cfg, log)
 		if ctx.Err() != nil && embedded == nil {
@@ -147,7 +159,7 @@ func serveQueues(ctx context.Context, cfg *Config, clients *streams.Clients, eng
 		failpoint.Hit(failpoint.StartRedis)
 		g, watched := errgroup.WithContext(ctx)
 		g.Go(func() error { return embedded.Run(watched) })
-		g.Go(func() error { return engine.Run(watched) })
+		g.Go(func() error { return work(watched) })
 		return errors.Join(g.Wait(), embedded.Close())
 	}
 	for _, f := range streams.CheckRedis(ctx, clients.Write) {
@@ -156,7 +168,7 @@ func serveQueues(ctx context.Context, cfg *Config, clients *streams.Clients, eng
 		}
 		log.Warn().Str("redis", f.Problem).Str("cure", f.Cure).Msg("Redis is not as it should be; the journal keeps the leads")
 	}
-	return engine.Run(ctx)
+	return work(ctx)
 }
 
 func startEmbedded(ctx context.Context, cfg *Config, log zerolog.Logger) (*streams.Embedded, error) {

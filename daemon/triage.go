@@ -22,30 +22,37 @@ type triageCmd struct {
 
 // taught are the flags that say what the classifier learns from.
 type taught struct {
-	Examples []string `placeholder:"FILE" sep:"none" help:"Your own examples, on top of those that come with the program; may be repeated.|Ваши примеры, в дополнение к встроенным; можно повторять."`
-	Services []string `placeholder:"NAME,…" help:"Names of your services.|Названия ваших услуг."`
+	Examples []string `placeholder:"FILE" sep:"none" help:"A file of your own examples, besides triage.examples; may be repeated.|Файл ваших примеров, кроме triage.examples; можно повторять."`
+	Services []string `placeholder:"NAME,…" help:"Names of your services, besides triage.services.|Названия ваших услуг, кроме triage.services."`
 }
 
-func (x taught) model() (*intent.Model, error) {
-	examples, err := intent.Defaults()
+// understanding is what reads messages: what they want, and the particulars.
+type understanding struct {
+	intents *intent.Model
+	slots   slots.Reader
+}
+
+// understanding is that of config.yaml, if there is one, and of the flags.
+func (t *terminal) understanding(x taught) (understanding, error) {
+	cfg := Defaults()
+	if _, err := os.Stat(t.config); err == nil {
+		known, faults, err := Load(t.config)
+		if err != nil || broken(faults) {
+			_, err = t.loadConfig() // says what is wrong
+			return understanding{}, err
+		}
+		cfg = known
+	}
+	cfg.Triage.Examples = append(cfg.Triage.Examples, x.Examples...)
+	for _, name := range x.Services {
+		cfg.Triage.Services = append(cfg.Triage.Services, slots.Item{Name: name})
+	}
+	examples, err := cfg.Triage.examples()
 	if err != nil {
-		return nil, err
+		return understanding{}, usageError{err}
 	}
-	for _, name := range x.Examples {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			return nil, usageError{err}
-		}
-		if err := examples.Add(text); err != nil {
-			return nil, usageError{fmt.Errorf("%s: %w", name, err)}
-		}
-	}
-	examples.Services = append(examples.Services, x.Services...)
 	m, err := intent.Train(examples)
-	if err != nil {
-		return nil, usageError{err}
-	}
-	return m, nil
+	return understanding{m, cfg.slotReader()}, err
 }
 
 type triageClassifyCmd struct {
@@ -72,12 +79,6 @@ type reading struct {
 	Slots      slots.Slots  `json:"slots"`
 }
 
-// understanding is what reads messages: what they want, and the particulars.
-type understanding struct {
-	intents *intent.Model
-	slots   *slots.Reader
-}
-
 func (cmd triageClassifyCmd) Run(t *terminal) error {
 	in := t.in
 	if cmd.File != "-" {
@@ -88,33 +89,11 @@ func (cmd triageClassifyCmd) Run(t *terminal) error {
 		defer f.Close()
 		in = f
 	}
-	m, err := cmd.model()
+	u, err := t.understanding(cmd.taught)
 	if err != nil {
 		return err
 	}
-	particulars, err := t.slotReader(cmd.Services)
-	if err != nil {
-		return err
-	}
-	return t.classify(understanding{m, particulars}, in)
-}
-
-// slotReader takes the time zone and the country of config.yaml, if there is one.
-func (t *terminal) slotReader(services []string) (*slots.Reader, error) {
-	cfg := Defaults()
-	if _, err := os.Stat(t.config); err == nil {
-		known, faults, err := Load(t.config)
-		if err != nil || broken(faults) {
-			_, err = t.loadConfig() // says what is wrong
-			return nil, err
-		}
-		cfg = known
-	}
-	var items []slots.Item
-	for _, name := range services {
-		items = append(items, slots.Item{Name: name})
-	}
-	return &slots.Reader{Zone: cfg.Zone(), Region: cfg.Region, Services: slots.NewCatalog(items...)}, nil
+	return t.classify(u, in)
 }
 
 func (t *terminal) classify(u understanding, in io.Reader) error {

@@ -25,15 +25,15 @@ func (cmd triageEvalCmd) Run(t *terminal) error {
 	if err != nil {
 		return usageError{fmt.Errorf("%s: %w", cmd.File, err)}
 	}
-	m, err := cmd.model()
+	u, err := t.understanding(cmd.taught)
 	if err != nil {
 		return err
 	}
-	report := m.Evaluate(rows)
+	report := u.intents.Evaluate(rows)
 	if cmd.JSON {
 		return t.json(report)
 	}
-	return t.evaluation(report, m, rows, cmd.Wrong)
+	return t.evaluation(report, u.intents, rows, cmd.Wrong)
 }
 
 // rows reads the file whole: a mistake in it is better told before the figures.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net"
 	"slices"
@@ -15,6 +16,7 @@ import (
 
 	"leadstream/processors"
 	"leadstream/processors/monitor"
+	"leadstream/processors/slots"
 	"leadstream/streams"
 )
 
@@ -76,7 +78,24 @@ func (l *loader) validate(c *Config) {
 	for _, name := range c.Tell.Sinks {
 		l.tellSink(c, name)
 	}
+	l.triage(&c.Triage)
 	l.parts(c)
+}
+
+func (l *loader) triage(c *Triage) {
+	for key, items := range map[string][]slots.Item{"services": c.Services, "products": c.Products, "branches": c.Branches} {
+		for i, item := range items {
+			if strings.TrimSpace(item.Name) == "" {
+				l.fault(fmt.Sprintf("triage.%s[%d]", key, i), l.say("it has no name", "нет названия"), l.say("write name: …", "напишите name: …"))
+			}
+		}
+	}
+	for _, fault := range c.Escalate.Check() {
+		l.partFaults("triage.escalate.", fault)
+	}
+	if _, err := c.examples(); err != nil {
+		l.fault("triage.examples", err.Error(), l.say("correct the file, or leave it out", "исправьте файл или уберите его"))
+	}
 }
 
 // parts asks the parts of the daemon what is wrong with their own blocks.

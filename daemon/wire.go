@@ -92,7 +92,7 @@ func (d *destination) handle(ctx context.Context, batch []*streams.Entry) []stre
 }
 
 // judges are the workers of the two inner queues.
-func judges(cfg *Config, clients *streams.Clients, custody *streams.Custody, log zerolog.Logger) ([]*streams.Worker, *processors.Dedupe, error) {
+func judges(cfg *Config, clients *streams.Clients, custody *streams.Custody, wants processors.Wants, log zerolog.Logger) ([]*streams.Worker, *processors.Dedupe, error) {
 	var names []string
 	for name := range cfg.Sinks {
 		names = append(names, name)
@@ -106,7 +106,7 @@ func judges(cfg *Config, clients *streams.Clients, custody *streams.Custody, log
 	if err := tagging.Compile(); err != nil {
 		return nil, nil, fmt.Errorf("tagging: %w", err)
 	}
-	triage := &processors.Triage{Region: cfg.Region, Language: cfg.Language, Log: log}
+	triage := &processors.Triage{Wants: wants, Slots: cfg.slotReader(), Escalate: cfg.Triage.Escalate, Region: cfg.Region, Language: cfg.Language, Log: log}
 	var dedupe *processors.Dedupe
 	if cfg.Triage.DedupeWindow > 0 {
 		dedupe = &processors.Dedupe{Redis: clients.Write, Partitions: cfg.Partitions, Window: cfg.Triage.DedupeWindow,

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"leadstream/processors/intent"
 	"leadstream/streams"
 )
 
@@ -22,12 +23,12 @@ const HotAt = 4
 //	named time    +1  a day or an hour, in the text or in the time field
 //	phone         +1  can be called
 //	just asking   −3  "просто узнать", "на будущее"
-func Heat(l *streams.Lead, intent string) (score int, reasons []string) {
-	return heat(l, intent, book.read(words(l.Message)))
+func Heat(l *streams.Lead, wants string) (score int, reasons []string) {
+	return heat(l, wants, book.read(words(l.Message)))
 }
 
 // heat takes the message as it was read already.
-func heat(l *streams.Lead, intent string, t text) (score int, reasons []string) {
+func heat(l *streams.Lead, wants string, t text) (score int, reasons []string) {
 	if l.Time != "" {
 		t = book.read(slices.Concat(t.words, words(l.Time)))
 	}
@@ -40,9 +41,9 @@ func heat(l *streams.Lead, intent string, t text) (score int, reasons []string) 
 	add(3, "urgent", t.has(urgent))
 	add(2, "call me", t.has(callMe))
 	add(2, "today", t.has(today))
-	add(2, "booking", intent == Booking)
-	add(1, "price", intent == Price)
-	add(1, "rescheduling", intent == Reschedule || intent == Cancel)
+	add(2, "booking", wants == intent.Booking)
+	add(1, "price", wants == intent.Price)
+	add(1, "rescheduling", wants == intent.Reschedule || wants == intent.Cancel)
 	add(1, "named time", l.Time != "" || t.has(namedTime) || clockTime(l.Message))
 	add(1, "phone", strings.HasPrefix(l.Phone, "+"))
 	add(-3, "just asking", t.has(justAsking))

@@ -204,26 +204,6 @@ func (b *phrasebook) read(words []string) text {
 // has says whether the text holds a phrase of any of l.
 func (t text) has(l lists) bool { return t.holds&l != 0 }
 
-// without takes the phrases of a list out of the text, from left to right, the longest of those that begin at one
-// word. What stood beside them is then side by side.
-func (b *phrasebook) without(t text, l lists) text {
-	if !t.has(l) {
-		return t
-	}
-	rest := make([]string, 0, len(t.words))
-	for i := 0; i < len(t.words); {
-		m := match{of: l}
-		b.match(t.words[i:], &m)
-		if m.longest > 0 {
-			i += m.longest
-			continue
-		}
-		rest = append(rest, t.words[i])
-		i++
-	}
-	return b.read(rest)
-}
-
 // match is what was found at the beginning of some words: the lists with a phrase there, and how many words the longest
 // phrase of one list takes.
 type match struct {

@@ -1,7 +1,6 @@
 package processors
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 	"unicode/utf8"
@@ -44,27 +43,6 @@ func TestPhraseLanguage(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-func TestWithout(t *testing.T) {
-	var b phrasebook
-	list := b.add("не надо", "не .. отмен~", "у нас")
-	b.add("надо")
-	for in, want := range map[string]string{
-		"":       "",
-		"отмена": "отмена",
-		"прошу не отменять завтра":        "прошу завтра",
-		"не надо отменять":                "", // the longest
-		"не отменять а не отменять":       "", // its gap as wide as it goes
-		"у нас надо не надо":              "надо",
-		"не надо у нас не надо надо":      "надо", // side by side
-		"не отменять 1 2 3 4 не отменять": "1 2 3 4",
-	} {
-		got := b.without(b.read(words(in)), list)
-		if fmt.Sprint(got.words) != fmt.Sprint(words(want)) || got.holds != b.read(words(want)).holds {
-			t.Errorf("without(%q) = %q, holds %b; want %q", in, got.words, got.holds, want)
-		}
 	}
 }
 

@@ -3,7 +3,6 @@ package processors
 import (
 	"flag"
 	"math/rand/v2"
-	"os"
 	"reflect"
 	"regexp"
 	"slices"
@@ -13,10 +12,11 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
+	"leadstream/processors/intent"
 	"leadstream/streams"
 )
 
-// The rules judged a second way: each list of the book as one regular expression over the folded line, each text
+// The phrases looked for a second way: each list of the book as one regular expression over the folded line, each text
 // normalised by the library. What phrases.go and words.go do faster must come out the same.
 
 // A longer look: go test ./processors -run RegularExpressions -messages 20000 -seed 7
@@ -67,33 +67,6 @@ func (ref reference) line(text string) string {
 	return " " + strings.Join(referenceWords(text), " ") + " "
 }
 
-func (ref reference) classify(text string) (string, float64) {
-	line := ref.line(text)
-	var found []string
-	for _, r := range intentRules {
-		rest := line
-		for at := 0; r.but != 0; {
-			hit := ref[r.but].FindStringIndex(rest[at:])
-			if hit == nil {
-				break
-			}
-			at, rest = at+hit[0], rest[:at+hit[0]]+rest[at+hit[1]-1:] // the space may begin the next
-		}
-		if ref[r.is].MatchString(rest) {
-			found = append(found, r.intent)
-		}
-	}
-	switch {
-	case len(found) == 0:
-		return Other, 0
-	case len(found) > 1:
-		return found[0], 0.8
-	case found[0] == Consultation:
-		return found[0], 0.6
-	}
-	return found[0], 0.95
-}
-
 var referenceClock = regexp.MustCompile(`(?:^|[^\d.:])(?:[01]?\d|2[0-3])[:.][0-5]\d(?:$|[^\d.:])`)
 
 // reasons are those of Heat that stand in the words.
@@ -135,11 +108,7 @@ func (ref reference) check(t *testing.T, l *streams.Lead) {
 	if got, want := words(l.Message), referenceWords(l.Message); !slices.Equal(got, want) {
 		t.Errorf("words of %q: %q, want %q", l.Message, got, want)
 	}
-	intent, sure := Rules{}.Classify(l.Message)
-	if want, wantSure := ref.classify(l.Message); intent != want || sure != wantSure {
-		t.Errorf("%q: %s, %.2f; want %s, %.2f", l.Message, intent, sure, want, wantSure)
-	}
-	if _, got := Heat(l, Other); !slices.Equal(got, ref.reasons(l)) {
+	if _, got := Heat(l, intent.Other); !slices.Equal(got, ref.reasons(l)) {
 		t.Errorf("%q at %q: %q, want %q", l.Message, l.Time, got, ref.reasons(l))
 	}
 	if got, want := language("none", l.Message), referenceLanguage(l.Message); got != want {
@@ -147,16 +116,8 @@ func (ref reference) check(t *testing.T, l *streams.Lead) {
 	}
 }
 
-func TestRulesAsRegularExpressions(t *testing.T) {
+func TestPhrasesAsRegularExpressions(t *testing.T) {
 	ref := newReference(&book)
-	table, err := os.ReadFile("testdata/intents.tsv")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(table)) {
-		_, text, _ := strings.Cut(line, "\t")
-		ref.check(t, &streams.Lead{Message: text})
-	}
 	r := rand.New(rand.NewPCG(*seed, 0))
 	found := map[lists]int{}
 	for n := range *messages {
@@ -239,7 +200,7 @@ func pick(r *rand.Rand, of ...string) string {
 
 func TestHeatOfATimeField(t *testing.T) {
 	l := &streams.Lead{Message: "жду", Time: "звонка сегодня"}
-	if _, got := Heat(l, Other); !reflect.DeepEqual(got, []string{"call me", "today", "named time"}) {
+	if _, got := Heat(l, intent.Other); !reflect.DeepEqual(got, []string{"call me", "today", "named time"}) {
 		t.Errorf("got %q: the message goes on in the time field", got)
 	}
 }

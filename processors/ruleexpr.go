@@ -25,23 +25,28 @@ const maxNodes = 300
 //
 // and those of the expression language: `any(tags, # == "vip")`, `phone startsWith "+7"`, `fields.city ?? ""`.
 type line struct {
-	ID       string `expr:"id"`
-	Source   string `expr:"source"`
-	Name     string `expr:"name"`
-	Phone    string `expr:"phone"`
-	Email    string `expr:"email"`
-	Service  string `expr:"service"`
-	Time     string `expr:"time"`
-	Message  string `expr:"message"`
-	Channel  string `expr:"channel"`
-	UserID   string `expr:"user_id"`
-	Intent   string `expr:"intent"`
-	Language string `expr:"language"`
-	Level    string `expr:"level"`
-	Hot      bool   `expr:"hot"`
-	Repeat   bool   `expr:"repeat"` // attached to an earlier lead
-	Event    string `expr:"event"`  // what has happened, see streams.Events; "" is an enquiry
-	Priority int    `expr:"priority"`
+	ID       string   `expr:"id"`
+	Source   string   `expr:"source"`
+	Name     string   `expr:"name"`
+	Phone    string   `expr:"phone"`
+	Email    string   `expr:"email"`
+	Service  string   `expr:"service"`
+	Time     string   `expr:"time"`
+	Message  string   `expr:"message"`
+	Channel  string   `expr:"channel"`
+	UserID   string   `expr:"user_id"`
+	Intent   string   `expr:"intent"`
+	Intents  []string `expr:"intents"`
+	Sure     float64  `expr:"confidence"`
+	Answered bool     `expr:"answered"`
+	Person   string   `expr:"person"`
+	Slots    slotLine `expr:"slots"`
+	Language string   `expr:"language"`
+	Level    string   `expr:"level"`
+	Hot      bool     `expr:"hot"`
+	Repeat   bool     `expr:"repeat"` // attached to an earlier lead
+	Event    string   `expr:"event"`  // what has happened, see streams.Events; "" is an enquiry
+	Priority int      `expr:"priority"`
 
 	Sentiment float64           `expr:"sentiment"` // 0 to 1; 0.5 for a message that tells nothing
 	Tags      []string          `expr:"tags"`
@@ -54,6 +59,32 @@ type line struct {
 
 // neutral is the sentiment that rules see of a message that tells nothing.
 const neutral = 0.5
+
+// slotLine is what an expression sees of the particulars of a message; what was not said is empty or 0.
+type slotLine struct {
+	Start   time.Time `expr:"start"`
+	End     time.Time `expr:"end"`
+	Kind    string    `expr:"kind"` // exact, part_of_day, day
+	Order   string    `expr:"order"`
+	Product string    `expr:"product"`
+	Branch  string    `expr:"branch"`
+	From    int       `expr:"price_from"`
+	To      int       `expr:"price_to"`
+}
+
+func slotsOf(s *streams.Slots) (line slotLine) {
+	if s == nil {
+		return line
+	}
+	line = slotLine{Order: s.Order, Product: s.Product, Branch: s.Branch}
+	if w := s.When; w != nil {
+		line.Start, line.End, line.Kind = w.Start, w.End, w.Kind
+	}
+	if p := s.Price; p != nil {
+		line.From, line.To = p.From, p.To
+	}
+	return line
+}
 
 func lineOf(l *streams.Lead, zone *time.Location) *line {
 	if zone == nil {
@@ -69,7 +100,8 @@ func lineOf(l *streams.Lead, zone *time.Location) *line {
 	}
 	return &line{
 		ID: l.ID, Source: l.Source, Name: l.Name, Phone: l.Phone, Email: l.Email, Service: l.Service, Time: l.Time,
-		Message: l.Message, Channel: l.Channel, UserID: l.UserID, Intent: l.Intent, Language: l.Language, Level: l.Level,
+		Message: l.Message, Channel: l.Channel, UserID: l.UserID, Intent: l.Intent, Intents: l.Intents, Sure: l.Confidence,
+		Answered: l.Answered, Person: l.Person, Slots: slotsOf(l.Slots), Language: l.Language, Level: l.Level,
 		Hot: l.Hot, Repeat: l.RepeatOf != "", Event: l.Event, Priority: l.Priority, Sentiment: cmp.Or(l.Sentiment, neutral), Tags: l.Tags, Words: words(l.Message),
 		Hour: at.Hour(), Weekday: (int(at.Weekday())+6)%7 + 1, UTM: l.UTM, Fields: fields,
 	}

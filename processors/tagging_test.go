@@ -25,6 +25,9 @@ func TestTagging(t *testing.T) {
 		{When: `any(words, # startsWith "корпоратив")`, Tags: []string{"company"}},
 		{When: `event == "won"`, Sinks: []string{"history"}},
 		{When: `sentiment < 0.3`, Tags: []string{"unhappy"}},
+		{When: `"address" in intents and answered and confidence > 0.9 and person == "legal"`, Tags: []string{"asked where"}},
+		{When: `slots.kind == "exact" and slots.start.Hour() == 15 and slots.end == slots.start`, Tags: []string{"named an hour"}},
+		{When: `slots.order != "" or slots.product == "X-1" or slots.branch != "" or slots.price_from > 10 and slots.price_to < 1000`, Tags: []string{"particular"}},
 	}
 	krasnoyarsk := time.FixedZone("+07", 7*3600)
 	sunday := time.Date(2026, 3, 1, 2, 0, 0, 0, time.UTC)
@@ -44,7 +47,7 @@ func TestTagging(t *testing.T) {
 			want: streams.Lead{Tags: []string{"price-sensitive"}}, queues: []string{"to:crm"},
 		},
 		"later rules see earlier tags, the highest priority stays": {
-			in:   streams.Lead{Intent: Price, ReceivedAt: time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)},
+			in:   streams.Lead{Intent: "price", ReceivedAt: time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)},
 			want: streams.Lead{Tags: []string{"price", "evening"}, Priority: 5}, queues: []string{"to:crm"},
 		},
 		"several rules add destinations, each once; stop": {
@@ -74,6 +77,18 @@ func TestTagging(t *testing.T) {
 		},
 		"news that a rule asks for": {in: streams.Lead{Event: "won", About: "abc"}, queues: []string{"to:history"}},
 		"dropped":                   {in: streams.Lead{Message: "Предлагаем продвижение сайтов"}, result: streams.Drop, reason: "spam"},
+		"what triage understood": {
+			in:   streams.Lead{Intents: []string{"price", "address"}, Answered: true, Confidence: 0.95, Person: "legal"},
+			want: streams.Lead{Tags: []string{"asked where"}}, queues: []string{"to:crm"},
+		},
+		"an hour was named": {
+			in:   streams.Lead{Slots: &streams.Slots{When: &streams.When{Start: sunday.Add(13 * time.Hour), End: sunday.Add(13 * time.Hour), Kind: "exact"}}},
+			want: streams.Lead{Tags: []string{"named an hour"}}, queues: []string{"to:crm"},
+		},
+		"order":       {in: streams.Lead{Slots: &streams.Slots{Order: "5"}}, want: streams.Lead{Tags: []string{"particular"}}, queues: []string{"to:crm"}},
+		"product":     {in: streams.Lead{Slots: &streams.Slots{Product: "X-1"}}, want: streams.Lead{Tags: []string{"particular"}}, queues: []string{"to:crm"}},
+		"branch":      {in: streams.Lead{Slots: &streams.Slots{Branch: "b"}}, want: streams.Lead{Tags: []string{"particular"}}, queues: []string{"to:crm"}},
+		"price range": {in: streams.Lead{Slots: &streams.Slots{Price: &streams.Price{From: 500, To: 900}}}, want: streams.Lead{Tags: []string{"particular"}}, queues: []string{"to:crm"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

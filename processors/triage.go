@@ -6,23 +6,30 @@ package processors
 import (
 	"context"
 	"errors"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
 
+	"leadstream/processors/intent"
+	"leadstream/processors/slots"
 	"leadstream/streams"
 )
 
 // Triage is the handler of the intake queue: it normalises contacts, finds repeats, and says what a lead wants, how
-// urgently, and in which language.
+// urgently, in which language, and whether a person is to answer.
 type Triage struct {
-	Intents  Classifier // nil: Rules
-	Dedupe   *Dedupe    // nil: no lead is a repeat
-	Region   string     // default country for phone numbers, "RU"
-	Language string     // of leads that hold no words: "ru" or "en"
+	Wants    Wants        // nil: what a message wants is not known
+	Slots    slots.Reader // of the particulars
+	Escalate Escalate
+	Dedupe   *Dedupe // nil: no lead is a repeat
+	Region   string  // default country for phone numbers, "RU"
+	Language string  // of leads that hold no words: "ru" or "en"
 	Log      zerolog.Logger
+}
+
+// Wants says what a message wants. It is *intent.Current, of which the model can be changed at any time.
+type Wants interface {
+	Read(text string) intent.Result
 }
 
 var (
@@ -52,6 +59,7 @@ func (t *Triage) Handle(ctx context.Context, batch []*streams.Entry) []streams.V
 			verdicts[i] = streams.Verdict{Followers: []streams.Follower{{Queue: streams.Triaged, Lead: &l}}}
 			continue
 		}
+		t.understand(&l)
 		leads, at = append(leads, &l), append(at, i)
 	}
 	firsts := make([]string, len(leads))
@@ -85,30 +93,13 @@ func (t *Triage) normalize(l *streams.Lead) {
 
 func (t *Triage) judge(l *streams.Lead) streams.Verdict {
 	message := book.read(words(l.Message))
-	l.Intent = t.intent(l, message)
+	t.escalate(l, message)
 	score, reasons := heat(l, l.Intent, message)
 	l.Hot = l.Hot || score >= HotAt
 	if l.Language == "" {
 		l.Language = language(t.Language, l.Message, l.Service)
 	}
 	t.Log.Debug().Str("lead", l.ID).Str("queue", streams.Intake).Str("intent", l.Intent).
-		Bool("hot", l.Hot).Int("score", score).Strs("reasons", reasons).Msg("triaged")
+		Float64("confidence", l.Confidence).Bool("answered", l.Answered).Str("person", l.Person).Bool("hot", l.Hot).Int("score", score).Strs("reasons", reasons).Msg("triaged")
 	return streams.Verdict{Followers: []streams.Follower{{Queue: streams.Triaged, Lead: l}}}
-}
-
-// intent believes a sender that names one of ours. A form without words that names a service or a time asks for a
-// visit; else the message decides.
-func (t *Triage) intent(l *streams.Lead, message text) string {
-	if slices.Contains(Intents, l.Intent) {
-		return l.Intent
-	}
-	if strings.TrimSpace(l.Message) == "" && (l.Service != "" || l.Time != "") {
-		return Booking
-	}
-	if t.Intents != nil {
-		intent, _ := t.Intents.Classify(l.Message)
-		return intent
-	}
-	intent, _ := Rules{}.classify(message)
-	return intent
 }

@@ -46,6 +46,11 @@ var columns = []column{
 	{"utm_content", "utm_content", "utm_content", func(r Row) string { return r.Lead.UTM["content"] }},
 	{"utm_term", "utm_term", "utm_term", func(r Row) string { return r.Lead.UTM["term"] }},
 	{"intent", "Намерение", "Intent", func(r Row) string { return r.Lead.Intent }},
+	{"intents", "Намерения", "Intents", func(r Row) string { return strings.Join(r.Lead.Intents, ", ") }},
+	{"person", "Нужен человек", "Needs a person", func(r Row) string { return r.Lead.Person }},
+	{"order", "Номер заказа", "Order", func(r Row) string { return slotsOf(r.Lead).Order }},
+	{"product", "Товар", "Product", func(r Row) string { return slotsOf(r.Lead).Product }},
+	{"branch", "Филиал", "Branch", func(r Row) string { return slotsOf(r.Lead).Branch }},
 	{"hot", "Горячая", "Hot", nil},
 	{"level", "Уровень клиента", "Customer level", func(r Row) string { return r.Lead.Level }},
 	{"language", "Язык", "Language", func(r Row) string { return r.Lead.Language }},
@@ -66,6 +71,13 @@ var leadColumns = []string{"id", "received_at", "source", "name", "phone", "emai
 
 // DeadColumns are the columns of the file in which undelivered leads are kept for handling by hand.
 var DeadColumns = []string{"id", "at", "destination", "attempts", "error", "received_at", "source", "name", "phone", "email", "service", "time", "message", "channel", "user_id", "fields"}
+
+func slotsOf(l *streams.Lead) streams.Slots {
+	if l.Slots == nil {
+		return streams.Slots{}
+	}
+	return *l.Slots
+}
 
 // ColumnNames lists the columns that a CSV file may have, besides fields.NAME.
 func ColumnNames() []string {

@@ -44,14 +44,41 @@ type Lead struct {
 	RepeatOf string `json:"repeat_of,omitempty"`
 
 	// Set by triage and tagging.
-	Intent   string   `json:"intent,omitempty"` // booking, cancel, reschedule, price, address, consultation or other (A-01)
-	Hot      bool     `json:"hot,omitempty"`    // takes the hot queue of each destination (A-03)
-	Language string   `json:"language,omitempty"`
-	Level    string   `json:"level,omitempty"` // customer level, never empty after tagging (G-18)
-	Priority int      `json:"priority,omitempty"`
-	Tags     []string `json:"tags,omitempty"`
+	Intent     string   `json:"intent,omitempty"`     // what the customer wants first of all, "booking" (A-01)
+	Intents    []string `json:"intents,omitempty"`    // all that the message wants; Intent is among them
+	Confidence float64  `json:"confidence,omitempty"` // in Intent, from 0 to 1
+	Answered   bool     `json:"answered,omitempty"`   // Confidence is enough to act on without a person
+	Person     string   `json:"person,omitempty"`     // why a person is to answer, "medical"; empty: nothing asks for one (A-04, A-05)
+	Slots      *Slots   `json:"slots,omitempty"`
+	Hot        bool     `json:"hot,omitempty"` // takes the hot queue of each destination (A-03)
+	Language   string   `json:"language,omitempty"`
+	Level      string   `json:"level,omitempty"` // customer level, never empty after tagging (G-18)
+	Priority   int      `json:"priority,omitempty"`
+	Tags       []string `json:"tags,omitempty"`
 
 	Sentiment float64 `json:"sentiment,omitempty"` // 0.01 (not content at all) to 1; 0: the message tells nothing (G-12)
+}
+
+// Slots are the particulars of a message that have no field of their own.
+type Slots struct {
+	When    *When  `json:"when,omitempty"`
+	Order   string `json:"order,omitempty"`   // its number, in capitals
+	Product string `json:"product,omitempty"` // the business's code for it (C-15)
+	Branch  string `json:"branch,omitempty"`
+	Price   *Price `json:"price,omitempty"`
+}
+
+// When is a wished time: from Start until End, in the business's own zone.
+type When struct {
+	Start time.Time `json:"start"`
+	End   time.Time `json:"end"`
+	Kind  string    `json:"kind"` // exact (End is Start), part_of_day, day (one or several)
+}
+
+// Price is what a customer would pay: from From to To, of which 0 is not said.
+type Price struct {
+	From int `json:"from,omitempty"`
+	To   int `json:"to,omitempty"`
 }
 
 // Events are the news of a customer that a sender may tell.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,21 +48,23 @@ func appendLead(b []byte, l *Lead) ([]byte, error) {
 	w.list("problems", l.Problems)
 	w.text("repeat_of", l.RepeatOf)
 	w.text("intent", l.Intent)
+	w.list("intents", l.Intents)
+	w.float("confidence", l.Confidence)
+	if l.Answered {
+		w.key("answered")
+		w.b = append(w.b, "true"...)
+	}
+	w.text("person", l.Person)
+	w.slots(l.Slots)
 	if l.Hot {
 		w.key("hot")
 		w.b = append(w.b, "true"...)
 	}
 	w.text("language", l.Language)
 	w.text("level", l.Level)
-	if l.Priority != 0 {
-		w.key("priority")
-		w.b = strconv.AppendInt(w.b, int64(l.Priority), 10)
-	}
+	w.int("priority", l.Priority)
 	w.list("tags", l.Tags)
-	if l.Sentiment != 0 {
-		w.key("sentiment")
-		w.b = strconv.AppendFloat(w.b, l.Sentiment, 'f', -1, 64)
-	}
+	w.float("sentiment", l.Sentiment)
 	return append(w.b, '}'), w.err
 }
 
@@ -93,10 +96,61 @@ func (w *leadWriter) text(k, v string) {
 	}
 }
 
-func (w *leadWriter) time(k string, t time.Time) {
-	if t.IsZero() {
+func (w *leadWriter) int(k string, v int) {
+	if v != 0 {
+		w.key(k)
+		w.b = strconv.AppendInt(w.b, int64(v), 10)
+	}
+}
+
+func (w *leadWriter) float(k string, v float64) {
+	switch {
+	case math.IsNaN(v) || math.IsInf(v, 0):
+		w.err = fmt.Errorf("lead: %s is no number", k)
+	case v != 0:
+		w.key(k)
+		w.b = strconv.AppendFloat(w.b, v, 'f', -1, 64)
+	}
+}
+
+func (w *leadWriter) slots(s *Slots) {
+	if s == nil {
 		return
 	}
+	w.open("slots")
+	if t := s.When; t != nil {
+		w.open("when")
+		w.moment("start", t.Start)
+		w.moment("end", t.End)
+		w.key("kind")
+		w.quote(t.Kind)
+		w.b = append(w.b, '}')
+	}
+	w.text("order", s.Order)
+	w.text("product", s.Product)
+	w.text("branch", s.Branch)
+	if p := s.Price; p != nil {
+		w.open("price")
+		w.int("from", p.From)
+		w.int("to", p.To)
+		w.b = append(w.b, '}')
+	}
+	w.b = append(w.b, '}')
+}
+
+// open begins an object.
+func (w *leadWriter) open(k string) {
+	w.key(k)
+	w.b = append(w.b, '{')
+}
+
+func (w *leadWriter) time(k string, t time.Time) {
+	if !t.IsZero() {
+		w.moment(k, t)
+	}
+}
+
+func (w *leadWriter) moment(k string, t time.Time) {
 	w.key(k)
 	var err error
 	w.b = append(w.b, '"')
@@ -253,6 +307,21 @@ func (r *leadReader) lead(l *Lead) bool {
 			l.RepeatOf, ok = r.text()
 		case "intent":
 			l.Intent, ok = r.text()
+		case "intents":
+			if l.Intents == nil {
+				l.Intents, ok = r.list()
+			}
+		case "confidence":
+			l.Confidence, ok = r.float()
+		case "answered":
+			l.Answered, ok = true, r.skip("true")
+		case "person":
+			l.Person, ok = r.text()
+		case "slots":
+			if l.Slots == nil {
+				l.Slots = &Slots{}
+				ok = r.slots(l.Slots)
+			}
 		case "hot":
 			l.Hot, ok = true, r.skip("true")
 		case "language":
@@ -266,7 +335,57 @@ func (r *leadReader) lead(l *Lead) bool {
 				l.Tags, ok = r.list()
 			}
 		case "sentiment":
-			l.Sentiment, ok = r.fraction()
+			l.Sentiment, ok = r.float()
+		}
+		return ok
+	})
+}
+
+func (r *leadReader) slots(s *Slots) bool {
+	return r.members(func(key string) (ok bool) {
+		switch key {
+		case "when":
+			if s.When == nil {
+				s.When = &When{}
+				ok = r.when(s.When)
+			}
+		case "order":
+			s.Order, ok = r.text()
+		case "product":
+			s.Product, ok = r.text()
+		case "branch":
+			s.Branch, ok = r.text()
+		case "price":
+			if s.Price == nil {
+				s.Price = &Price{}
+				ok = r.price(s.Price)
+			}
+		}
+		return ok
+	})
+}
+
+func (r *leadReader) when(w *When) bool {
+	return r.members(func(key string) (ok bool) {
+		switch key {
+		case "start":
+			w.Start, ok = r.time()
+		case "end":
+			w.End, ok = r.time()
+		case "kind":
+			w.Kind, ok = r.text()
+		}
+		return ok
+	})
+}
+
+func (r *leadReader) price(p *Price) bool {
+	return r.members(func(key string) (ok bool) {
+		switch key {
+		case "from":
+			p.From, ok = r.number()
+		case "to":
+			p.To, ok = r.number()
 		}
 		return ok
 	})
@@ -400,30 +519,33 @@ func (r *leadReader) list() (all []string, ok bool) {
 	return all, true
 }
 
-func (r *leadReader) number() (n int, ok bool) {
+// digits is what stands before the next member.
+func (r *leadReader) digits() (text string, ok bool) {
 	end := strings.IndexAny(r.rest, ",}")
 	if end <= 0 {
-		return 0, false
+		return "", false
 	}
-	text := r.rest[:end]
-	r.rest = r.rest[end:]
-	n, err := strconv.Atoi(text)
-	return n, err == nil && strconv.Itoa(n) == text
+	text, r.rest = r.rest[:end], r.rest[end:]
+	return text, true
 }
 
-// fraction reads a number with a point, as it is written here: with a digit before it and no exponent.
-func (r *leadReader) fraction() (v float64, ok bool) {
-	end := strings.IndexAny(r.rest, ",}")
-	if end <= 0 {
+// float reads one as float writes it.
+func (r *leadReader) float() (v float64, ok bool) {
+	text, ok := r.digits()
+	if !ok || text[0] < '0' || text[0] > '9' {
 		return 0, false
 	}
-	text := r.rest[:end]
 	v, err := strconv.ParseFloat(text, 64)
-	if err != nil || strconv.FormatFloat(v, 'f', -1, 64) != text {
+	return v, err == nil && strconv.FormatFloat(v, 'f', -1, 64) == text
+}
+
+func (r *leadReader) number() (n int, ok bool) {
+	text, ok := r.digits()
+	if !ok {
 		return 0, false
 	}
-	r.rest = r.rest[end:]
-	return v, true
+	n, err := strconv.Atoi(text)
+	return n, err == nil && strconv.Itoa(n) == text
 }
 
 // raw reads a string, a number or a word; for lists and objects encoding/json is asked.

@@ -27,6 +27,9 @@ func fullLead(t *testing.T) *Lead {
 			*f = 0.25 * float64(i)
 		case *time.Time:
 			*f = time.Date(2026, 3, i+1, 10, 0, 0, 120_000_000, time.UTC)
+		case **Slots:
+			at := time.Date(2026, 3, i%28+1, 15, 30, 0, 0, time.FixedZone("", 3*3600))
+			*f = &Slots{When: &When{at, at.Add(time.Hour), "part_of_day"}, Order: "А-17", Product: "\"X\"", Branch: "б", Price: &Price{-1, 2000}}
 		case *[]string:
 			*f = []string{name, "б\"\\\n", ""}
 		case *map[string]string:
@@ -51,6 +54,9 @@ func TestLeadJSON(t *testing.T) {
 		"odd texts":   {Name: "\x00\x1f\"\\/", Message: "строка\r\nещё 😀 \u2029", Phone: "\xff\xfe", Fields: map[string]json.RawMessage{"n": nil}},
 		"negative":    {Priority: -7, Sentiment: -0.5},
 		"fractions":   {Sentiment: 0.07},
+		"a bare when": {Slots: &Slots{When: &When{}}},
+		"no slots":    {Slots: &Slots{}, Confidence: 1e-9},
+		"half price":  {Slots: &Slots{Price: &Price{}}, Confidence: 1e21},
 	}
 	for name, l := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -131,7 +137,9 @@ func TestBriefReaderSkips(t *testing.T) {
 func FuzzDecodeLead(f *testing.F) {
 	for _, s := range []string{`{}`, `}`, `{"utm":}}`, `{"tags":]}`, `{"id":"a","hot":true}`, `{"ID":"a"}`, `{"hot":false,"tags":null}`, `{"tags":[]}`, `{"id":"a",}`, `{"utm":{"a":"b"}}`,
 		`{"fields":{"a":1,"b":"c","d":tru}}`, ` {"id":"a"}`, `{"id":"a"}}`, `{"priority":01}`, `{"priority":-0}`, `{"name":"\ud800"}`, `{"received_at":"2026-01-02T03:04:05Z"}`,
-		`{"tags":["a"],"tags":["b"]}`, `{"utm":{"a":"b"},"utm":{"c":"d"}}`, `{"name":"a\`, `{"fields":{"a":[]}}`, `{"id":"a","id":null}`, `{,"id":"a"}`, "{\"name\":\"\xff\"}"} {
+		`{"tags":["a"],"tags":["b"]}`, `{"utm":{"a":"b"},"utm":{"c":"d"}}`, `{"name":"a\`, `{"fields":{"a":[]}}`, `{"id":"a","id":null}`, `{,"id":"a"}`, "{\"name\":\"\xff\"}",
+		`{"confidence":0.5,"answered":true}`, `{"confidence":NaN}`, `{"confidence":1e2}`, `{"confidence":-0.0}`, `{"confidence":.5}`, `{"slots":{}}`, `{"slots":null}`,
+		`{"slots":{"when":{"start":"2026-01-02T03:04:05Z","end":"x"}}}`, `{"slots":{"price":{"from":1},"price":{"to":2}}}`, `{"slots":{"order":"a"},"slots":{"branch":"b"}}`, `{"slots":{"price":{"from":1.5}}}`} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, line string) {

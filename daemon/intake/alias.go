@@ -22,6 +22,7 @@ const (
 	toTime
 	toDate
 	toMessage
+	toIntent // one of triage's words; what is none of them is kept as a field
 	toChannel
 	toUserID
 	toKey
@@ -42,7 +43,7 @@ const (
 var targetNames = map[string]target{
 	"name": toName, "first_name": toFirstName, "middle_name": toMiddleName, "last_name": toLastName,
 	"phone": toPhone, "email": toEmail, "contact": toContact, "service": toService, "time": toTime, "date": toDate,
-	"message": toMessage, "channel": toChannel, "user_id": toUserID, "key": toKey, "event_at": toEventAt, "event": toEvent, "about": toAbout,
+	"message": toMessage, "intent": toIntent, "channel": toChannel, "user_id": toUserID, "key": toKey, "event_at": toEventAt, "event": toEvent, "about": toAbout,
 	"page":       toPage,
 	"utm_source": toSource, "utm_medium": toMedium, "utm_campaign": toCampaign, "utm_content": toContent, "utm_term": toTerm,
 }
@@ -73,6 +74,7 @@ var aliases = func() map[string]target {
 			"желаемая_дата удобная_дата",
 		toMessage: "message comment comments text textarea question note notes your_message description сообщение комментарий " +
 			"коммент вопрос ваш_вопрос текст примечание ваше_сообщение текст_сообщения",
+		toIntent:  "intent",
 		toChannel: "channel канал",
 		toUserID:  "user_id userid",
 		toKey:     "key idempotency_key idempotencykey event_id tranid leadgen_id submission_id submissionid",

@@ -173,6 +173,7 @@ func (d *draft) finish() {
 	l.Service = strings.TrimSpace(d.text[toService])
 	l.Time = strings.TrimSpace(strings.TrimSpace(d.text[toDate]) + " " + strings.TrimSpace(d.text[toTime]))
 	l.Message = strings.TrimSpace(d.text[toMessage])
+	l.Intent = strings.TrimSpace(d.text[toIntent])
 	l.UserID = strings.TrimSpace(d.text[toUserID])
 	l.Key = strings.TrimSpace(d.text[toKey])
 	if channel := strings.ToLower(strings.TrimSpace(d.text[toChannel])); channel != "" {

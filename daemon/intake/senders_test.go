@@ -85,6 +85,7 @@ func TestSenders(t *testing.T) {
 			streams.Lead{Name: "Olga", UTM: map[string]string{"source": "x"}, Channel: "whatsapp", UserID: "7999", Key: "k1",
 				EventAt: time.Date(2026, 11, 20, 7, 0, 0, 0, time.UTC),
 				Fields:  fields("room", "5", "name", `"Second"`, "utm", `{"source":"x"}`, "id", `"mine"`), Problems: []string{"field name came more than once"}}},
+		"an intent": {"api", "application/json", `{"name":"Olga","intent":" booking"}`, streams.Lead{Name: "Olga", Intent: "booking"}},
 		"case twins": {"api", "application/json", `{"phone":"89990000011","PHONE":"89990000022","Phone":"x"}`,
 			streams.Lead{Phone: phone, Fields: fields("PHONE", `"89990000022"`, "Phone", `"x"`)}},
 		"repeated keys": {"api", "application/json", `{"phone":"89990000011","phone":"89990000022","a":1,"a":[2],"a":3}`,

@@ -17,7 +17,7 @@ func cpuTime(b *testing.B) time.Duration {
 }
 
 func BenchmarkTrain(b *testing.B) {
-	examples, err := Defaults()
+	examples, err := defaults()
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -3,14 +3,11 @@ package intent
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
-
-	"leadstream/processors"
 )
 
 // Examples are what a model learns from.
@@ -65,21 +62,6 @@ func (l *listed) UnmarshalYAML(n *yaml.Node) error {
 	}
 	l.Mode, l.Phrases = block.Mode, block.Phrases
 	return nil
-}
-
-// Defaults are the examples that come with the program, in both languages.
-func Defaults() (Examples, error) {
-	var all Examples
-	for _, name := range []string{"intents.ru.yaml", "intents.en.yaml"} {
-		text, err := fs.ReadFile(processors.Examples, name)
-		if err == nil {
-			err = all.Add(text)
-		}
-		if err != nil {
-			return Examples{}, fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	return all, nil
 }
 
 // Add takes in a file of examples, on top of what there is or instead of it, as the file says.

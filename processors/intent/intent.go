@@ -93,15 +93,6 @@ func (m *Model) Took() time.Duration { return m.took }
 // Size is how many examples the model has seen, and how many features it looks for.
 func (m *Model) Size() (examples, features int) { return len(m.examples), len(m.vocab.idf) }
 
-// Classify is Read for who wants but the intent (processors.Classifier): when the model is not sure, it says Other.
-func (m *Model) Classify(text string) (intent string, confidence float64) {
-	r := m.Read(text)
-	if !r.Answered {
-		return Other, r.Confidence
-	}
-	return r.Intent, r.Confidence
-}
-
 // Answer reads a message that follows a question which can be answered with yes or no, or with 1 and 2.
 func (m *Model) Answer(text string) Result {
 	if reply := answerOf(m.text.read(text)); reply != NoReply {

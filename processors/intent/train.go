@@ -28,10 +28,10 @@ type sample struct {
 // Train learns from examples, examines itself, and sets its limits. Its time is that of one core.
 func Train(e Examples) (*Model, error) {
 	start := time.Now()
-	r, s := prepare(e)
-	if err := s.enough(); err != nil {
+	if err := e.Check(); err != nil {
 		return nil, err
 	}
+	r, s := prepare(e)
 	texts := make([][]token, len(s.messages))
 	for i, m := range s.messages {
 		texts[i] = m.tokens
@@ -88,11 +88,13 @@ func (s *sample) add(r *textReader, phrase string, intent, fold int) {
 	s.y, s.fold = append(s.y, intent), append(s.fold, fold)
 }
 
-// enough says whether something can be learnt.
-func (s *sample) enough() error {
+// Check says whether something can be learnt.
+func (e *Examples) Check() error {
 	var count [classes]int
-	for _, y := range s.y {
-		count[y]++
+	for intent, groups := range e.Phrases {
+		for _, g := range groups {
+			count[index(intent)] += len(g.Phrases)
+		}
 	}
 	var faults []error
 	for k, n := range count {

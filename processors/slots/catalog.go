@@ -13,9 +13,10 @@ import (
 
 // Item is a thing of the business with the names that customers have for it.
 type Item struct {
-	Name string   // its own name
-	Code string   // what it is called elsewhere, "APL-IP15PM"; empty: Name
-	Also []string // other names
+	Name  string   `koanf:"name"`  // its own name
+	Code  string   `koanf:"code"`  // what it is called elsewhere, "APL-IP15PM"; empty: Name
+	Also  []string `koanf:"also"`  // other names
+	Price int      `koanf:"price"` // what it costs; 0: not said
 }
 
 func (i *Item) code() string {
@@ -34,6 +35,19 @@ type catalogName struct {
 	item  *Item
 	words []catalogWord
 	size  int // letters
+}
+
+// Item is the one of a name, nil if there is none.
+func (c *Catalog) Item(name string) *Item {
+	if c == nil {
+		return nil
+	}
+	for _, n := range c.names {
+		if n.item.Name == name {
+			return n.item
+		}
+	}
+	return nil
 }
 
 // NewCatalog makes ready to look for items. Of two that fit one place the longer name wins.

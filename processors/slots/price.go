@@ -6,12 +6,6 @@ import (
 	"strings"
 )
 
-// Price is what a customer would pay: from From to To, of which 0 is not said.
-type Price struct {
-	From int `json:"from,omitempty"`
-	To   int `json:"to,omitempty"`
-}
-
 // amounts are the tokens of a text as money is written, with their places.
 type amounts struct {
 	text  string

@@ -3,7 +3,11 @@
 // leaves empty, and what the message wants is for package intent to say.
 package slots
 
-import "time"
+import (
+	"time"
+
+	"leadstream/streams"
+)
 
 // Slots are what a message holds.
 type Slots struct {
@@ -17,6 +21,12 @@ type Slots struct {
 	Email   string `json:"email,omitempty"` // lower case
 	Order   string `json:"order,omitempty"`
 }
+
+// The slots of more than one part.
+type (
+	When  = streams.When
+	Price = streams.Price
+)
 
 // Reader knows the business. Its zero value reads messages of a Russian business in UTC that has no catalogue.
 type Reader struct {

@@ -19,7 +19,7 @@ var (
 func TestRead(t *testing.T) {
 	at := func(day, hour int) *When {
 		moment := time.Date(2026, 3, day, hour, 0, 0, 0, moscow)
-		return &When{moment, moment, Exact}
+		return &When{Start: moment, End: moment, Kind: Exact}
 	}
 	tests := map[string]struct {
 		text string
@@ -73,7 +73,7 @@ func TestRead(t *testing.T) {
 		"dollars":                  {"something under $50", Slots{Price: &Price{To: 50}}},
 		"English range":            {"between 50 and 100 dollars", Slots{Price: &Price{From: 50, To: 100}}},
 		"from":                     {"от 1000 рублей", Slots{Price: &Price{From: 1000}}},
-		"an hour is no price":      {"до 18", Slots{When: &When{time.Date(2026, 3, 11, 0, 0, 0, 0, moscow), time.Date(2026, 3, 11, 18, 0, 0, 0, moscow), PartOfDay}}},
+		"an hour is no price":      {"до 18", Slots{When: &When{Start: time.Date(2026, 3, 11, 0, 0, 0, 0, moscow), End: time.Date(2026, 3, 11, 18, 0, 0, 0, moscow), Kind: PartOfDay}}},
 		"all at once": {
 			"Здравствуйте! Меня зовут Ольга, хочу на маникюр завтра в 18:00 в центр, бюджет 2000 рублей, +79990000033, olga@example.test",
 			Slots{When: at(12, 18), Service: "Маникюр", Branch: "Центр", Price: &Price{To: 2000}, Name: "Ольга", Phone: "+79990000033", Email: "olga@example.test"},

@@ -2,22 +2,12 @@ package slots
 
 import "time"
 
-// Kind says how exactly a time is named.
-type Kind string
-
-// The kinds of When.
+// The kinds of When: how exactly a time is named.
 const (
-	Exact     Kind = "exact"       // End is Start
-	PartOfDay Kind = "part_of_day" // "завтра утром", "after 2", "с 10 до 12"
-	Day       Kind = "day"         // a day or several: "в пятницу", "next week"
+	Exact     = "exact"       // End is Start
+	PartOfDay = "part_of_day" // "завтра утром", "after 2", "с 10 до 12"
+	Day       = "day"         // a day or several: "в пятницу", "next week"
 )
-
-// When is a wished time: from Start until End, in the business's own zone.
-type When struct {
-	Start time.Time `json:"start"`
-	End   time.Time `json:"end"`
-	Kind  Kind      `json:"kind"`
-}
 
 // When reads the wished time of a message that was written at now. Of several it takes the first. What is named by
 // itself lies in the future: "в 15:00" after that hour is tomorrow, "10 марта" in April is next year's. An hour without
@@ -91,7 +81,7 @@ func (p *parser) when() (When, bool) {
 	p.settle()
 	switch {
 	case p.moment != nil:
-		return When{*p.moment, *p.moment, Exact}, true
+		return When{Start: *p.moment, End: *p.moment, Kind: Exact}, true
 	case !p.hasDay && p.clock == nil && p.after == nil && p.before == nil && p.part == nil:
 		return When{}, false
 	}
@@ -101,18 +91,18 @@ func (p *parser) when() (When, bool) {
 	}
 	w, kind := p.span()
 	if kind == Day {
-		return When{p.from, p.to, Day}, true
+		return When{Start: p.from, End: p.to, Kind: Day}, true
 	}
 	start, end := p.on(w.from), p.on(w.to)
 	if !named && !end.After(p.now) { // today it is over
 		p.from = p.from.AddDate(0, 0, 1)
 		start, end = p.on(w.from), p.on(w.to)
 	}
-	return When{start, end, kind}, true
+	return When{Start: start, End: end, Kind: kind}, true
 }
 
 // span is the hours of the day that was named.
-func (p *parser) span() (hours, Kind) {
+func (p *parser) span() (hours, string) {
 	switch {
 	case p.after != nil && p.before != nil:
 		from, to := p.resolve(p.after), p.resolve(p.before)

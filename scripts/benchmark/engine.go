@@ -12,6 +12,7 @@ import (
 
 	"leadstream/daemon/intake"
 	"leadstream/processors"
+	"leadstream/processors/intent"
 	"leadstream/streams"
 	"leadstream/streams/journal"
 )
@@ -71,7 +72,11 @@ func startEngine(socket, dir string) *engine {
 	clients := e.connect(socket, dir)
 	e.open = func(accepted int64) int64 { return accepted - e.handled.Load() }
 	destination := streams.NewDestination(streams.DestinationConfig{Name: "bench", Concurrency: callers, Batch: sinkBatch}, clients, "ls", time.Now)
-	triage := &processors.Triage{Region: "RU", Language: "ru", Dedupe: &processors.Dedupe{Redis: clients.Write}, Log: shipped()}
+	examples, err := processors.Examples()
+	check(err)
+	model, err := intent.Train(examples)
+	check(err)
+	triage := &processors.Triage{Wants: model, Escalate: processors.UsualEscalation(), Region: "RU", Language: "ru", Dedupe: &processors.Dedupe{Redis: clients.Write}, Log: shipped()}
 	tagging := &processors.Tagging{Sinks: []string{"bench"}, Known: []string{"bench"}, Zone: time.UTC, Log: shipped(), Rules: []processors.Rule{
 		{When: `service contains "окрашивание"`, Tags: []string{"colour"}},
 		{When: `utm["source"] == "instagram"`, Tags: []string{"ads"}},

@@ -187,6 +187,9 @@ var leadFields = map[string]func(*streams.Lead) string{
 	"service": func(l *streams.Lead) string { return l.Service }, "time": func(l *streams.Lead) string { return l.Time },
 	"message": func(l *streams.Lead) string { return l.Message }, "channel": func(l *streams.Lead) string { return l.Channel },
 	"user_id": func(l *streams.Lead) string { return l.UserID }, "intent": func(l *streams.Lead) string { return l.Intent },
+	"intents": func(l *streams.Lead) string { return strings.Join(l.Intents, ", ") }, "person": func(l *streams.Lead) string { return l.Person },
+	"order": func(l *streams.Lead) string { return slotsOf(l).Order }, "product": func(l *streams.Lead) string { return slotsOf(l).Product },
+	"branch":   func(l *streams.Lead) string { return slotsOf(l).Branch },
 	"hot":      func(l *streams.Lead) string { return map[bool]string{true: "Y", false: "N"}[l.Hot] },
 	"language": func(l *streams.Lead) string { return l.Language }, "level": func(l *streams.Lead) string { return l.Level },
 	"sentiment":   func(l *streams.Lead) string { return number(l.Sentiment) },
@@ -195,6 +198,13 @@ var leadFields = map[string]func(*streams.Lead) string{
 	"tags":        func(l *streams.Lead) string { return strings.Join(l.Tags, ", ") },
 	"received_at": func(l *streams.Lead) string { return stamp(l.ReceivedAt) },
 	"event_at":    func(l *streams.Lead) string { return stamp(l.EventAt) },
+}
+
+func slotsOf(l *streams.Lead) streams.Slots {
+	if l.Slots == nil {
+		return streams.Slots{}
+	}
+	return *l.Slots
 }
 
 // fieldOf is the value of one of the lead's own fields, or of those that came besides.
@@ -227,6 +237,12 @@ func (s *Sink) details(l *streams.Lead, mapped map[string]bool) string {
 	}
 	line(w.service, l.Service)
 	line(w.time, l.Time)
+	line(w.wants, w.wanted(l.Intents...))
+	line(w.person, w.because(l.Person))
+	particulars := slotsOf(l)
+	line(w.order, particulars.Order)
+	line(w.product, particulars.Product)
+	line(w.branch, particulars.Branch)
 	line(w.level, l.Level)
 	line(w.tags, strings.Join(l.Tags, ", "))
 	if l.Event != "" && l.Priority != 0 {

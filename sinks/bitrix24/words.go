@@ -1,9 +1,15 @@
 package bitrix24
 
+import "strings"
+
 // words are what the portal's people read.
 type words struct {
 	title, enquiry, repeat, whole                                         string
 	name, phone, email, channel, source, service, time, level, tags, task string
+	wants, person, order, product, branch                                 string
+
+	intents map[string]string // what a lead wants, but for other, of which there is nothing to say
+	reasons map[string]string // why a person is to answer, besides an intent
 
 	news, priority string
 	events         map[string]string // by name, see streams.Events
@@ -15,7 +21,12 @@ var languages = map[string]words{
 		enquiry: "Заявка", repeat: "Клиент обратился ещё раз", whole: "Заявка целиком: часть данных не поместилась в карточку",
 		name: "Имя", phone: "Телефон", email: "Эл. почта", channel: "Канал", source: "Источник", service: "Услуга",
 		time: "Удобное время", level: "Уровень клиента", tags: "Метки", task: "Срочно связаться с клиентом",
-		news: "Новости о клиенте", priority: "Приоритет",
+		wants: "Чего хочет", person: "Ответить должен человек", order: "Заказ", product: "Товар", branch: "Филиал",
+		intents: map[string]string{"booking": "запись", "cancel": "отмена", "reschedule": "перенос", "price": "цена", "address": "адрес",
+			"hours": "часы работы", "consultation": "консультация", "order_status": "состояние заказа", "complaint": "жалоба",
+			"payment": "оплата", "operator": "просит человека"},
+		reasons: map[string]string{"medical": "медицинский вопрос", "legal": "юридический вопрос", "words": "по вашим словам", "unsure": "неясно, чего хочет"},
+		news:    "Новости о клиенте", priority: "Приоритет",
 		events: map[string]string{
 			"sent": "клиенту отправлено сообщение", "read": "клиент прочитал сообщение", "click": "клиент открыл ссылку",
 			"reply": "клиент ответил", "order": "клиент сделал заказ", "visit": "клиент пришёл", "won": "сделка состоялась",
@@ -27,13 +38,37 @@ var languages = map[string]words{
 		enquiry: "Enquiry", repeat: "The customer has written again", whole: "The whole enquiry: part of it did not fit into the card",
 		name: "Name", phone: "Phone", email: "E-mail", channel: "Channel", source: "Source", service: "Service",
 		time: "Convenient time", level: "Customer level", tags: "Tags", task: "Contact the customer at once",
-		news: "News of the customer", priority: "Priority",
+		wants: "Wants", person: "A person is to answer", order: "Order", product: "Product", branch: "Branch",
+		intents: map[string]string{"booking": "booking", "cancel": "cancelling", "reschedule": "rescheduling", "price": "price", "address": "address",
+			"hours": "opening hours", "consultation": "consultation", "order_status": "order status", "complaint": "complaint",
+			"payment": "payment", "operator": "a person"},
+		reasons: map[string]string{"medical": "medical question", "legal": "legal question", "words": "by your words", "unsure": "unclear what is wanted"},
+		news:    "News of the customer", priority: "Priority",
 		events: map[string]string{
 			"sent": "a message was sent to the customer", "read": "the customer has read the message", "click": "the customer has opened a link",
 			"reply": "the customer has answered", "order": "the customer has ordered", "visit": "the customer has come", "won": "the deal is won",
 			"lost": "the deal is lost", "segment": "the segment has changed",
 		},
 	},
+}
+
+// wanted names intents.
+func (w words) wanted(intents ...string) string {
+	var names []string
+	for _, i := range intents {
+		if name := w.intents[i]; name != "" {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// because names the reason why a person is to answer.
+func (w words) because(reason string) string {
+	if name := w.reasons[reason]; name != "" {
+		return name
+	}
+	return w.wanted(reason)
 }
 
 // say answers a language's words, Russian unless told otherwise.
