@@ -54,3 +54,43 @@ func TestLeaseEndsWhileTheDiskIsSlow(t *testing.T) {
 		t.Errorf("%s, called %d times; want wait, 1", v.Result, called)
 	}
 }
+
+// The request that takes the partition from another is executed, and its answer is lost. The next answer still says whose
+// it was: what that one had in hand must be looked up, and is known only to its journal.
+func TestLeaseWhoseAnswerWasLost(t *testing.T) {
+	t.Parallel()
+	r, s := shelf(t)
+	p, ctx := r.p, t.Context()
+	keys := []string{p.Keys.owner(), p.Keys.lastOwner(), p.Keys.epoch(), p.Keys.run()}
+	take := func(instance, boot string) {
+		t.Helper()
+		if err := s.Client.Del(ctx, p.Keys.owner()).Err(); err != nil { // the lease of whoever had it has ended
+			t.Fatal(err)
+		}
+		if err := leaseScript.Run(ctx, s.Client, keys, instance, boot, leaseTTL.Milliseconds(), 0, flag(p.heard)).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tick := func() int64 {
+		t.Helper()
+		before := p.term.Load()
+		if ours, err := p.tick(ctx, false); !ours || err != nil {
+			t.Fatal(ours, err)
+		}
+		return p.term.Load() - before
+	}
+	tick()
+	if !p.Custody.epochOf(0).Others.IsZero() {
+		t.Fatal("another owner is known before there was one")
+	}
+	take("two", "c")
+	take(p.Custody.Instance, p.Boot) // and its answer is lost
+	p.heard = false
+	if tick() != 1 || len(p.moved) != 1 || p.Custody.epochOf(0).Others.IsZero() {
+		t.Fatalf("the other owner is not known: opened again %v, noted %v", len(p.moved) == 1, p.Custody.epochOf(0).Others)
+	}
+	<-p.moved
+	if tick() != 0 || len(p.moved) != 0 {
+		t.Error("the other owner is told of again")
+	}
+}

@@ -36,6 +36,7 @@ type Partition struct {
 	foreign  atomic.Int64              // entries of an epoch below this may have been delivered by a lost owner
 	lease    atomic.Pointer[lease]     // nil: none
 	term     atomic.Int64              // counts the times when the partition was, or may have been, another's
+	heard    bool                      // what the last answer about the lease said has been heeded; the owner loop's own
 	openedAt atomic.Pointer[time.Time] // the last of them
 	downAt   atomic.Pointer[time.Time] // since when Redis does not answer; nil: it does
 	moved    chan struct{}
@@ -187,7 +188,9 @@ func (p *Partition) tick(ctx context.Context, starting bool) (bool, error) {
 	keys := []string{p.Keys.owner(), p.Keys.lastOwner(), p.Keys.epoch(), p.Keys.run()}
 	ctx, cancel := context.WithTimeout(ctx, leaseTTL/3)
 	defer cancel()
-	a, err := leaseScript.Run(ctx, p.Clients.Write, keys, p.Custody.Instance, p.Boot, leaseTTL.Milliseconds(), flag(starting)).Slice()
+	heard := p.heard
+	p.heard = false
+	a, err := leaseScript.Run(ctx, p.Clients.Write, keys, p.Custody.Instance, p.Boot, leaseTTL.Milliseconds(), flag(starting), flag(heard)).Slice()
 	if err != nil {
 		return false, fmt.Errorf("partition %d: lease: %w", p.Keys.Partition, err)
 	}
@@ -212,12 +215,29 @@ func (p *Partition) tick(ctx context.Context, starting bool) (bool, error) {
 	}
 	p.lease.Store(&lease{until: asked.Add(leaseTTL - leaseTTL/9), run: server})
 	if !same {
-		return true, p.renew(ctx, epoch, last, run, server)
+		err := p.renew(ctx, epoch, last, run, server)
+		p.heard = err == nil
+		return true, err
 	}
 	if last != p.Custody.Instance { // it was another's meanwhile: what that one had in hand is to be taken over
+		if err := p.noteOther(); err != nil {
+			return true, err
+		}
 		p.lost()
 	}
+	p.heard = true
 	return true, nil
+}
+
+// noteOther keeps that another owner may have delivered leads of ours: of what Redis loses, only its journal knows.
+func (p *Partition) noteOther() error {
+	note := p.Custody.epochOf(p.Keys.Partition)
+	note.Partition, note.Others = p.Keys.Partition, p.Custody.Now().UTC()
+	note.At = note.Others
+	if err := p.Custody.noteEpoch(note); err != nil {
+		return fmt.Errorf("partition %d: epoch: %w", p.Keys.Partition, err)
+	}
+	return nil
 }
 
 // follow adopts the epoch that another owner has set, and remembers that there is one: after a loss, only its journal
@@ -227,9 +247,8 @@ func (p *Partition) follow(ctx context.Context, epoch int64) error {
 	now := p.Custody.Now().UTC()
 	recent := now.Sub(note.Others) < time.Hour
 	if epoch == 0 && !recent { // its owner is about to set one; that there is one may be all that is ever known of it
-		note.Partition, note.Others, note.At = p.Keys.Partition, now, now
-		if err := p.Custody.noteEpoch(note); err != nil {
-			return fmt.Errorf("partition %d: epoch: %w", p.Keys.Partition, err)
+		if err := p.noteOther(); err != nil {
+			return err
 		}
 	}
 	if epoch == 0 || note.Epoch == epoch && recent {
