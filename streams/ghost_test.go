@@ -86,3 +86,74 @@ func TestVanishedInHand(t *testing.T) {
 		})
 	}
 }
+
+// Somebody empties a queue while nobody serves it. What was parked is taken off the pending list at the opening: nothing
+// would be heard of it until it is due.
+func TestEmptiedWhileParked(t *testing.T) {
+	t.Parallel()
+	r, s := shelf(t)
+	r.p.Metrics = NewMetrics(prometheus.NewRegistry(), nil)
+	r.p.missing = make(chan struct{}, 1)
+	r.parkOne(t, "a", "+79990000011")
+	stream := r.queues[0].keys.Queue(r.queues[0].name)
+	if err := s.Client.XTrimMaxLen(t.Context(), stream, 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	next := newRunner(r.p, r.w)
+	if err := next.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if p := s.Client.XPending(t.Context(), stream, Group).Val(); p.Count != 0 || len(r.p.missing) != 1 {
+		t.Errorf("%d entries are pending, want none; the queues are looked through: %v", p.Count, len(r.p.missing) == 1)
+	}
+}
+
+// What is kept beside a parked entry is gone, and the entry is there: it waits out its delay.
+func TestParkedWithoutNotes(t *testing.T) {
+	t.Parallel()
+	r, s := shelf(t)
+	e := r.parkOne(t, "a", "+79990000011")
+	q := r.queues[0]
+	if err := s.Client.Del(t.Context(), q.keys.meta(q.name)).Err(); err != nil {
+		t.Fatal(err)
+	}
+	next := newRunner(r.p, r.w)
+	if err := next.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if p := s.Client.XPending(t.Context(), q.keys.Queue(q.name), Group).Val(); p.Consumers[parked] != 1 || len(next.ready) != 0 {
+		t.Errorf("parked %d, in hand %d, want 1, 0", p.Consumers[parked], len(next.ready))
+	}
+	if err := q.redis.Do(t.Context(), "XCLAIM", q.keys.Queue(q.name), Group, parked, 0, e.ID, "IDLE", Horizon.Milliseconds(), "JUSTID").Err(); err != nil {
+		t.Fatal(err)
+	}
+	next.beginPass()
+	next.reclaim(t.Context(), 1)
+	if len(next.ready) != 1 || len(next.lines.all(q.name)) != 0 {
+		t.Errorf("in hand %d, in lines %v, want 1, none", len(next.ready), next.lines.all(q.name))
+	}
+}
+
+// Redis has lost what a call was about: what is behind it in hand must not begin before all is driven again in order.
+func TestBehindWhatRedisHasLost(t *testing.T) {
+	t.Parallel()
+	for name, lost := range map[string]bool{"settled": false, "Redis was flushed": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, s := shelf(t)
+			const phone = "+79990000011"
+			first, second := r.readOne(t, "first", phone), r.readOne(t, "second", phone)
+			r.admit(first)
+			r.admit(second)
+			batch := r.pick()
+			r.working[first.meta.Key], r.inHand[first.handle()], r.ready = true, true, r.ready[1:]
+			if lost {
+				s.Flush()
+			}
+			r.done(r.settleOne(t, batch[0], outcome{entry: first}))
+			if got := len(r.pick()); got == 1 == lost {
+				t.Errorf("%d entries begin, lost %v", got, lost)
+			}
+		})
+	}
+}

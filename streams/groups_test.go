@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
 
 	"leadstream/streams/journal"
 	"leadstream/streams/streamstest"
@@ -119,8 +120,8 @@ func TestNoOrphan(t *testing.T) {
 			if err := prepare(t.Context(), s, stream, e.ID); err != nil {
 				t.Fatal(err)
 			}
-			if err := q.removeOrphan(t.Context(), e.ID); err != nil {
-				t.Fatal(err)
+			if gone, err := q.removeOrphan(t.Context(), e.ID); err != nil || gone {
+				t.Fatal(gone, err)
 			}
 			if n := s.Client.XLen(t.Context(), stream).Val(); n != 1 {
 				t.Errorf("%d entries are left, want 1", n)
@@ -232,5 +233,96 @@ func TestNothingIsAddedToAnotherRun(t *testing.T) {
 	s.Client.Set(t.Context(), p.Keys.run(), run, 0)
 	if n, err := p.forwardBatch(t.Context(), batch); err != nil || n != 1 {
 		t.Errorf("added %d, %v; want 1", n, err)
+	}
+}
+
+// A consumer is deleted while the call of its entry is under way, and the lead dies of that call. Its letter must be among
+// the dead ones all the same, once: nobody else would miss a lead that has ended.
+func TestConsumerDeletedWhileItsLeadDies(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		spoil func(t *testing.T, r *runner, id string)
+		want  int
+	}{
+		"it is ours": {func(*testing.T, *runner, string) {}, 1},
+		"its consumer is gone": {func(t *testing.T, r *runner, _ string) {
+			r.command(t, "XGROUP", "DELCONSUMER", "$stream", Group, "one")
+		}, 1},
+		"another has taken it": {func(t *testing.T, r *runner, id string) { r.command(t, "XCLAIM", "$stream", Group, "two", "0", id) }, 0},
+		"another has ended it": {func(t *testing.T, r *runner, id string) {
+			r.p.lease.Store(nil)
+			r.command(t, "XACK", "$stream", Group, id)
+		}, 0},
+		"the entry was deleted": {func(t *testing.T, r *runner, id string) { r.command(t, "XDEL", "$stream", id) }, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := deadShelf(t, Look)
+			e := r.readOne(t, "a", "+79990000011")
+			r.identify(e)
+			r.w.Handler = HandlerFunc(func(context.Context, []*Entry) []Verdict {
+				c.spoil(t, r, e.ID)
+				return []Verdict{{Result: Permanent}}
+			})
+			r.handle(t.Context(), []*Entry{e})
+			n := 0
+			if err := r.p.Dead(t.Context(), func(DeadLetter) bool { n++; return true }); err != nil || n != c.want {
+				t.Errorf("%d dead letters, want %d (%v)", n, c.want, err)
+			}
+		})
+	}
+}
+
+// command runs a command, with the runner's queue for $stream.
+func (r *runner) command(t *testing.T, words ...string) {
+	t.Helper()
+	var args []any
+	for _, w := range words {
+		if w == "$stream" {
+			w = r.queues[0].keys.Queue(r.queues[0].name)
+		}
+		args = append(args, w)
+	}
+	if err := r.p.Clients.Write.Do(t.Context(), args...).Err(); err != nil {
+		t.Error(err)
+	}
+}
+
+// An owner before reads once more after another has taken over: its request was long on its way. What it has taken, or
+// given back already, goes before what is read after it.
+func TestReadByTheOwnerBefore(t *testing.T) {
+	t.Parallel()
+	for name, givenBack := range map[string]bool{"it has it": false, "it has given it back": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := deadShelf(t, Look)
+			if err := r.p.noteOther(); err != nil {
+				t.Fatal(err)
+			}
+			const phone = "+79990000011"
+			instance := r.p.Custody.Instance
+			r.p.Custody.Instance = "two"
+			early := r.readOne(t, "early", phone)
+			r.identify(early)
+			if givenBack {
+				r.handBack([]*Entry{early}, map[string]bool{})
+			}
+			r.p.Custody.Instance = instance
+			q := r.queues[0]
+			line, _ := encodeLead(&Lead{ID: "late", Phone: phone})
+			r.p.Clients.Write.XAdd(t.Context(), &redis.XAddArgs{Stream: q.keys.Queue(q.name), Values: words("late", line, 1, "")})
+			ctx, cancel := context.WithCancel(t.Context())
+			var got []string
+			r.w.Handler = HandlerFunc(func(_ context.Context, batch []*Entry) []Verdict {
+				if got = append(got, batch[0].Lead.ID); len(got) == 2 {
+					cancel()
+				}
+				return make([]Verdict, len(batch))
+			})
+			r.run(ctx)
+			if want := []string{"early", "late"}; !slices.Equal(got, want) {
+				t.Errorf("tried %v, want %v", got, want)
+			}
+		})
 	}
 }

@@ -395,19 +395,30 @@ func (c *call) settleOnce(ctx context.Context, outs []outcome) ([]bool, []error,
 }
 
 // removeOrphans takes out of the stream what was in our hands and is pending nowhere any more: nobody would ever get it
-// again. If its lead is still open, the look at the queues will miss it there.
+// again. If its lead is still open, the look at the queues will miss it there. If it has just ended as a dead letter, which
+// could not be settled, nobody would: the letter is added without it.
 func (c *call) removeOrphans(ctx context.Context) {
+	dead := c.r.p.Keys.dead()
 	for _, e := range c.lost {
-		if err := c.r.queue(e.Queue).removeOrphan(ctx, e.ID); err != nil {
+		gone, err := c.r.queue(e.Queue).removeOrphan(ctx, e.ID)
+		letter := slices.IndexFunc(c.outs[e.slot].next, func(n next) bool { return n.stream == dead })
+		if err == nil && gone && letter >= 0 && c.r.owns() { // else another may have had it, and its letter is there
+			err = restoreScript.Run(ctx, c.r.p.Clients.Write, []string{dead}, c.outs[e.slot].next[letter].words...).Err()
+		}
+		if err != nil {
 			c.r.log.Debug().Err(err).Msg("an entry whose consumer was deleted stays in its stream")
+		}
+		if err != nil && letter >= 0 { // the opening adds what is missing
+			c.r.p.lost()
 		}
 	}
 }
 
-// unsettled are entries that could not be settled: they are left to the next opening of the partition.
+// unsettled are entries that could not be settled: they are left to the next opening of the partition, and with them all
+// that is behind them.
 func unsettled(s []settled) []settled {
 	for i := range s {
-		s[i].parked, s[i].waits = false, false
+		s[i].parked, s[i].waits, s[i].left = false, false, true
 	}
 	return s
 }

@@ -263,25 +263,52 @@ func (q *queue) withMeta(ctx context.Context, entries []*Entry) ([]*Entry, error
 	return entries, nil
 }
 
-// removeOrphan deletes an entry that was handed out and is pending under no consumer.
-func (q *queue) removeOrphan(ctx context.Context, id string) error {
+// removeOrphan deletes an entry that was handed out and is pending under no consumer, and says whether it is gone now.
+func (q *queue) removeOrphan(ctx context.Context, id string) (bool, error) {
 	stream := q.keys.Queue(q.name)
 	groups, err := q.redis.XInfoGroups(ctx, stream).Result()
 	if err != nil || len(groups) == 0 || idLess(groups[0].LastDeliveredID, id) {
-		return wrap("queue "+q.name, err)
+		return false, wrap("queue "+q.name, err)
 	}
 	rows, err := q.redis.XPendingExt(ctx, &redis.XPendingExtArgs{Stream: stream, Group: Group, Start: id, End: id, Count: 1}).Result()
 	if err != nil || len(rows) > 0 {
-		return wrap("queue "+q.name, err)
+		return false, wrap("queue "+q.name, err)
 	}
-	return wrap("queue "+q.name, q.redis.XDel(ctx, stream, id).Err())
+	err = q.redis.XDel(ctx, stream, id).Err()
+	return err == nil, wrap("queue "+q.name, err)
 }
 
-// forget removes what is kept beside entries that are gone.
+// bodiless are those of the entries that do not stand in the stream any more.
+func (q *queue) bodiless(ctx context.Context, ids []string) ([]string, error) {
+	var dead []string
+	for part := range slices.Chunk(ids, 500) {
+		found := make([]*redis.XMessageSliceCmd, len(part))
+		_, err := q.redis.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+			for i, id := range part {
+				found[i] = pipe.XRange(ctx, q.keys.Queue(q.name), id, id)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("queue %s: bodies: %w", q.name, err)
+		}
+		for i, id := range part {
+			if len(found[i].Val()) == 0 {
+				dead = append(dead, id)
+			}
+		}
+	}
+	return dead, nil
+}
+
+// forget removes entries that are gone from the pending list, and what is kept beside them.
 func (q *queue) forget(ctx context.Context, ids []string) error {
 	fields := make([]string, 0, 2*len(ids))
 	for _, id := range ids {
 		fields = append(fields, id, "u:"+id)
+	}
+	if err := q.redis.XAck(ctx, q.keys.Queue(q.name), Group, ids...).Err(); err != nil {
+		return fmt.Errorf("queue %s: ack: %w", q.name, err)
 	}
 	if err := q.redis.HDel(ctx, q.keys.meta(q.name), fields...).Err(); err != nil {
 		return fmt.Errorf("queue %s: meta: %w", q.name, err)

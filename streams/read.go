@@ -126,6 +126,7 @@ func (r *runner) fetched(ctx context.Context, f fetched) {
 	r.backoff = 0
 	if len(f.entries) > 0 {
 		failpoint.Hit(failpoint.QueueRead)
+		r.strays = r.strays || r.contested() // a read of the owner before, that was long on its way, may have come first
 	}
 	for _, e := range f.entries {
 		r.admit(e)

@@ -145,7 +145,7 @@ func (r *runner) gather(ctx context.Context) {
 	defer r.inOrder()
 	for _, q := range r.queues {
 		err := r.takeOver(ctx, q, r.p.Custody.Instance)
-		if err == nil && !r.passing() {
+		if err == nil {
 			err = r.findDue(ctx, q)
 		}
 		if err != nil {
@@ -202,16 +202,27 @@ func (r *runner) forget(ctx context.Context, q *queue, ids []string) error {
 	return nil
 }
 
-// findDue begins a pass when something parked is due. To ask costs Redis a tenth of what the pass would.
+// findDue begins a pass when something parked is due. To ask costs Redis a tenth of what the pass would. What stands in no
+// line of ours the owner before has given back: it is taken at once, for what we have read since comes after it.
 func (r *runner) findDue(ctx context.Context, q *queue) error {
 	due, err := q.redis.XPendingExt(ctx, &redis.XPendingExtArgs{
-		Stream: q.keys.Queue(q.name), Group: Group, Idle: Horizon, Start: "-", End: "+", Count: 1, Consumer: parked,
+		Stream: q.keys.Queue(q.name), Group: Group, Idle: Horizon, Start: "-", End: "+", Count: 100, Consumer: parked,
 	}).Result()
 	if err != nil {
 		return fmt.Errorf("queue %s: due: %w", q.name, err)
 	}
-	if len(due) > 0 {
-		r.beginPass()
+	if len(due) == 0 {
+		return nil
+	}
+	r.beginPass()
+	ours := r.lines.all(q.name)
+	back := slices.DeleteFunc(rowIDs(due), func(id string) bool { return ours[id] || r.inHand[handle{q.name, id}] })
+	entries, err := q.take(ctx, r.p.Custody.Instance, back, time.Time{})
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		r.takeBack(e)
 	}
 	return nil
 }
@@ -302,16 +313,30 @@ func (r *runner) learnParked(ctx context.Context, q *queue) error {
 		if err != nil {
 			return err
 		}
+		var bare []string
 		for i, e := range stubs {
-			if e.meta.Waiter {
+			switch {
+			case e.meta.Key == "":
+				bare = append(bare, e.ID)
+			case e.meta.Waiter:
 				r.lines.wait(e.meta.Key, e.handle())
-			} else {
+			default:
 				r.lines.park(e.meta.Key, e.handle())
 			}
 			r.alarm.set(time.Now().Add(max(Horizon-rows[i].Idle, 0) + 20*time.Millisecond))
 		}
-		return nil
+		return r.bury(ctx, q, bare)
 	})
+}
+
+// bury takes out of the pending list the entries without a body: somebody has emptied the queue while nobody served it, and
+// what was kept beside them went with the last one. Until they were due, for days perhaps, nobody would hear of it.
+func (r *runner) bury(ctx context.Context, q *queue, ids []string) error {
+	dead, err := q.bodiless(ctx, ids)
+	if err != nil || len(dead) == 0 {
+		return err
+	}
+	return r.forget(ctx, q, dead)
 }
 
 // pages reads a consumer's pending entries to the end.

@@ -36,6 +36,7 @@ type runner struct {
 	asked   int             // entries that the read under way may bring
 	unheard bool            // an answer of Redis was lost, and perhaps entries in it
 	strays  bool            // look for what an owner before has taken after we had taken over
+	opened  time.Time       // when the queues were
 	ghosts  bool            // look for what stands in the lines and is pending nowhere
 	backoff time.Duration   // after a failed read
 	hotLeft bool            // the hot queue may hold more than the last read brought; the reader's own, as is readAt
@@ -56,6 +57,7 @@ type settled struct {
 	entry  *Entry
 	parked bool
 	waits  bool // parked behind another entry of its key
+	left   bool // neither parked nor ended: Redis has lost it, or did not answer before the end
 	delay  time.Duration
 }
 
@@ -80,23 +82,34 @@ const reclaimEvery = time.Minute
 // is the owner: what it takes, and gives back when it learns better, is known to nobody.
 const straysEvery = time.Second
 
+// young says that the owner before may still believe that it is the owner.
+func (r *runner) young() bool { return time.Since(r.opened) < leaseTTL+2*straysEvery }
+
+// contested says that it may be another daemon.
+func (r *runner) contested() bool {
+	return r.young() && !r.p.Custody.epochOf(r.p.Keys.Partition).Others.IsZero()
+}
+
 func (r *runner) run(ctx context.Context) {
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	opened := time.Now()
-	safety, looked := opened, opened
+	r.opened = time.Now()
+	safety, looked := r.opened, r.opened
 	for ctx.Err() == nil {
 		r.park(ctx)
 		mine := r.p.owns() // what we took after the lease has ended, the next owner would not find
 		if mine {
 			r.release(ctx)
 		}
-		wait := r.start(work)
+		wait := time.Millisecond
+		if !r.strays || !r.contested() { // what an owner before has taken may be earlier than what we have
+			wait = r.start(work)
+		}
 		if time.Since(safety) > reclaimEvery {
 			r.beginPass()
 			r.unheard, r.strays, r.ghosts, safety = true, true, true, time.Now()
 		}
-		if time.Since(looked) > straysEvery && time.Since(opened) < leaseTTL+2*straysEvery {
+		if time.Since(looked) > straysEvery && r.young() {
 			r.strays, looked = true, time.Now()
 		}
 		if r.alarm.rang(time.Now()) {
@@ -365,8 +378,11 @@ func (r *runner) pickFrom(queue string) []*Entry {
 func (r *runner) done(entries []settled) {
 	for _, s := range entries {
 		key, h := s.entry.meta.Key, s.entry.handle()
-		r.ended[key] = true
 		delete(r.inHand, h)
+		if s.left { // those behind it would overtake it
+			continue
+		}
+		r.ended[key] = true
 		delete(r.working, key)
 		r.lines.finish(key)
 		if s.parked {
@@ -379,7 +395,7 @@ func (r *runner) done(entries []settled) {
 		}
 	}
 	for _, s := range entries {
-		if r.lines.mustWait(s.entry.meta.Key) {
+		if !s.left && r.lines.mustWait(s.entry.meta.Key) {
 			r.hold(s.entry.meta.Key)
 		}
 	}
