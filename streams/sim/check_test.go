@@ -48,6 +48,9 @@ func (w *world) unrest() string {
 		if l == nil {
 			return d.name + " is down"
 		}
+		if d.sleepsOn() > 0 { // what it does when it wakes up belongs to this world
+			return d.name + " is asleep"
+		}
 		if t := l.custody.Tally(); t.Unforwarded > 0 || t.Open > 0 {
 			return fmt.Sprintf("%s: %d leads open, %d not forwarded", l.boot, t.Open, t.Unforwarded)
 		}
@@ -154,10 +157,10 @@ func (w *world) elsewhere(s *sent) bool {
 
 func (f *far) known(id string) bool { return f.cards[id] > 0 || len(f.calls[id]) > 0 }
 
-// unsure says whether an answer about a lead was lost, maybe with the daemon that had it.
+// unsure says whether an answer about a lead was lost, maybe with the daemon that had it, or came to one that slept.
 func (f *far) unsure(id string) bool {
 	return slices.ContainsFunc(f.calls[id], func(t try) bool {
-		return t.end.IsZero() || t.verdict.Result == streams.Ambiguous || t.panicked || t.life.dead.Load()
+		return t.end.IsZero() || t.verdict.Result == streams.Ambiguous || t.panicked || t.late || t.life.dead.Load()
 	})
 }
 
@@ -217,6 +220,9 @@ func (w *world) checkDelay(f *far, id string, a, b try) {
 		return
 	}
 	if w.damaged() && b.attempt <= a.attempt { // that there was a try has gone with its consumer
+		return
+	}
+	if w.lostMemory() && a.entry != b.entry { // driven again: how long it was to wait has gone with its entry
 		return
 	}
 	least := a.verdict.After

@@ -31,6 +31,8 @@ type try struct {
 	disturbed int
 	looked    bool
 	panicked  bool
+	late      bool   // its daemon slept when the answer came: until it heard it, another had taken over
+	entry     string // its id in Redis
 }
 
 const (
@@ -68,6 +70,17 @@ func (f *far) sink(l *life) streams.Handler {
 		for i, e := range batch {
 			verdicts[i] = f.try(ctx, l, n, e)
 		}
+		if l.d.sleepsOn() > 0 {
+			f.mu.Lock()
+			for _, e := range batch {
+				for i := range f.calls[e.Lead.ID] {
+					if t := &f.calls[e.Lead.ID][i]; t.life == l {
+						t.late = true
+					}
+				}
+			}
+			f.mu.Unlock()
+		}
 		return verdicts
 	})
 }
@@ -79,7 +92,7 @@ func (f *far) try(ctx context.Context, l *life, call int, e *streams.Entry) stre
 	}
 	f.mu.Lock()
 	n := len(f.calls[e.Lead.ID])
-	t := try{at: time.Now(), life: l, attempt: e.Attempt, disturbed: f.w.disturbances(), looked: !e.Unsure.IsZero()}
+	t := try{at: time.Now(), life: l, attempt: e.Attempt, disturbed: f.w.disturbances(), looked: !e.Unsure.IsZero(), entry: e.ID}
 	f.calls[e.Lead.ID] = append(f.calls[e.Lead.ID], t)
 	f.mu.Unlock()
 	f.w.trace("%s: call %d of %s: %.6s, attempt %d, unsure %v", f.name, call, l.boot, e.Lead.ID, e.Attempt, t.looked)
