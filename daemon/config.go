@@ -47,6 +47,7 @@ type Triage struct {
 	Products     []slots.Item        `koanf:"products"` // C-15
 	Branches     []slots.Item        `koanf:"branches"`
 	Escalate     processors.Escalate `koanf:"escalate"`
+	Conversation time.Duration       `koanf:"conversation"` // what a customer of a messenger writes within it after the last word belongs together; 0: never
 }
 
 // Tagging is how leads are marked and routed.
@@ -126,9 +127,10 @@ func Defaults() *Config {
 		Partitions: 1,
 		Retention:  7 * 24 * time.Hour,
 		Intake:     intake.Defaults(),
-		Triage:     Triage{DedupeWindow: processors.DedupeWindow, Escalate: processors.UsualEscalation()},
-		Tell:       Tell{CSV: "manual.csv"},
-		Alerts:     monitor.Defaults(),
+		Triage: Triage{DedupeWindow: processors.DedupeWindow, Conversation: processors.ConversationWindow,
+			Escalate: processors.UsualEscalation()},
+		Tell:   Tell{CSV: "manual.csv"},
+		Alerts: monitor.Defaults(),
 	}
 }
 

@@ -108,8 +108,8 @@ func judges(cfg *Config, clients *streams.Clients, custody *streams.Custody, wan
 	}
 	triage := &processors.Triage{Wants: wants, Slots: cfg.slotReader(), Escalate: cfg.Triage.Escalate, Region: cfg.Region, Language: cfg.Language, Log: log}
 	var dedupe *processors.Dedupe
-	if cfg.Triage.DedupeWindow > 0 {
-		dedupe = &processors.Dedupe{Redis: clients.Write, Partitions: cfg.Partitions, Window: cfg.Triage.DedupeWindow,
+	if cfg.Triage.DedupeWindow > 0 || cfg.Triage.Conversation > 0 {
+		dedupe = &processors.Dedupe{Redis: clients.Write, Partitions: cfg.Partitions, Window: cfg.Triage.DedupeWindow, Talk: cfg.Triage.Conversation,
 			Alive: func(_ context.Context, id string) bool { return custody.Alive(id) }}
 		triage.Dedupe = dedupe
 	}

@@ -14,15 +14,21 @@ import (
 // DedupeWindow is how long a contact's next lead counts as a repeat, unless the configuration says otherwise (Q-05).
 const DedupeWindow = 30 * time.Minute
 
-// Dedupe finds repeats: leads with the phone or the e-mail of one that came within the window before. It remembers a
-// contact in a plain key that holds the id of its first lead and goes by itself when the window has passed.
+// ConversationWindow is how long after a customer's last word in a channel the next one belongs to the same
+// conversation, unless the configuration says otherwise: as long as messengers let a business answer freely.
+const ConversationWindow = 24 * time.Hour
+
+// Dedupe finds repeats: leads with the phone or the e-mail of one that came within the window before, and what a customer
+// of a channel writes while the conversation lasts. It remembers a contact in a plain key that holds the id of its first
+// lead and goes by itself when the window has passed.
 //
 // A customer who writes from two user ids may fall in two partitions; Dedupe sees them as two.
 type Dedupe struct {
 	Redis      redis.Cmdable
 	Prefix     string        // of every key; "" is "ls"
 	Partitions int           // 0 is 1
-	Window     time.Duration // 0 is DedupeWindow
+	Window     time.Duration // from the first lead with a phone or an e-mail on; 0: they make no repeats
+	Talk       time.Duration // from a customer's last word in a channel on; 0: it makes no repeats
 	Salt       string        // mixed into the hashes of contacts, the same for all instances
 
 	// Alive says whether a lead can still take repeats: it is neither dead, dropped nor erased. Nil: every lead can.
@@ -31,14 +37,19 @@ type Dedupe struct {
 
 // claimScript makes the lead ARGV[1] the first of the contacts KEYS, unless one of them has a first already, and answers
 // the first. All keys then lead to it: a chain of repeats points to its beginning. A lead that is judged a second time
-// finds itself and is no repeat.
+// finds itself and is no repeat. ARGV[i+1] is how long KEYS[i] lasts, in ms: from now on when it is below zero, else from
+// when it was made.
 var claimScript = redis.NewScript(`
 local first = ARGV[1]
 for _, key in ipairs(KEYS) do
 	local known = redis.call('GET', key)
 	if known then first = known break end
 end
-for _, key in ipairs(KEYS) do redis.call('SET', key, first, 'NX', 'PX', ARGV[2]) end
+for i, key in ipairs(KEYS) do
+	local window = tonumber(ARGV[i + 1])
+	redis.call('SET', key, first, 'NX', 'PX', math.abs(window))
+	if window < 0 then redis.call('PEXPIRE', key, -window) end
+end
 return first`)
 
 // forgetScript removes the keys that still hold the lead ARGV[1].
@@ -119,7 +130,7 @@ func (d *Dedupe) living(ctx context.Context, l *streams.Lead, claim *redis.Cmd) 
 // claim runs claimScript for a lead; nil when it has no contact. known is the lead that it
 // repeats by what intake saw (the same body, within 48 h): those that follow are led to that one.
 func (d *Dedupe) claim(ctx context.Context, c redis.Cmdable, l *streams.Lead, known string) *redis.Cmd {
-	keys := d.keys(l)
+	keys, windows := d.keys(l)
 	if len(keys) == 0 {
 		return nil
 	}
@@ -127,11 +138,7 @@ func (d *Dedupe) claim(ctx context.Context, c redis.Cmdable, l *streams.Lead, kn
 	if known != "" {
 		first = known
 	}
-	window := d.Window
-	if window == 0 {
-		window = DedupeWindow
-	}
-	return claimScript.EvalSha(ctx, c, keys, first, window.Milliseconds())
+	return claimScript.EvalSha(ctx, c, keys, append([]any{first}, windows...)...)
 }
 
 // Forget frees the contacts of a lead that died, was dropped or erased, so that the customer's next message is a lead
@@ -144,25 +151,30 @@ func (d *Dedupe) Forget(ctx context.Context, l *streams.Lead) error {
 }
 
 func (d *Dedupe) forget(ctx context.Context, l *streams.Lead, leadID string) error {
-	keys := d.keys(l)
+	keys, _ := d.keys(l)
 	if len(keys) == 0 {
 		return nil
 	}
 	return d.Redis.Eval(ctx, forgetScript, keys, leadID).Err()
 }
 
-// keys name a lead's contacts by hashes: the names of keys show in logs, dumps and monitoring.
-func (d *Dedupe) keys(l *streams.Lead) []string {
+// keys name a lead's contacts by hashes: the names of keys show in logs, dumps and monitoring. windows are how long each
+// lasts, as claimScript wants them.
+func (d *Dedupe) keys(l *streams.Lead) (keys []string, windows []any) {
 	k := streams.Keys{Prefix: d.Prefix, Partition: streams.PartitionOf(l.OrderKey(), d.Partitions)}
 	if k.Prefix == "" {
 		k.Prefix = "ls"
 	}
-	var keys []string
-	if l.Phone != "" {
-		keys = append(keys, k.Queue("dd:p:"+streams.NewID(d.Salt, "phone", l.Phone)))
+	add := func(kind, name, contact string, window time.Duration) {
+		if window != 0 && contact != "" {
+			keys = append(keys, k.Queue("dd:"+kind+":"+streams.NewID(d.Salt, name, contact)))
+			windows = append(windows, window.Milliseconds())
+		}
 	}
-	if l.Email != "" {
-		keys = append(keys, k.Queue("dd:e:"+streams.NewID(d.Salt, "email", l.Email)))
+	if l.Channel != "" && l.UserID != "" { // without a channel it may be anybody's number
+		add("u", "user", l.Channel+":"+l.UserID, -d.Talk)
 	}
-	return keys
+	add("p", "phone", l.Phone, d.Window)
+	add("e", "email", l.Email, d.Window)
+	return keys, windows
 }

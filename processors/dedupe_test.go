@@ -46,6 +46,21 @@ func TestDedupe(t *testing.T) {
 		"repeat that intake knew, without contacts": {
 			batches: [][]*streams.Lead{{{ID: "b", RepeatOf: "old"}}}, want: []string{"old"},
 		},
+		"a conversation": {
+			batches: [][]*streams.Lead{{{ID: "a", Channel: "telegram", UserID: "7"}}, {{ID: "b", Channel: "telegram", UserID: "7"}, {ID: "c", Channel: "telegram", UserID: "8"}}},
+			want:    []string{"a", ""},
+		},
+		"another channel, the same number": {
+			batches: [][]*streams.Lead{{{ID: "a", Channel: "telegram", UserID: "7"}}, {{ID: "b", Channel: "vk", UserID: "7"}}}, want: []string{""},
+		},
+		"a number of no channel": {
+			batches: [][]*streams.Lead{{{ID: "a", UserID: "7"}}, {{ID: "b", UserID: "7"}}}, want: []string{""},
+		},
+		"a phone given later leads to the conversation": {
+			batches: [][]*streams.Lead{{{ID: "a", Channel: "telegram", UserID: "7"}}, {{ID: "b", Channel: "telegram", UserID: "7", Phone: phone1}},
+				{{ID: "c", Phone: phone1}}},
+			want: []string{"a"},
+		},
 		"first is dead": {batches: [][]*streams.Lead{{a}, {{ID: "b", Phone: phone1}}}, dead: "a", want: []string{""}},
 		"first is dead, two follow": {
 			batches: [][]*streams.Lead{{a}, {{ID: "b", Phone: phone1}, {ID: "c", Phone: phone1}}},
@@ -64,7 +79,7 @@ func TestDedupe(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ctx := context.Background()
 			s.Client.FlushAll(ctx)
-			d := &Dedupe{Redis: s.Client, Alive: func(_ context.Context, id string) bool { return id != tt.dead }}
+			d := &Dedupe{Redis: s.Client, Window: DedupeWindow, Talk: ConversationWindow, Alive: func(_ context.Context, id string) bool { return id != tt.dead }}
 			var got []string
 			for _, b := range tt.batches {
 				var err error
@@ -104,13 +119,14 @@ func TestDedupeKeys(t *testing.T) {
 func TestARepeatDoesNotProlongTheWindow(t *testing.T) {
 	ctx := context.Background()
 	s := streamstest.Redis(t)
-	d := &Dedupe{Redis: s.Client}
+	d := &Dedupe{Redis: s.Client, Window: DedupeWindow}
 	a := &streams.Lead{ID: "a", Phone: phone1}
 	for _, l := range []*streams.Lead{a, {ID: "b", Phone: phone1}} {
 		if _, err := d.Firsts(ctx, []*streams.Lead{l}); err != nil {
 			t.Fatal(err)
 		}
-		k := d.keys(a)[0]
+		keys, _ := d.keys(a)
+		k := keys[0]
 		if l == a {
 			s.Client.PExpire(ctx, k, time.Minute) // time has passed
 		} else if ttl := s.Client.PTTL(ctx, k).Val(); ttl > time.Minute {
@@ -119,10 +135,32 @@ func TestARepeatDoesNotProlongTheWindow(t *testing.T) {
 	}
 }
 
+// A conversation lasts for as long as somebody speaks.
+func TestAWordProlongsTheConversation(t *testing.T) {
+	ctx := context.Background()
+	s := streamstest.Redis(t)
+	d := &Dedupe{Redis: s.Client, Talk: time.Hour}
+	a := &streams.Lead{ID: "a", Channel: "telegram", UserID: "7", Phone: phone1}
+	for _, l := range []*streams.Lead{a, {ID: "b", Channel: "telegram", UserID: "7"}} {
+		if _, err := d.Firsts(ctx, []*streams.Lead{l}); err != nil {
+			t.Fatal(err)
+		}
+		keys, _ := d.keys(a)
+		if len(keys) != 1 {
+			t.Fatalf("%d keys, want none for the phone", len(keys))
+		}
+		if l == a {
+			s.Client.PExpire(ctx, keys[0], time.Minute) // time has passed
+		} else if ttl := s.Client.PTTL(ctx, keys[0]).Val(); ttl < 50*time.Minute {
+			t.Errorf("the conversation ends %v after the last word, want an hour", ttl)
+		}
+	}
+}
+
 func TestForget(t *testing.T) {
 	ctx := context.Background()
 	s := streamstest.Redis(t)
-	d := &Dedupe{Redis: s.Client}
+	d := &Dedupe{Redis: s.Client, Window: DedupeWindow}
 	a := &streams.Lead{ID: "a", Phone: phone1}
 	b := &streams.Lead{ID: "b", Phone: phone1, Email: email1}
 	c := &streams.Lead{ID: "c", Phone: phone1}

@@ -194,7 +194,7 @@ func TestEscalate(t *testing.T) {
 
 func TestTriageMarksRepeatsAndBadEntries(t *testing.T) {
 	s := streamstest.Redis(t)
-	tr := &Triage{Region: "RU", Language: "ru", Dedupe: &Dedupe{Redis: s.Client}}
+	tr := &Triage{Region: "RU", Language: "ru", Dedupe: &Dedupe{Redis: s.Client, Window: DedupeWindow}}
 	got := tr.Handle(context.Background(), []*streams.Entry{
 		{ID: "1-0", Queue: "intake", Lead: &streams.Lead{ID: "a", Phone: phone1}},
 		{ID: "2-0", Queue: "intake"},
@@ -217,7 +217,7 @@ func TestTriageMarksRepeatsAndBadEntries(t *testing.T) {
 func TestTriageWaitsForRedis(t *testing.T) {
 	s := streamstest.Redis(t)
 	s.Kill()
-	tr := &Triage{Region: "RU", Dedupe: &Dedupe{Redis: s.Client}}
+	tr := &Triage{Region: "RU", Dedupe: &Dedupe{Redis: s.Client, Window: DedupeWindow}}
 	v := tr.Handle(context.Background(), []*streams.Entry{{Lead: &streams.Lead{ID: "a", Phone: phone1}}})[0]
 	if v.Result != streams.Wait || v.After == 0 || v.Err == nil {
 		t.Errorf("with Redis away: %+v, want a wait that costs no attempt", v)

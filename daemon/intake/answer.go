@@ -51,6 +51,7 @@ func (h *Handler) answer(q *request, outcomes []outcome, items []item, redirect 
 var (
 	typeJSON = []string{"application/json"}
 	typeText = []string{"text/plain; charset=utf-8"}
+	typeXML  = []string{"text/xml; charset=utf-8"}
 	noSniff  = []string{"nosniff"}
 	byOrigin = []string{"Origin"}
 )

@@ -2,6 +2,8 @@ package intake
 
 import (
 	"time"
+
+	"leadstream/daemon/channel"
 )
 
 // Config is the `intake` block of config.yaml.
@@ -34,7 +36,7 @@ type Rate struct {
 
 // Source is one sender: how it is known, what its fields mean, and what answer it understands.
 type Source struct {
-	Preset   string   `koanf:"preset"`   // generic, tilda, make, zapier, pabbly or widget: defaults of what follows
+	Preset   string   `koanf:"preset"`   // generic, tilda, make, zapier, pabbly, widget, or a messenger of package channel: defaults of what follows
 	Keys     []string `koanf:"keys"`     // `sha256:` and 64 hex digits each, see KeyHash; several while a key is changed
 	HMAC     *HMAC    `koanf:"hmac"`     // signature over the body, instead of or besides a key
 	Public   bool     `koanf:"public"`   // a browser sends, which can keep no key: origins, limits and honeypot instead
@@ -43,6 +45,12 @@ type Source struct {
 	Region   string   `koanf:"region"`   // instead of the whole's
 	Language string   `koanf:"language"` // instead of the whole's
 	MaxBody  int64    `koanf:"max_body"` // instead of the whole's
+
+	// Of messengers and telephony (package channel):
+	Secrets      []string `koanf:"secrets"`      // of its requests, as its own settings name them; several while one is changed
+	Accounts     []string `koanf:"accounts"`     // our own there: group, page, number; empty: all that prove themselves
+	Verification string   `koanf:"verification"` // what the service shows, or expects, when it tries the address
+	URL          string   `koanf:"url"`          // under which the service knows this address, where it signs it
 
 	Fields map[string]string `koanf:"fields"` // the sender's field name → part of a lead; before the built-in names
 
@@ -94,14 +102,17 @@ var presets = map[string]Source{
 
 // withDefaults fills what neither the source nor its preset says.
 func (s Source) withDefaults(c Config) Source {
-	p := presets[or(s.Preset, "generic")]
 	s.Preset = or(s.Preset, "generic")
+	p := presets[s.Preset]
+	if channel.Known(s.Preset) {
+		p = Source{Answer: channel.Answer(s.Preset), MaxBody: 4 << 20}
+	}
 	s.Answer = or(s.Answer, p.Answer)
 	s.Channel = or(s.Channel, p.Channel)
 	s.Region = or(s.Region, or(c.Region, "RU"))
 	s.Language = or(s.Language, c.Language)
 	s.FillField = or(s.FillField, p.FillField)
-	s.MaxBody = or(s.MaxBody, c.MaxBody)
+	s.MaxBody = or(s.MaxBody, max(p.MaxBody, c.MaxBody))
 	s.MinFill = or(s.MinFill, p.MinFill)
 	s.Code = or(s.Code, 200)
 	s.Concurrency = or(s.Concurrency, 256)

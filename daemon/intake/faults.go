@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"leadstream/daemon/channel"
 )
 
 // Fault is something wrong in the configuration.
@@ -76,15 +78,25 @@ func (c Config) Faults() []Fault {
 }
 
 func (s Source) faults(add func(key, problem, cure string)) {
-	if _, ok := presets[or(s.Preset, "generic")]; !ok {
-		add("preset", fmt.Sprintf("%q is not known", s.Preset), "write generic, tilda, make, zapier, pabbly or widget")
+	spoken := channel.Known(s.Preset)
+	if _, ok := presets[or(s.Preset, "generic")]; !ok && !spoken {
+		all := append(slices.Sorted(maps.Keys(presets)), channel.Names()...)
+		add("preset", fmt.Sprintf("%q is not known", s.Preset), "write one of "+strings.Join(all, ", "))
+	}
+	if spoken {
+		for key, cure := range channel.Missing(s.Preset, s.spoken()) {
+			add(key, "is missing", cure)
+		}
 	}
 	for _, key := range s.Keys {
 		if _, ok := parseKeyHash(key); !ok {
 			add("keys", "one of them is no hash", "write sha256: and the 64 hex digits of the key's SHA-256, never the key")
 		}
 	}
-	if len(s.Keys) == 0 && s.HMAC == nil && !s.Public {
+	if spoken && (s.Public || s.HMAC != nil) {
+		add("preset", s.Preset+" has its own way to prove who sends", "take out public and hmac")
+	}
+	if len(s.Keys) == 0 && s.HMAC == nil && !s.Public && (!spoken || channel.Open(s.Preset)) {
 		add("keys", "nobody could send", "give it keys, hmac, or public: true with origins")
 	}
 	if s.Public && len(s.Origins) == 0 {
@@ -104,7 +116,7 @@ func (s Source) faults(add func(key, problem, cure string)) {
 	if _, err := foldFields(s.Fields); err != nil {
 		add("fields", err.Error(), "use one of "+strings.Join(slices.Sorted(maps.Keys(targetNames)), ", "))
 	}
-	if s.Answer != "" && s.Answer != "json" && s.Answer != "ok" && s.Answer != "empty" {
+	if s.Answer != "" && s.Answer != "json" && s.Answer != "ok" && s.Answer != "empty" && !spoken {
 		add("answer", fmt.Sprintf("%q is not known", s.Answer), "write json, ok or empty")
 	}
 	if s.Code != 0 && (s.Code < 200 || s.Code > 299) {

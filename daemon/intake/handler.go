@@ -85,6 +85,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(q, fault("no_such_path", ""), 0)
 	case r.Method == http.MethodOptions:
 		h.preflight(q, name)
+	case r.Method == http.MethodGet && h.greet(q, name):
 	case r.Method != http.MethodPost:
 		w.Header().Set("Allow", "POST, OPTIONS")
 		h.refuse(q, fault("method", ""), 0)
@@ -121,9 +122,9 @@ func (h *Handler) post(q *request, name, rest string) {
 	case s.knows(key):
 		q.keyed = true
 		h.admit(q)
-	case s.signature != nil && len(s.keys) == 0:
+	case s.signs() && len(s.keys) == 0:
 		h.verify(q)
-	case !s.Public || s.signature != nil:
+	case !s.Public || s.signs():
 		h.turnAway(q)
 	case !s.allows(q.r.Header.Get("Origin")):
 		h.refuse(q, &Error{Code: "origin", Field: "Origin"}, 0)
@@ -165,7 +166,7 @@ func (h *Handler) admit(q *request) {
 			h.reject(q, fail)
 			return
 		}
-		if s.signature != nil && !s.signature.check(q.r.Header, q.body, q.start) {
+		if s.signs() && !s.proves(q.r, q.body, q.start) {
 			q.source = nil
 			h.refuse(q, fault("unauthorized", ""), 0)
 			return
@@ -199,13 +200,22 @@ func (h *Handler) verify(q *request) {
 	}
 	h.within(q, &h.strangers, func() {
 		fail := q.readBody(h.config.WriteTimeout)
-		if fail != nil || !q.source.signature.check(q.r.Header, q.body, q.start) {
+		if fail == nil && h.greeted(q) {
+			return
+		}
+		// Of a body that is too large, a secret in a header may still prove the sender.
+		large := fail != nil && fail.Code == "too_large"
+		if fail != nil && !large || !q.source.proves(q.r, q.body, q.start) {
 			h.stranger.take(q.client, q.start)
 			q.source = nil
 			h.refuse(q, fault("unauthorized", ""), 0)
 			return
 		}
 		q.keyed = true
+		if large {
+			h.reject(q, fail)
+			return
+		}
 		h.admit(q)
 	})
 }
@@ -236,6 +246,10 @@ func (h *Handler) receive(q *request) {
 	text, err := inflate(q.body, q.r.Header.Get("Content-Encoding"), q.source.maxBody)
 	if err != nil {
 		h.reject(q, asError(err))
+		return
+	}
+	if q.source.protocol != nil {
+		h.events(q, text)
 		return
 	}
 	items, err := decode(text, q.r.Header.Get("Content-Type"))

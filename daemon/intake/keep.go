@@ -27,7 +27,6 @@ const turn = 32
 // keep makes what can be a lead durable, quarantines the rest, and answers. Nothing is answered before all of it is on
 // disk: an item of an array never counts for less than a lead of its own.
 func (h *Handler) keep(q *request, items []item) {
-	s := q.source
 	outcomes := make([]outcome, len(items))
 	taken := make([]Taken, 0, len(items))
 	places := make([]int, 0, len(items))
@@ -59,15 +58,20 @@ func (h *Handler) keep(q *request, items []item) {
 	}
 	for n, receipt := range receipts {
 		outcomes[places[n]] = outcome{id: receipt.LeadID, status: receipt.Status}
-		if receipt.Conflict {
-			s.meters.mapping.Inc()
-			h.log.Warn().Str("lead", receipt.LeadID).Str("source", s.name).Msg("idempotency key came with another body")
-		}
-		h.log.Info().Str("lead", receipt.LeadID).Str("source", s.name).Str("status", receipt.Status).
-			Dur("took", h.now().Sub(q.start)).Msg("lead taken")
+		h.received(q, receipt)
 	}
 	h.answer(q, outcomes, items, redirect)
 	failpoint.Hit(failpoint.IntakeAnswered)
+}
+
+// received logs a lead that is on disk.
+func (h *Handler) received(q *request, r Receipt) {
+	s := q.source
+	if r.Conflict {
+		s.meters.mapping.Inc()
+		h.log.Warn().Str("lead", r.LeadID).Str("source", s.name).Msg("idempotency key came with another body")
+	}
+	h.log.Info().Str("lead", r.LeadID).Str("source", s.name).Str("status", r.Status).Dur("took", h.now().Sub(q.start)).Msg("lead taken")
 }
 
 func (h *Handler) take(ctx context.Context, taken []Taken) ([]Receipt, error) {
@@ -183,6 +187,11 @@ func (h *Handler) reject(q *request, e *Error) {
 			h.later(q, err)
 			return
 		}
+	}
+	if q.source.protocol != nil && q.keyed && e.Code != "incomplete" && e.Code != "timeout" {
+		q.source.result["quarantined"].Inc()
+		q.source.thank(q) // see events: sent again it would be no better
+		return
 	}
 	h.refuse(q, e, 0)
 }

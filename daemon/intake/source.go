@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"leadstream/daemon/channel"
 )
 
 // source is a compiled Source: what every request of it needs, looked up once.
@@ -19,6 +21,7 @@ type source struct {
 	region         string
 	keys           []keyHash
 	signature      *signature
+	protocol       channel.Protocol // nil for senders that speak no protocol of their own
 	fields         map[string]target
 	honeypot       map[string]bool
 	fillField      string
@@ -55,6 +58,7 @@ func (c Config) compile(m *metrics) (map[string]*source, map[keyHash]*source, er
 		if g.HMAC != nil {
 			s.signature = g.HMAC.compile()
 		}
+		s.protocol = channel.New(g.Preset, g.spoken())
 		var err error
 		if s.fields, err = foldFields(g.Fields); err != nil {
 			return nil, nil, fmt.Errorf("sources.%s.fields: %w", name, err)
@@ -68,6 +72,19 @@ func (c Config) compile(m *metrics) (map[string]*source, map[keyHash]*source, er
 		byName[name] = s
 	}
 	return byName, byKey, nil
+}
+
+// signs is whether the sender proves itself by what it sends.
+func (s *source) signs() bool {
+	return s.signature != nil || s.protocol != nil && !channel.Open(s.Preset)
+}
+
+// proves is whether a request's body, header or signature is the sender's.
+func (s *source) proves(r *http.Request, body []byte, now time.Time) bool {
+	if s.signature != nil {
+		return s.signature.check(r.Header, body, now)
+	}
+	return s.protocol.Verify(r, body)
 }
 
 // allows is whether a browser on that site may send here and read the answer.

@@ -76,7 +76,7 @@ func startEngine(socket, dir string) *engine {
 	check(err)
 	model, err := intent.Train(examples)
 	check(err)
-	triage := &processors.Triage{Wants: model, Escalate: processors.UsualEscalation(), Region: "RU", Language: "ru", Dedupe: &processors.Dedupe{Redis: clients.Write}, Log: shipped()}
+	triage := &processors.Triage{Wants: model, Escalate: processors.UsualEscalation(), Region: "RU", Language: "ru", Dedupe: &processors.Dedupe{Redis: clients.Write, Window: processors.DedupeWindow}, Log: shipped()}
 	tagging := &processors.Tagging{Sinks: []string{"bench"}, Known: []string{"bench"}, Zone: time.UTC, Log: shipped(), Rules: []processors.Rule{
 		{When: `service contains "окрашивание"`, Tags: []string{"colour"}},
 		{When: `utm["source"] == "instagram"`, Tags: []string{"ads"}},

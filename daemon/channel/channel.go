@@ -1,0 +1,223 @@
+// Package channel reads what messengers and telephony send to a webhook: which requests are theirs, what each event in
+// a body is, and which answer they want. It makes leads of events and keeps nothing: the intake makes durable what it
+// reads, and a fetcher that asks the same service for what its webhook never brought reads the same events (IN-02, IN-03).
+package channel
+
+import (
+	"crypto/subtle"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"leadstream/streams"
+)
+
+// Protocol is how one kind of service speaks. It is safe for concurrent use.
+type Protocol interface {
+	// Greet answers a request that only tries the address: Meta's challenge, VK's confirmation, Zadarma's echo. It is
+	// asked for each GET (body is nil), and for each POST before Verify; ok is false when it was no such request. A greeting
+	// that does not know our secret is refused with a Reply of its own.
+	Greet(r *http.Request, body []byte) (reply Reply, ok bool)
+
+	// Verify says whether a POST comes from the service, in a time that does not depend on the secret. Open protocols,
+	// which prove nothing, never get here: their sources need a key.
+	Verify(r *http.Request, body []byte) bool
+
+	// Read is what a body tells, in its order. Its error says that nothing of it can be read; an event alone that cannot
+	// be read says so itself.
+	Read(body []byte, contentType string) ([]Event, error)
+}
+
+// Reply is an answer to a greeting.
+type Reply struct {
+	Code int
+	Body string // text/plain
+}
+
+// Event is one thing that a service tells.
+type Event struct {
+	// Lead is the event as a lead: Key is the service's own name for the event, Channel and UserID say who. ID, Source and
+	// ReceivedAt are for the intake to fill.
+	Lead streams.Lead
+
+	Raw    []byte // the event alone, as it came
+	Ignore string // why nothing of it is kept: an echo, a group's chat, a kind that we do not know; else ""
+	Err    error  // it cannot be read; it is kept raw
+}
+
+// Canonical is what makes two tellings of an event the same, whatever else changed around it between them: who, when and
+// what was said. A service whose ids begin anew tells something else, and it becomes a lead of its own.
+func (e *Event) Canonical() []byte {
+	l := &e.Lead
+	return fmt.Appendf(nil, "%s\x00%s\x00%s\x00%d\x00%s\x00%s", l.Channel, l.UserID, l.Key, l.EventAt.Unix(), l.Phone, l.Message)
+}
+
+// Config is what a source must say for its protocol to know its service.
+type Config struct {
+	Secrets      []string // of the service's requests; several while one is changed
+	Accounts     []string // our own there: group, page, number, bot. Empty: all that prove themselves
+	Verification string   // what the service shows or expects when it tries the address
+	Region       string   // country of phone numbers written without one
+	URL          string   // under which the service knows the address, where it signs it
+	Zone         *time.Location
+}
+
+// kind is what there is to know of a protocol before a source uses it.
+type kind struct {
+	new func(Config) Protocol
+
+	answer       string // ok, empty, json or twiml: what the service takes for "kept"
+	open         bool   // nothing proves who sends: the source needs a key in the address
+	secrets      bool   // needs Secrets
+	accounts     bool   // needs Accounts
+	verification bool   // needs Verification
+	url          bool   // needs URL
+}
+
+// kinds are the protocols by the name of their preset.
+var kinds = map[string]kind{
+	"telegram": {new: newTelegram, answer: "empty", secrets: true},
+}
+
+// Names are the presets that are protocols, sorted.
+func Names() []string { return slices.Sorted(maps.Keys(kinds)) }
+
+// New makes the protocol of that name, and nil when there is none.
+func New(name string, c Config) Protocol {
+	k, ok := kinds[name]
+	if !ok {
+		return nil
+	}
+	if c.Zone == nil {
+		c.Zone = time.UTC
+	}
+	return k.new(c)
+}
+
+// Open says that nothing proves who sends: a source of this protocol needs a key in its address.
+func Open(name string) bool { return kinds[name].open }
+
+// Known says whether a preset is a protocol.
+func Known(name string) bool { return kinds[name].new != nil }
+
+// Answer is what the service takes for "kept": ok, empty, json or twiml.
+func Answer(name string) string { return kinds[name].answer }
+
+// Missing says for each key that a source of this protocol must have and has not, what to write there.
+func Missing(name string, c Config) map[string]string {
+	k, cures := kinds[name], map[string]string{}
+	if k.secrets && (len(c.Secrets) == 0 || slices.Contains(c.Secrets, "")) {
+		cures["secrets"] = "write the secret that the service knows, say [\"${env:CHANNEL_SECRET}\"]"
+	}
+	if k.accounts && len(c.Accounts) == 0 {
+		cures["accounts"] = "write the number of your group, page or account there"
+	}
+	if k.verification && c.Verification == "" {
+		cures["verification"] = "write the text that the service shows or expects when it tries the address"
+	}
+	if k.url && !validURL(c.URL) {
+		cures["url"] = "write the address as the service knows it, https://…: it signs the address too"
+	}
+	return cures
+}
+
+func validURL(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Scheme == "https" && u.Host != ""
+}
+
+// ours says whether an event is for one of our accounts.
+func (c *Config) ours(account string) bool {
+	return len(c.Accounts) == 0 || slices.Contains(c.Accounts, account)
+}
+
+// isSecret compares a text with every secret, in a time that depends on neither.
+func (c *Config) isSecret(given string) bool {
+	found := 0
+	for _, secret := range c.Secrets {
+		found |= subtle.ConstantTimeCompare([]byte(secret), []byte(given))
+	}
+	return found == 1 && given != ""
+}
+
+// name puts a person's name together from its parts.
+func name(parts ...string) string {
+	return streams.CleanName(strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), " "))
+}
+
+// phone is a number in its normal form, and as written when it has none.
+func (c *Config) phone(text string) string {
+	if p, ok := streams.NormalizePhone(text, c.Region); ok {
+		return p
+	}
+	if p, ok := streams.NormalizePhone("+"+text, c.Region); ok { // messengers leave the + out
+		return p
+	}
+	return streams.CleanName(text)
+}
+
+// seconds is a moment from Unix seconds, or from milliseconds where a service sends those: there is no saying by the field.
+func seconds(n int64) time.Time {
+	switch {
+	case n <= 0:
+		return time.Time{}
+	case n > 1e11:
+		return time.UnixMilli(n).UTC()
+	}
+	return time.Unix(n, 0).UTC()
+}
+
+// fields collects what a lead has no place for.
+type fields map[string]json.RawMessage
+
+// set keeps a value that says something.
+func (f *fields) set(key string, value any) {
+	switch v := value.(type) {
+	case string:
+		if v == "" {
+			return
+		}
+		value = strings.ToValidUTF8(v, "\uFFFD")
+	case int64:
+		if v == 0 {
+			return
+		}
+	case json.RawMessage:
+		if len(v) == 0 || string(v) == "null" || string(v) == "[]" || string(v) == "{}" {
+			return
+		}
+	}
+	text, err := json.Marshal(value)
+	if err != nil {
+		return // a value that came as JSON and is none cannot be
+	}
+	if *f == nil {
+		*f = fields{}
+	}
+	(*f)[key] = text
+}
+
+// unreadable is an error that names the place and not the content.
+func unreadable(err error) error {
+	switch e := err.(type) {
+	case *json.UnmarshalTypeError:
+		return fmt.Errorf("field %s is a %s", e.Field, e.Value)
+	case *json.SyntaxError:
+		return fmt.Errorf("no JSON at byte %d", e.Offset)
+	}
+	return err
+}
+
+// text is what a customer wrote, fit to be kept.
+func text(s string) string {
+	if !utf8.ValidString(s) {
+		s = strings.ToValidUTF8(s, "\uFFFD")
+	}
+	return strings.TrimSpace(strings.ReplaceAll(s, "\x00", ""))
+}

@@ -1,0 +1,220 @@
+package channel
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"leadstream/streams"
+)
+
+// telegram reads updates of the Telegram Bot API, as its webhook and getUpdates bring them
+// (core.telegram.org/bots/api#update). The secret of setWebhook comes in a header; nothing is signed.
+type telegram struct{ Config }
+
+func newTelegram(c Config) Protocol { return telegram{c} }
+
+func (telegram) Greet(*http.Request, []byte) (Reply, bool) { return Reply{}, false }
+
+func (t telegram) Verify(r *http.Request, _ []byte) bool {
+	return t.isSecret(r.Header.Get("X-Telegram-Bot-Api-Secret-Token"))
+}
+
+type telegramUpdate struct {
+	ID             int64            `json:"update_id"`
+	Message        *telegramMessage `json:"message"`
+	Edited         *telegramMessage `json:"edited_message"`
+	Business       *telegramMessage `json:"business_message"`
+	EditedBusiness *telegramMessage `json:"edited_business_message"`
+	Callback       *telegramButton  `json:"callback_query"`
+	Member         *telegramMember  `json:"my_chat_member"`
+}
+
+type telegramUser struct {
+	ID       int64  `json:"id"`
+	Bot      bool   `json:"is_bot"`
+	First    string `json:"first_name"`
+	Last     string `json:"last_name"`
+	Username string `json:"username"`
+	Language string `json:"language_code"`
+}
+
+type telegramChat struct {
+	ID   int64  `json:"id"`
+	Type string `json:"type"`
+}
+
+type telegramMessage struct {
+	ID         int64         `json:"message_id"`
+	From       *telegramUser `json:"from"`
+	Chat       telegramChat  `json:"chat"`
+	Date       int64         `json:"date"`
+	Edited     int64         `json:"edit_date"`
+	Text       string        `json:"text"`
+	Caption    string        `json:"caption"`
+	Album      string        `json:"media_group_id"`
+	Connection string        `json:"business_connection_id"`
+	Contact    *struct {
+		Phone string `json:"phone_number"`
+		First string `json:"first_name"`
+		Last  string `json:"last_name"`
+		User  int64  `json:"user_id"`
+	} `json:"contact"`
+	Location json.RawMessage `json:"location"`
+	Venue    json.RawMessage `json:"venue"`
+	Photo    []telegramFile  `json:"photo"`
+	Voice    *telegramFile   `json:"voice"`
+	Audio    *telegramFile   `json:"audio"`
+	Video    *telegramFile   `json:"video"`
+	Note     *telegramFile   `json:"video_note"`
+	Document *telegramFile   `json:"document"`
+	Sticker  *telegramFile   `json:"sticker"`
+}
+
+type telegramFile struct {
+	ID    string `json:"file_id"`
+	Name  string `json:"file_name"`
+	Mime  string `json:"mime_type"`
+	Size  int64  `json:"file_size"`
+	Emoji string `json:"emoji"`
+}
+
+type telegramButton struct {
+	ID      string           `json:"id"`
+	From    *telegramUser    `json:"from"`
+	Data    string           `json:"data"`
+	Message *telegramMessage `json:"message"`
+}
+
+type telegramMember struct {
+	Chat telegramChat  `json:"chat"`
+	From *telegramUser `json:"from"`
+	Date int64         `json:"date"`
+	New  struct {
+		Status string `json:"status"`
+	} `json:"new_chat_member"`
+}
+
+func (t telegram) Read(body []byte, _ string) ([]Event, error) {
+	var u telegramUpdate
+	if err := json.Unmarshal(body, &u); err != nil {
+		return nil, unreadable(err)
+	}
+	if u.ID == 0 {
+		return nil, errors.New("no update_id")
+	}
+	e := t.event(&u)
+	e.Raw = body
+	e.Lead.Channel = "telegram"
+	e.Lead.Key = strconv.FormatInt(u.ID, 10)
+	return []Event{e}, nil
+}
+
+func (t telegram) event(u *telegramUpdate) Event {
+	switch {
+	case u.Message != nil:
+		return t.message(u.Message)
+	case u.Business != nil:
+		return t.message(u.Business)
+	case u.Callback != nil:
+		return t.pressed(u.Callback)
+	case u.Edited != nil, u.EditedBusiness != nil:
+		return Event{Ignore: "edit"}
+	case u.Member != nil:
+		return Event{Ignore: "membership"}
+	}
+	return Event{Ignore: "unknown kind"}
+}
+
+func (t telegram) message(m *telegramMessage) Event {
+	switch {
+	case m.From == nil || m.From.Bot:
+		return Event{Ignore: "no person"}
+	case m.Chat.Type != "private":
+		return Event{Ignore: "group chat"}
+	case m.From.ID != m.Chat.ID: // in a business chat: the owner's own words
+		return Event{Ignore: "own message"}
+	}
+	e := t.from(m.From)
+	l := &e.Lead
+	l.EventAt = seconds(m.Date)
+	l.Message = text(m.Text + m.Caption)
+	var f fields
+	f.set("username", m.From.Username)
+	f.set("message_id", m.ID)
+	f.set("album", m.Album)
+	f.set("business_connection_id", m.Connection)
+	f.set("location", m.Location)
+	f.set("venue", m.Venue)
+	f.set("attachments", m.attachments())
+	if start, ok := strings.CutPrefix(l.Message, "/start"); ok && (start == "" || start[0] == ' ') {
+		// A deep link: what stands after it says where the person came from.
+		l.Message = ""
+		f.set("start", strings.TrimSpace(start))
+		if start = strings.TrimSpace(start); start != "" {
+			l.UTM = map[string]string{"campaign": start}
+		}
+	}
+	if c := m.Contact; c != nil {
+		if c.User == m.From.ID {
+			l.Phone = t.phone(c.Phone)
+		} else { // somebody else's
+			f.set("contact", map[string]string{"name": name(c.First, c.Last), "phone": t.phone(c.Phone)})
+		}
+	}
+	l.Fields = f
+	return e
+}
+
+func (t telegram) pressed(b *telegramButton) Event {
+	if b.From == nil || b.From.Bot {
+		return Event{Ignore: "no person"}
+	}
+	if b.Message != nil && b.Message.Chat.Type != "private" && b.Message.Chat.Type != "" {
+		return Event{Ignore: "group chat"}
+	}
+	e := t.from(b.From)
+	var f fields
+	f.set("username", b.From.Username)
+	f.set("button", b.Data)
+	f.set("callback_query_id", b.ID)
+	e.Lead.Fields = f
+	e.Lead.Message = text(b.Data)
+	return e
+}
+
+func (t telegram) from(u *telegramUser) Event {
+	return Event{Lead: streams.Lead{UserID: strconv.FormatInt(u.ID, 10), Name: name(u.First, u.Last)}}
+}
+
+// attachment is a file that can be fetched from the service by its id.
+type attachment struct {
+	Kind string `json:"kind"` // photo, voice, audio, video, document, sticker
+	ID   string `json:"id,omitempty"`
+	URL  string `json:"url,omitempty"`
+	Name string `json:"name,omitempty"`
+	Mime string `json:"mime,omitempty"`
+	Size int64  `json:"size,omitempty"` // bytes
+}
+
+func (m *telegramMessage) attachments() json.RawMessage {
+	var all []attachment
+	add := func(kind string, f *telegramFile) {
+		if f != nil {
+			all = append(all, attachment{Kind: kind, ID: f.ID, Name: f.Name, Mime: f.Mime, Size: f.Size})
+		}
+	}
+	if n := len(m.Photo); n > 0 { // the same picture in growing sizes
+		add("photo", &m.Photo[n-1])
+	}
+	add("voice", m.Voice)
+	add("audio", m.Audio)
+	add("video", m.Video)
+	add("video", m.Note)
+	add("document", m.Document)
+	add("sticker", m.Sticker)
+	text, _ := json.Marshal(all)
+	return text
+}
