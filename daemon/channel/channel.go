@@ -6,11 +6,13 @@ package channel
 import (
 	"crypto/subtle"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -55,7 +57,7 @@ type Event struct {
 // what was said. A service whose ids begin anew tells something else, and it becomes a lead of its own.
 func (e *Event) Canonical() []byte {
 	l := &e.Lead
-	return fmt.Appendf(nil, "%s\x00%s\x00%s\x00%d\x00%s\x00%s", l.Channel, l.UserID, l.Key, l.EventAt.Unix(), l.Phone, l.Message)
+	return fmt.Appendf(nil, "%s\x00%s\x00%s\x00%d\x00%s\x00%s\x00%s", l.Channel, l.UserID, l.Key, l.EventAt.Unix(), l.Phone, l.Message, l.Event)
 }
 
 // Config is what a source must say for its protocol to know its service.
@@ -83,6 +85,7 @@ type kind struct {
 // kinds are the protocols by the name of their preset.
 var kinds = map[string]kind{
 	"telegram": {new: newTelegram, answer: "empty", secrets: true},
+	"vk":       {new: newVK, answer: "ok", secrets: true, verification: true},
 }
 
 // Names are the presets that are protocols, sorted.
@@ -151,15 +154,20 @@ func name(parts ...string) string {
 	return streams.CleanName(strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), " "))
 }
 
-// phone is a number in its normal form, and as written when it has none.
+// phone is a number as people and telephone exchanges write it, in its normal form, and as written when it has none.
 func (c *Config) phone(text string) string {
 	if p, ok := streams.NormalizePhone(text, c.Region); ok {
 		return p
 	}
-	if p, ok := streams.NormalizePhone("+"+text, c.Region); ok { // messengers leave the + out
+	return streams.CleanName(text)
+}
+
+// international is a number as messengers write it: with the code of its country, and often without the plus.
+func (c *Config) international(text string) string {
+	if p, ok := streams.NormalizePhone("+"+strings.TrimPrefix(text, "+"), c.Region); ok {
 		return p
 	}
-	return streams.CleanName(text)
+	return c.phone(text)
 }
 
 // seconds is a moment from Unix seconds, or from milliseconds where a service sends those: there is no saying by the field.
@@ -203,11 +211,127 @@ func (f *fields) set(key string, value any) {
 	(*f)[key] = text
 }
 
+// answer keeps what somebody answered to a question of a form, by the question, or by its key where it has no words.
+func (f *fields) answer(question, key, said string) {
+	question = streams.CleanName(question)
+	if _, taken := (*f)[question]; question == "" || taken {
+		question = key
+	}
+	if question != "" {
+		f.set(question, said)
+	}
+}
+
+// answers are the texts of an answer, which may be a text, a list, or an object with either in value.
+func answers(raw json.RawMessage) []string {
+	var wrapped struct {
+		Value json.RawMessage `json:"value"`
+	}
+	if json.Unmarshal(raw, &wrapped) == nil && len(wrapped.Value) > 0 {
+		raw = wrapped.Value
+	}
+	var one id
+	if len(raw) == 0 || json.Unmarshal(raw, &one) == nil {
+		return []string{string(one)}
+	}
+	var many []id
+	if json.Unmarshal(raw, &many) != nil {
+		return []string{string(raw)} // rather in the form it came in than not at all
+	}
+	all := make([]string, len(many))
+	for i, m := range many {
+		all[i] = string(m)
+	}
+	return all
+}
+
+// email is an address in its normal form, and as written when it is none.
+func email(s string) string {
+	if e, ok := streams.NormalizeEmail(s); ok {
+		return e
+	}
+	return streams.CleanName(s)
+}
+
+// flag is what some services write as true or false, and others as 1 or 0.
+type flag bool
+
+func (f *flag) UnmarshalJSON(b []byte) error {
+	switch string(b) {
+	case "true", "1", `"1"`, `"true"`:
+		*f = true
+	case "false", "0", `"0"`, `"false"`, `""`, "null":
+		*f = false
+	default:
+		return errors.New("a flag is neither true nor false")
+	}
+	return nil
+}
+
+// id is a name that a service writes as a number or as a text; a number keeps all its digits.
+type id string
+
+func (d *id) UnmarshalJSON(b []byte) error {
+	switch {
+	case string(b) == "null":
+		return nil
+	case b[0] == '"':
+		var s string
+		if err := json.Unmarshal(b, &s); err != nil {
+			return err
+		}
+		*d = id(text(s))
+		return nil
+	}
+	if _, err := strconv.ParseInt(string(b), 10, 64); err != nil {
+		return errors.New("an id is neither a whole number nor a text")
+	}
+	*d = id(b)
+	return nil
+}
+
+// number is the id as a number, 0 when it is none.
+func (d id) number() int64 {
+	n, _ := strconv.ParseInt(string(d), 10, 64)
+	return n
+}
+
+// some says whether there is an id at all: services write 0 for none.
+func (d id) some() bool { return d != "" && d != "0" }
+
+// attachment is a file that can be fetched from the service, by its address or its id there.
+type attachment struct {
+	Kind string `json:"kind"` // photo, voice, audio, video, document, sticker …
+	ID   string `json:"id,omitempty"`
+	URL  string `json:"url,omitempty"`
+	Name string `json:"name,omitempty"`
+	Mime string `json:"mime,omitempty"`
+	Size int64  `json:"size,omitempty"` // bytes
+}
+
+// attachments are their JSON, nil for none.
+func attachments(all []attachment) json.RawMessage {
+	if len(all) == 0 {
+		return nil
+	}
+	for i := range all {
+		all[i].Name = text(all[i].Name)
+	}
+	out, _ := json.Marshal(all)
+	return out
+}
+
+// ignored is an event that nothing is kept of.
+func ignored(why string) Event { return Event{Ignore: why} }
+
+// Stranger is why an event that surely comes from the service is not kept: it is for none of the source's accounts.
+const Stranger = "another account"
+
 // unreadable is an error that names the place and not the content.
 func unreadable(err error) error {
 	switch e := err.(type) {
 	case *json.UnmarshalTypeError:
-		return fmt.Errorf("field %s is a %s", e.Field, e.Value)
+		return fmt.Errorf("field %s is a %s", e.Field, strings.Fields(e.Value + " ?")[0]) // the value itself may follow
 	case *json.SyntaxError:
 		return fmt.Errorf("no JSON at byte %d", e.Offset)
 	}

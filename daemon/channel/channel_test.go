@@ -145,4 +145,5 @@ func FuzzRead(f *testing.F) {
 // samples begin the fuzzing: a body of each sort.
 var samples = map[string][]string{
 	"telegram": {telegramStart, telegramContact, telegramPress},
+	"vk":       {vkMessageNew, vkLeadForm, vkConfirm},
 }

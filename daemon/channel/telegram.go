@@ -159,9 +159,9 @@ func (t telegram) message(m *telegramMessage) Event {
 	}
 	if c := m.Contact; c != nil {
 		if c.User == m.From.ID {
-			l.Phone = t.phone(c.Phone)
+			l.Phone = t.international(c.Phone)
 		} else { // somebody else's
-			f.set("contact", map[string]string{"name": name(c.First, c.Last), "phone": t.phone(c.Phone)})
+			f.set("contact", map[string]string{"name": name(c.First, c.Last), "phone": t.international(c.Phone)})
 		}
 	}
 	l.Fields = f
@@ -189,16 +189,6 @@ func (t telegram) from(u *telegramUser) Event {
 	return Event{Lead: streams.Lead{UserID: strconv.FormatInt(u.ID, 10), Name: name(u.First, u.Last)}}
 }
 
-// attachment is a file that can be fetched from the service by its id.
-type attachment struct {
-	Kind string `json:"kind"` // photo, voice, audio, video, document, sticker
-	ID   string `json:"id,omitempty"`
-	URL  string `json:"url,omitempty"`
-	Name string `json:"name,omitempty"`
-	Mime string `json:"mime,omitempty"`
-	Size int64  `json:"size,omitempty"` // bytes
-}
-
 func (m *telegramMessage) attachments() json.RawMessage {
 	var all []attachment
 	add := func(kind string, f *telegramFile) {
@@ -215,6 +205,5 @@ func (m *telegramMessage) attachments() json.RawMessage {
 	add("video", m.Note)
 	add("document", m.Document)
 	add("sticker", m.Sticker)
-	text, _ := json.Marshal(all)
-	return text
+	return attachments(all)
 }

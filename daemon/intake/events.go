@@ -1,8 +1,11 @@
 package intake
 
 import (
+	"crypto/sha256"
 	"net/http"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"leadstream/daemon/channel"
 	"leadstream/streams"
@@ -15,10 +18,11 @@ func (s Source) spoken() channel.Config {
 	}
 }
 
-// greet answers a GET with which a service tries the address, if the source's service does that.
-func (h *Handler) greet(q *request, name string) bool {
+// greet answers a GET with which a service tries the address, if the source's service does that. Where the address holds
+// a key, who has none finds nothing.
+func (h *Handler) greet(q *request, name, rest string) bool {
 	s := h.sources[name]
-	if s == nil || s.protocol == nil {
+	if s == nil || s.protocol == nil || len(s.keys) > 0 && !s.knows(sha256.Sum256([]byte(keyOf(q.r, q.query, rest)))) {
 		return false
 	}
 	q.client = clientOf(q.r, h.trusted)
@@ -75,7 +79,11 @@ func (h *Handler) events(q *request, body []byte) {
 			s.result["quarantined"].Inc()
 		case e.Ignore != "":
 			s.result[Ignored].Inc()
-			h.log.Debug().Str("source", s.name).Str("why", e.Ignore).Msg("event ignored")
+			level := zerolog.DebugLevel
+			if e.Ignore == channel.Stranger {
+				level = zerolog.WarnLevel // else a forgotten account would be silent
+			}
+			h.log.WithLevel(level).Str("source", s.name).Str("why", e.Ignore).Msg("event ignored")
 		default:
 			taken = append(taken, s.taken(e, q.start))
 		}

@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"leadstream/daemon/channel"
 )
 
 func eventConfig() Config {
@@ -80,6 +82,163 @@ func TestEventsAreKept(t *testing.T) {
 		if w := send(h, "/in/tg", body, secretHeader, "the_secret"); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 			t.Errorf("got %d with Retry-After %q", w.Code, w.Header().Get("Retry-After"))
 		}
+	}
+}
+
+// service is a source that speaks a protocol, and requests as its service makes them.
+type service struct {
+	source  Source
+	proof   func(body string) []string // headers; nil: the body itself proves who sends, or the key in the address
+	content string                     // Content-Type, application/json when empty
+	message string                     // becomes one lead
+	news    string                     // becomes one event; may be empty
+	useless string                     // of a kind that we do not know
+	twenty  func(bad int) string       // twenty messages in a body, of which that one cannot be read; nil: a body tells one thing
+	forged  string                     // message, from somebody who does not know the secret; empty: proof is left out
+	cut     int                        // the answer's code to a message cut short: 200 where it is proven all the same
+	large   int                        // and to one of 10 MB
+	answer  string
+	typ     string // Content-Type of the answer
+}
+
+var services = map[string]service{
+	"telegram": {
+		source:  Source{Preset: "telegram", Secrets: []string{"the_secret"}},
+		proof:   func(string) []string { return []string{secretHeader, "the_secret"} },
+		message: update(1, "цена?"), useless: `{"update_id":1,"poll":{}}`, cut: 200, large: 200,
+	},
+	"vk": {
+		source:  Source{Preset: "vk", Secrets: []string{"s3cret"}, Verification: "a1b2c3d4", Accounts: []string{"1"}},
+		message: vkEvent("message_new", "s3cret", `{"message":{"date":1767225600,"from_id":7,"peer_id":7,"id":1,"conversation_message_id":1,"text":"цена?"}}`),
+		news:    vkEvent("message_reply", "s3cret", `{"date":1767225600,"from_id":-1,"peer_id":7,"id":2,"conversation_message_id":2,"text":"500"}`),
+		useless: vkEvent("of_next_year", "s3cret", `[]`),
+		forged:  vkEvent("message_new", "guess", `{"message":{"date":1767225600,"from_id":7,"peer_id":7,"id":1,"conversation_message_id":1,"text":"цена?"}}`),
+		cut:     401, large: 401, answer: "ok", typ: "text/plain; charset=utf-8",
+	},
+}
+
+func vkEvent(kind, secret, object string) string {
+	return fmt.Sprintf(`{"type":%q,"group_id":1,"event_id":"e1","v":"5.199","secret":%q,"object":%s}`, kind, secret, object)
+}
+
+// Whatever a service sends: the answer that it wants once it has proven itself, and nothing kept for who has not.
+func TestServices(t *testing.T) {
+	for name, s := range services {
+		t.Run(name, func(t *testing.T) {
+			c := testConfig()
+			target := "/in/it"
+			if channel.Open(s.source.Preset) {
+				s.source.Keys, target = []string{KeyHash(testKey)}, target+"/"+testKey
+			}
+			c.Sources["it"] = s.source
+			m := &memory{}
+			h := newHandler(t, c, m)
+			post := func(body string, proven bool) *httptest.ResponseRecorder {
+				headers := []string{"Content-Type", or(s.content, "application/json")}
+				if s.proof != nil && proven {
+					headers = append(headers, s.proof(body)...)
+				}
+				return send(h, target, body, headers...)
+			}
+			// kept is what a request left: leads, quarantined bodies.
+			kept := func(what string, w *httptest.ResponseRecorder, code, taken, quarantined int) {
+				t.Helper()
+				if w.Code != code {
+					t.Errorf("%s: code %d, want %d: %s", what, w.Code, code, w.Body)
+				}
+				if code == 200 && (w.Body.String() != s.answer || w.Header().Get("Content-Type") != s.typ) {
+					t.Errorf("%s: answer %q of %q, want %q of %q", what, w.Body, w.Header().Get("Content-Type"), s.answer, s.typ)
+				}
+				if len(m.taken) != taken || len(m.quarantined) != quarantined {
+					t.Errorf("%s: %d leads and %d quarantined, want %d and %d", what, len(m.taken), len(m.quarantined), taken, quarantined)
+				}
+				m.taken, m.quarantined = nil, nil
+			}
+			after := func(code int) int { // is one body kept?
+				if code == 200 {
+					return 1
+				}
+				return 0
+			}
+
+			kept("a message", post(s.message, true), 200, 1, 0)
+			first := post(s.message, true)
+			again := post(s.message, true)
+			if len(m.taken) == 2 && (m.taken[0].Key != m.taken[1].Key || string(m.taken[0].Canonical) != string(m.taken[1].Canonical)) {
+				t.Errorf("told again it is another lead: %q, then %q", m.taken[0].Canonical, m.taken[1].Canonical)
+			}
+			if l := m.taken[0].Lead; l.Source != "it" || l.Channel == "" || l.Key == "" || l.UserID+l.Phone == "" || l.Event != "" || l.ReceivedAt.IsZero() {
+				t.Errorf("got %+v", l)
+			}
+			kept("told first", first, 200, 2, 0)
+			kept("told again", again, 200, 0, 0)
+			if s.news != "" {
+				w := post(s.news, true)
+				if len(m.taken) == 1 && m.taken[0].Lead.Event == "" {
+					t.Errorf("news became an enquiry: %+v", m.taken[0].Lead)
+				}
+				kept("news", w, 200, 1, 0)
+			}
+			kept("of a kind we do not know", post(s.useless, true), 200, 0, 0)
+			kept("cut short", post(s.message[:len(s.message)*2/3], true), s.cut, 0, after(s.cut))
+			kept("10 MB", post(strings.Repeat(" ", 10<<20)+s.message, true), s.large, 0, after(s.large))
+			if s.twenty != nil {
+				kept("one bad among twenty", post(s.twenty(13), true), 200, 19, 1)
+				kept("twenty good", post(s.twenty(-1), true), 200, 20, 0)
+			}
+			if channel.Open(s.source.Preset) {
+				kept("without the key", send(h, "/in/it", s.message, "Content-Type", or(s.content, "application/json")), 401, 0, 0)
+			} else {
+				kept("of somebody else", post(or(s.forged, s.message), false), 401, 0, 0)
+			}
+			m.fail = ErrUnavailable{}
+			w := post(s.message, true)
+			if w.Header().Get("Retry-After") == "" {
+				t.Error("no word on when to come again")
+			}
+			kept("while nothing can be kept", w, 503, 0, 0)
+		})
+	}
+}
+
+// Every protocol stands in services.
+func TestServicesAreAll(t *testing.T) {
+	for _, name := range channel.Names() {
+		if s, ok := services[name]; !ok || s.source.Preset != name {
+			t.Errorf("%s is not tried", name)
+		}
+	}
+}
+
+// A service that tries the address gets the answer it wants, also where the address holds a key; nobody else does.
+func TestGreetings(t *testing.T) {
+	c := testConfig()
+	c.Sources["vk"] = services["vk"].source
+	keyed := services["vk"].source
+	keyed.Keys = []string{KeyHash(testKey)}
+	c.Sources["keyed"] = keyed
+	tests := map[string]struct {
+		method, target, body string
+		code                 int
+		answer               string
+	}{
+		"vk":                       {"POST", "/in/vk", `{"type":"confirmation","group_id":1}`, 200, "a1b2c3d4"},
+		"vk, with a key":           {"POST", "/in/keyed/" + testKey, `{"type":"confirmation","group_id":1}`, 200, "a1b2c3d4"},
+		"vk, without the key":      {"POST", "/in/keyed", `{"type":"confirmation","group_id":1}`, 401, ""},
+		"vk, of somebody's secret": {"POST", "/in/vk", `{"type":"confirmation","group_id":1,"secret":"guess"}`, 401, ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			m := &memory{}
+			w := httptest.NewRecorder()
+			newHandler(t, c, m).ServeHTTP(w, httptest.NewRequest(tt.method, tt.target, strings.NewReader(tt.body)))
+			if w.Code != tt.code || tt.answer != "" && w.Body.String() != tt.answer || len(m.taken)+len(m.quarantined) > 0 {
+				t.Errorf("got %d %q, want %d %q", w.Code, w.Body, tt.code, tt.answer)
+			}
+			if w.Code == 200 && w.Header().Get("Content-Type") != "text/plain; charset=utf-8" {
+				t.Errorf("the answer is %s", w.Header().Get("Content-Type"))
+			}
+		})
 	}
 }
 

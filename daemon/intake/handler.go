@@ -85,7 +85,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(q, fault("no_such_path", ""), 0)
 	case r.Method == http.MethodOptions:
 		h.preflight(q, name)
-	case r.Method == http.MethodGet && h.greet(q, name):
+	case r.Method == http.MethodGet && h.greet(q, name, rest):
 	case r.Method != http.MethodPost:
 		w.Header().Set("Allow", "POST, OPTIONS")
 		h.refuse(q, fault("method", ""), 0)
@@ -164,6 +164,9 @@ func (h *Handler) admit(q *request) {
 	h.within(q, room, func() {
 		if fail := q.readBody(h.config.WriteTimeout); fail != nil {
 			h.reject(q, fail)
+			return
+		}
+		if h.greeted(q) {
 			return
 		}
 		if s.signs() && !s.proves(q.r, q.body, q.start) {
