@@ -6,6 +6,7 @@ import (
 
 	"leadstream/daemon/intake"
 	"leadstream/processors"
+	"leadstream/processors/llm"
 	"leadstream/processors/monitor"
 	"leadstream/processors/slots"
 	"leadstream/streams"
@@ -48,6 +49,7 @@ type Triage struct {
 	Branches     []slots.Item        `koanf:"branches"`
 	Escalate     processors.Escalate `koanf:"escalate"`
 	Conversation time.Duration       `koanf:"conversation"` // what a customer of a messenger writes within it after the last word belongs together; 0: never
+	LLM          llm.Settings        `koanf:"llm"` // asked where the classifier is not sure; off by default
 }
 
 // Tagging is how leads are marked and routed.
@@ -128,7 +130,7 @@ func Defaults() *Config {
 		Retention:  7 * 24 * time.Hour,
 		Intake:     intake.Defaults(),
 		Triage: Triage{DedupeWindow: processors.DedupeWindow, Conversation: processors.ConversationWindow,
-			Escalate: processors.UsualEscalation()},
+			Escalate: processors.UsualEscalation(), LLM: llm.Defaults()},
 		Tell:   Tell{CSV: "manual.csv"},
 		Alerts: monitor.Defaults(),
 	}

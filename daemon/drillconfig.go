@@ -199,10 +199,12 @@ func (t *terminal) closed(text []byte, asWritten *Config, set *drillSetup, sims 
 	doc["intake"] = in
 	doc["sources"] = drillSources(block(doc, "sources"), asWritten, set)
 	doc["alerts"] = drillAlerts(block(doc, "alerts"), asWritten, set.Shorten)
+	triage := block(doc, "triage")
+	delete(triage, "llm")
 	if files := asWritten.Triage.Examples; len(files) > 0 { // by their whole paths: the drill's config.yaml stands elsewhere
-		triage := block(doc, "triage")
-		triage["examples"], doc["triage"] = files, triage
+		triage["examples"] = files
 	}
+	doc["triage"] = triage
 	if tell := block(doc, "tell"); asWritten.Tell.CSV != "" {
 		tell["csv"] = filepath.Base(asWritten.Tell.CSV)
 		doc["tell"] = tell
@@ -348,6 +350,9 @@ func (s *simulators) onlyHere(cfg *Config) error {
 	}
 	if cfg.Alerts.Heartbeat != "" {
 		return fmt.Errorf("alerts.heartbeat: would be asked by a drill; nothing was sent")
+	}
+	if cfg.Triage.LLM.URL != "" {
+		return fmt.Errorf("triage.llm: would be asked by a drill; nothing was sent")
 	}
 	for name, sink := range cfg.Sinks {
 		where := "sinks." + name

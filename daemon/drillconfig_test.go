@@ -112,7 +112,7 @@ redis: {url: embedded, max_memory: 64mb}
 sources:
   tilda: {preset: tilda, keys: ["${env:NOT_THERE}"], fields: {fio: name}}
   page: {public: true, origins: ["https://salon.example"]}
-triage: {dedupe_window: 5m, examples: [intents.yaml], services: [Маникюр]}
+triage: {dedupe_window: 5m, examples: [intents.yaml], services: [Маникюр], llm: {url: "https://llm.salon.example/v1", key: "${env:NOT_THERE}", model: m}}
 tagging: {rules: [{when: 'has(message, "price")', tags: [price]}]}
 sinks:
   crm: &crm {kind: bitrix24, url: "https://salon.bitrix24.ru/rest/1/hush/", rate: {per_second: 1, burst: 7}, batch: 9, fields: {level: ufCrm_1700000001},

@@ -66,7 +66,11 @@ func run(ctx context.Context, cfg *Config) error {
 		return err
 	}
 	wants := &intent.Current{}
-	workers, dedupe, err := judges(cfg, clients, custody, wants, log)
+	adviser, err := openLLM(cfg, reg, log)
+	if err != nil {
+		return err
+	}
+	workers, dedupe, err := judges(cfg, clients, custody, wants, adviser, log)
 	if err != nil {
 		return err
 	}

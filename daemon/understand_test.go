@@ -11,6 +11,7 @@ import (
 
 	"leadstream/processors"
 	"leadstream/processors/intent"
+	"leadstream/processors/llm"
 	"leadstream/processors/slots"
 )
 
@@ -31,7 +32,7 @@ triage:
 	want := Triage{DedupeWindow: processors.DedupeWindow, Examples: []string{mine},
 		Services: []slots.Item{{Name: "Маникюр"}, {Name: "Стрижка", Also: []string{"подстричься"}, Price: 1500}},
 		Products: []slots.Item{{Name: "iPhone 15", Code: "APL-15"}}, Branches: []slots.Item{{Name: "на Ленина"}},
-		Escalate: processors.Escalate{Intents: []string{"price"}, Legal: true, Words: []string{"опт"}, Tag: "needs_person"}}
+		Escalate: processors.Escalate{Intents: []string{"price"}, Legal: true, Words: []string{"опт"}, Tag: "needs_person"}, LLM: llm.Defaults()}
 	if diff := cmp.Diff(want, cfg.Triage); diff != "" || len(faults) > 0 {
 		t.Error(diff, faults)
 	}

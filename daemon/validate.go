@@ -103,6 +103,7 @@ func (l *loader) parts(c *Config) {
 	for _, f := range c.Intake.Faults() {
 		l.fault(intakeKey(f.Key), f.Problem, f.Cure)
 	}
+	l.partFaults("", c.Triage.LLM.Faults())
 	if len(c.Sources) == 0 {
 		l.warn("sources", l.say("nobody can send", "некому присылать заявки"), l.say("add a source", "добавьте источник"))
 	}

@@ -14,6 +14,7 @@ import (
 
 	"leadstream/daemon/intake"
 	"leadstream/processors"
+	"leadstream/processors/llm"
 	"leadstream/sinks"
 	"leadstream/streams"
 )
@@ -92,7 +93,7 @@ func (d *destination) handle(ctx context.Context, batch []*streams.Entry) []stre
 }
 
 // judges are the workers of the two inner queues.
-func judges(cfg *Config, clients *streams.Clients, custody *streams.Custody, wants processors.Wants, log zerolog.Logger) ([]*streams.Worker, *processors.Dedupe, error) {
+func judges(cfg *Config, clients *streams.Clients, custody *streams.Custody, wants processors.Wants, adviser *llm.Model, log zerolog.Logger) ([]*streams.Worker, *processors.Dedupe, error) {
 	var names []string
 	for name := range cfg.Sinks {
 		names = append(names, name)
@@ -107,6 +108,9 @@ func judges(cfg *Config, clients *streams.Clients, custody *streams.Custody, wan
 		return nil, nil, fmt.Errorf("tagging: %w", err)
 	}
 	triage := &processors.Triage{Wants: wants, Slots: cfg.slotReader(), Escalate: cfg.Triage.Escalate, Region: cfg.Region, Language: cfg.Language, Log: log}
+	if adviser != nil {
+		triage.Adviser = adviser
+	}
 	var dedupe *processors.Dedupe
 	if cfg.Triage.DedupeWindow > 0 || cfg.Triage.Conversation > 0 {
 		dedupe = &processors.Dedupe{Redis: clients.Write, Partitions: cfg.Partitions, Window: cfg.Triage.DedupeWindow, Talk: cfg.Triage.Conversation,

@@ -20,6 +20,8 @@ import (
 type Triage struct {
 	Wants    Wants        // nil: what a message wants is not known
 	Slots    slots.Reader // of the particulars
+	Adviser  Adviser      // has a second opinion; nil: nobody has
+	Pupil    Pupil        // nil: nobody learns
 	Escalate Escalate
 	Dedupe   *Dedupe // nil: no lead is a repeat
 	Region   string  // default country for phone numbers, "RU"
@@ -44,7 +46,8 @@ const redisPause = time.Second
 func (t *Triage) Handle(ctx context.Context, batch []*streams.Entry) []streams.Verdict {
 	verdicts := make([]streams.Verdict, len(batch))
 	var leads []*streams.Lead
-	var at []int // place of each of leads in batch
+	var at []int              // place of each of leads in batch
+	var read []*intent.Result // in their messages
 	for i, e := range batch {
 		if e.Lead == nil {
 			verdicts[i] = streams.Verdict{Result: streams.Permanent, Err: errors.New("the entry holds no lead")}
@@ -59,7 +62,7 @@ func (t *Triage) Handle(ctx context.Context, batch []*streams.Entry) []streams.V
 			verdicts[i] = streams.Verdict{Followers: []streams.Follower{{Queue: streams.Triaged, Lead: &l}}}
 			continue
 		}
-		t.understand(&l)
+		read = append(read, t.understand(&l))
 		leads, at = append(leads, &l), append(at, i)
 	}
 	firsts := make([]string, len(leads))
@@ -72,11 +75,15 @@ func (t *Triage) Handle(ctx context.Context, batch []*streams.Entry) []streams.V
 			return verdicts
 		}
 	}
+	unclear := t.consult(ctx, leads, read)
 	for n, l := range leads {
 		if t.Dedupe != nil {
 			l.RepeatOf = firsts[n]
 		}
 		verdicts[at[n]] = t.judge(l)
+		if t.Pupil != nil && read[n] != nil {
+			t.Pupil.Judged(l, unclear[n])
+		}
 	}
 	return verdicts
 }

@@ -13,21 +13,30 @@ import (
 	"leadstream/streams"
 )
 
-// understand says what a lead wants, and takes from its message what the sender left out.
-func (t *Triage) understand(l *streams.Lead) {
-	r := t.wants(l)
+// understand says what a lead wants, and takes from its message what the sender left out. It answers what it
+// has read in the message, nil when the sender has said what the lead wants.
+func (t *Triage) understand(l *streams.Lead) (read *intent.Result) {
+	r, said := t.wants(l)
+	wanted(l, r)
+	t.fill(l)
+	if said || strings.TrimSpace(l.Message) == "" {
+		return nil
+	}
+	return &r
+}
+
+func wanted(l *streams.Lead, r intent.Result) {
 	l.Intent, l.Intents, l.Answered = r.Intent, r.Intents, r.Answered
 	l.Confidence = math.Round(1000*r.Confidence) / 1000
-	t.fill(l)
 }
 
 // wants believes a sender that names an intent of ours. A form without words that names a service or a time asks for a
 // visit; else the message decides.
-func (t *Triage) wants(l *streams.Lead) intent.Result {
+func (t *Triage) wants(l *streams.Lead) (r intent.Result, said bool) {
 	sent := strings.ToLower(strings.TrimSpace(l.Intent))
 	switch {
 	case slices.Contains(intent.All, sent):
-		return surely(sent)
+		return surely(sent), true
 	case sent != "": // a word of the sender's own
 		l.Fields = maps.Clone(l.Fields)
 		if l.Fields == nil {
@@ -38,12 +47,12 @@ func (t *Triage) wants(l *streams.Lead) intent.Result {
 		}
 	}
 	if strings.TrimSpace(l.Message) == "" && (l.Service != "" || l.Time != "") {
-		return surely(intent.Booking)
+		return surely(intent.Booking), true
 	}
 	if t.Wants == nil {
-		return intent.Result{Intent: intent.Other, Intents: []string{intent.Other}}
+		return intent.Result{Intent: intent.Other, Intents: []string{intent.Other}}, false
 	}
-	return t.Wants.Read(l.Message)
+	return t.Wants.Read(l.Message), false
 }
 
 func surely(wanted string) intent.Result {
@@ -52,13 +61,7 @@ func surely(wanted string) intent.Result {
 
 // fill takes the particulars out of the message. The sender's own fields stay as they are.
 func (t *Triage) fill(l *streams.Lead) {
-	at := l.EventAt
-	if at.IsZero() {
-		at = l.ReceivedAt
-	}
-	if at.IsZero() {
-		at = time.Now()
-	}
+	at := written(l)
 	s := t.Slots.Read(l.Message, at)
 	if l.Time != "" {
 		s.When = nil
@@ -81,6 +84,17 @@ func (t *Triage) fill(l *streams.Lead) {
 	if rest := (streams.Slots{When: s.When, Order: s.Order, Product: s.Product, Branch: s.Branch, Price: s.Price}); rest != (streams.Slots{}) {
 		l.Slots = &rest
 	}
+}
+
+// written is when the customer wrote.
+func written(l *streams.Lead) time.Time {
+	switch {
+	case !l.EventAt.IsZero():
+		return l.EventAt
+	case !l.ReceivedAt.IsZero():
+		return l.ReceivedAt
+	}
+	return time.Now()
 }
 
 // wished is a time that was read from a message, for the field that holds it as written.
