@@ -227,6 +227,7 @@ func TestLLMAnswersAreChecked(t *testing.T) {
 		"a wrong type":           {chat.Reply{Content: strings.Replace(good, "true", `"true"`, 1)}, false, "nonsense", 2},
 		"sure is null":           {chat.Reply{Content: strings.Replace(good, "true", "null", 1)}, false, "nonsense", 2},
 		"a key in capitals":      {chat.Reply{Content: strings.Replace(good, "sure", "SURE", 1)}, false, "nonsense", 2},
+		"a key in both cases":    {chat.Reply{Content: strings.Replace(good, "{", `{"SURE":true,`, 1)}, false, "nonsense", 2},
 		"two objects":            {chat.Reply{Content: good + good}, false, "nonsense", 2},
 		"an array":               {chat.Reply{Content: "[" + good + "]"}, false, "nonsense", 2},
 		"prose":                  {chat.Reply{Content: "The customer asks for the price."}, false, "nonsense", 2},
