@@ -49,7 +49,7 @@ type Triage struct {
 	Branches     []slots.Item        `koanf:"branches"`
 	Escalate     processors.Escalate `koanf:"escalate"`
 	Conversation time.Duration       `koanf:"conversation"` // what a customer of a messenger writes within it after the last word belongs together; 0: never
-	LLM          llm.Settings        `koanf:"llm"` // asked where the classifier is not sure; off by default
+	LLM          llm.Settings        `koanf:"llm"`          // asked where the classifier is not sure; off by default
 }
 
 // Tagging is how leads are marked and routed.

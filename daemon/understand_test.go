@@ -11,7 +11,6 @@ import (
 
 	"leadstream/processors"
 	"leadstream/processors/intent"
-	"leadstream/processors/llm"
 	"leadstream/processors/slots"
 )
 
@@ -29,10 +28,11 @@ triage:
 		t.Fatal(err)
 	}
 	cfg, faults := load(t, path)
-	want := Triage{DedupeWindow: processors.DedupeWindow, Examples: []string{mine},
-		Services: []slots.Item{{Name: "Маникюр"}, {Name: "Стрижка", Also: []string{"подстричься"}, Price: 1500}},
-		Products: []slots.Item{{Name: "iPhone 15", Code: "APL-15"}}, Branches: []slots.Item{{Name: "на Ленина"}},
-		Escalate: processors.Escalate{Intents: []string{"price"}, Legal: true, Words: []string{"опт"}, Tag: "needs_person"}, LLM: llm.Defaults()}
+	want := Defaults().Triage
+	want.Examples = []string{mine}
+	want.Services = []slots.Item{{Name: "Маникюр"}, {Name: "Стрижка", Also: []string{"подстричься"}, Price: 1500}}
+	want.Products, want.Branches = []slots.Item{{Name: "iPhone 15", Code: "APL-15"}}, []slots.Item{{Name: "на Ленина"}}
+	want.Escalate = processors.Escalate{Intents: []string{"price"}, Legal: true, Words: []string{"опт"}, Tag: "needs_person"}
 	if diff := cmp.Diff(want, cfg.Triage); diff != "" || len(faults) > 0 {
 		t.Error(diff, faults)
 	}
