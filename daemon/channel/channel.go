@@ -66,6 +66,7 @@ type Config struct {
 	Accounts     []string // our own there: group, page, number, bot. Empty: all that prove themselves
 	Verification string   // what the service shows or expects when it tries the address
 	Region       string   // country of phone numbers written without one
+	Language     string   // of what a person reads: ru or en
 	URL          string   // under which the service knows the address, where it signs it
 	Zone         *time.Location
 }
@@ -85,6 +86,9 @@ type kind struct {
 // kinds are the protocols by the name of their preset.
 var kinds = map[string]kind{
 	"telegram": {new: newTelegram, answer: "empty", secrets: true},
+	"meta":     {new: newMeta, answer: "empty", secrets: true, verification: true},
+	"whatsapp": {new: newMeta, answer: "empty", secrets: true, verification: true},
+	"max":      {new: newMax, answer: "empty", secrets: true},
 	"vk":       {new: newVK, answer: "ok", secrets: true, verification: true},
 }
 
@@ -138,6 +142,14 @@ func validURL(text string) bool {
 // ours says whether an event is for one of our accounts.
 func (c *Config) ours(account string) bool {
 	return len(c.Accounts) == 0 || slices.Contains(c.Accounts, account)
+}
+
+// say is a sentence for a person.
+func (c *Config) say(en, ru string) string {
+	if c.Language == "ru" {
+		return ru
+	}
+	return en
 }
 
 // isSecret compares a text with every secret, in a time that depends on neither.
@@ -209,6 +221,19 @@ func (f *fields) set(key string, value any) {
 		*f = fields{}
 	}
 	(*f)[key] = text
+}
+
+// started takes a deep link's word out of a message: what stands after /start says where the person came from.
+func started(l *streams.Lead, f *fields) {
+	from, ok := strings.CutPrefix(l.Message, "/start")
+	if !ok || from != "" && from[0] != ' ' {
+		return
+	}
+	l.Message = ""
+	if from = strings.TrimSpace(from); from != "" {
+		f.set("start", from)
+		l.UTM = map[string]string{"campaign": from}
+	}
 }
 
 // answer keeps what somebody answered to a question of a form, by the question, or by its key where it has no words.

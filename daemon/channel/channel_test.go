@@ -145,5 +145,8 @@ func FuzzRead(f *testing.F) {
 // samples begin the fuzzing: a body of each sort.
 var samples = map[string][]string{
 	"telegram": {telegramStart, telegramContact, telegramPress},
+	"max":      {maxCreated, maxStarted, maxContact, maxPressed},
+	"meta":     {metaLeadgen, metaMessenger, metaInstagram},
+	"whatsapp": {whatsAppText, whatsAppVoice},
 	"vk":       {vkMessageNew, vkLeadForm, vkConfirm},
 }

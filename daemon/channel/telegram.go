@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"leadstream/streams"
 )
@@ -149,14 +148,7 @@ func (t telegram) message(m *telegramMessage) Event {
 	f.set("location", m.Location)
 	f.set("venue", m.Venue)
 	f.set("attachments", m.attachments())
-	if start, ok := strings.CutPrefix(l.Message, "/start"); ok && (start == "" || start[0] == ' ') {
-		// A deep link: what stands after it says where the person came from.
-		l.Message = ""
-		f.set("start", strings.TrimSpace(start))
-		if start = strings.TrimSpace(start); start != "" {
-			l.UTM = map[string]string{"campaign": start}
-		}
-	}
+	started(l, &f)
 	if c := m.Contact; c != nil {
 		if c.User == m.From.ID {
 			l.Phone = t.international(c.Phone)

@@ -14,7 +14,7 @@ import (
 // spoken is what the source's protocol must know.
 func (s Source) spoken() channel.Config {
 	return channel.Config{
-		Secrets: s.Secrets, Accounts: s.Accounts, Verification: s.Verification, URL: s.URL, Region: s.Region,
+		Secrets: s.Secrets, Accounts: s.Accounts, Verification: s.Verification, URL: s.URL, Region: s.Region, Language: s.Language,
 	}
 }
 

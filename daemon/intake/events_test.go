@@ -1,6 +1,9 @@
 package intake
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -115,6 +118,67 @@ var services = map[string]service{
 		forged:  vkEvent("message_new", "guess", `{"message":{"date":1767225600,"from_id":7,"peer_id":7,"id":1,"conversation_message_id":1,"text":"цена?"}}`),
 		cut:     401, large: 401, answer: "ok", typ: "text/plain; charset=utf-8",
 	},
+	"max": {
+		source: Source{Preset: "max", Secrets: []string{"s3cret"}},
+		proof:  func(string) []string { return []string{"X-Max-Bot-Api-Secret", "s3cret"} },
+		message: `{"update_type":"message_created","timestamp":1767225600123,"message":{"recipient":{"chat_id":9,"chat_type":"dialog"},"timestamp":1767225600000,` +
+			`"sender":{"user_id":7,"first_name":"Анна"},"body":{"mid":"mid.1","seq":116000000000000001,"text":"цена?"}}}`,
+		useless: `{"update_type":"of_next_year","timestamp":1}`, cut: 200, large: 200,
+	},
+	"whatsapp": {
+		source:  Source{Preset: "whatsapp", Secrets: []string{"s3cret"}, Verification: "token", Accounts: []string{"2"}},
+		proof:   metaSigned,
+		message: whatsAppBody(`"messages":[` + whatsAppMessage(1) + `]`),
+		news:    whatsAppBody(`"statuses":[{"id":"wamid.out","status":"read","timestamp":"1767225600","recipient_id":"79990000011"}]`),
+		useless: `{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"of_next_year","value":{}}]}]}`,
+		twenty: func(bad int) string {
+			return whatsAppBody(`"messages":[` + twenty(bad, whatsAppMessage) + `]`)
+		},
+		cut: 200, large: 401,
+	},
+	"meta": {
+		source:  Source{Preset: "meta", Secrets: []string{"s3cret"}, Verification: "token"},
+		proof:   metaSigned,
+		message: `{"object":"page","entry":[{"id":"3","messaging":[` + messenger(1) + `]}]}`,
+		news:    `{"object":"page","entry":[{"id":"3","messaging":[{"sender":{"id":"6"},"recipient":{"id":"3"},"timestamp":1767225600000,"read":{"watermark":5}}]}]}`,
+		useless: `{"object":"page","entry":[{"id":"3","messaging":[{"sender":{"id":"6"},"recipient":{"id":"3"},"of_next_year":{}}]}]}`,
+		twenty: func(bad int) string {
+			return `{"object":"page","entry":[{"id":"3","messaging":[` + twenty(bad, messenger) + `]}]}`
+		},
+		cut: 200, large: 401,
+	},
+}
+
+// metaSigned signs as Meta does.
+func metaSigned(body string) []string {
+	mac := hmac.New(sha256.New, []byte("s3cret"))
+	mac.Write([]byte(body))
+	return []string{"X-Hub-Signature-256", "sha256=" + hex.EncodeToString(mac.Sum(nil))}
+}
+
+func whatsAppBody(value string) string {
+	return `{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":{"metadata":{"phone_number_id":"2"},` + value + `}}]}]}`
+}
+
+func whatsAppMessage(n int) string {
+	return fmt.Sprintf(`{"from":"79990000011","id":"wamid.%d","timestamp":"1767225600","type":"text","text":{"body":"цена?"}}`, n)
+}
+
+func messenger(n int) string {
+	return fmt.Sprintf(`{"sender":{"id":"6"},"recipient":{"id":"3"},"timestamp":1767225600000,"message":{"mid":"m%d","text":"цена?"}}`, n)
+}
+
+// twenty messages in a list, of which that one cannot be read.
+func twenty(bad int, message func(n int) string) string {
+	var all []string
+	for n := range 20 {
+		if n == bad {
+			all = append(all, `{"sender":7,"id":[]}`)
+			continue
+		}
+		all = append(all, message(n))
+	}
+	return strings.Join(all, ",")
 }
 
 func vkEvent(kind, secret, object string) string {
@@ -213,7 +277,7 @@ func TestServicesAreAll(t *testing.T) {
 // A service that tries the address gets the answer it wants, also where the address holds a key; nobody else does.
 func TestGreetings(t *testing.T) {
 	c := testConfig()
-	c.Sources["vk"] = services["vk"].source
+	c.Sources["vk"], c.Sources["wa"] = services["vk"].source, services["whatsapp"].source
 	keyed := services["vk"].source
 	keyed.Keys = []string{KeyHash(testKey)}
 	c.Sources["keyed"] = keyed
@@ -225,6 +289,9 @@ func TestGreetings(t *testing.T) {
 		"vk":                       {"POST", "/in/vk", `{"type":"confirmation","group_id":1}`, 200, "a1b2c3d4"},
 		"vk, with a key":           {"POST", "/in/keyed/" + testKey, `{"type":"confirmation","group_id":1}`, 200, "a1b2c3d4"},
 		"vk, without the key":      {"POST", "/in/keyed", `{"type":"confirmation","group_id":1}`, 401, ""},
+		"whatsapp":                 {"GET", "/in/wa?hub.mode=subscribe&hub.verify_token=token&hub.challenge=1158201444", "", 200, "1158201444"},
+		"whatsapp, wrong token":    {"GET", "/in/wa?hub.mode=subscribe&hub.verify_token=guess&hub.challenge=1158201444", "", 401, ""},
+		"whatsapp, looked at":      {"GET", "/in/wa", "", 405, ""},
 		"vk, of somebody's secret": {"POST", "/in/vk", `{"type":"confirmation","group_id":1,"secret":"guess"}`, 401, ""},
 	}
 	for name, tt := range tests {
