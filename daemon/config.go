@@ -6,6 +6,7 @@ import (
 
 	"leadstream/daemon/intake"
 	"leadstream/processors"
+	"leadstream/processors/customer"
 	"leadstream/processors/llm"
 	"leadstream/processors/monitor"
 	"leadstream/processors/slots"
@@ -58,7 +59,18 @@ type Tagging struct {
 	Sinks []string          `koanf:"sinks"` // of a lead that no rule routes; empty: every sink that is no person's and no stand-in
 	Rules []processors.Rule `koanf:"rules"`
 
-	Emoji map[string]float64 `koanf:"emoji"` // emoji → how content the customer is, 0 to 1 (G-12)
+	Emoji     map[string]float64   `koanf:"emoji"`     // emoji → how content the customer is, 0 to 1 (G-12)
+	HotWords  processors.HotWords  `koanf:"hot_words"` // class → phrases, besides the shipped ones (G-15)
+	Segments  []processors.Segment `koanf:"segments"`  // before the shipped ones (G-17)
+	Events    []string             `koanf:"events"`    // sinks that hear of every change of a segment
+	Buffer    time.Duration        `koanf:"buffer"`    // before what has not come is believed not to come (Q-12)
+	Customers int                  `koanf:"customers"` // most that are remembered in a partition; 0: none
+}
+
+// ready is the handler that it asks for.
+func (t Tagging) ready(known []string, zone *time.Location) *processors.Tagging {
+	return &processors.Tagging{Rules: t.Rules, Sinks: t.Sinks, Known: known, Level: t.Level, Emoji: t.Emoji, HotWords: t.HotWords,
+		Segments: t.Segments, Events: t.Events, Buffer: t.Buffer, Zone: zone}
 }
 
 // Log says what is logged and how.
@@ -131,8 +143,9 @@ func Defaults() *Config {
 		Intake:     intake.Defaults(),
 		Triage: Triage{DedupeWindow: processors.DedupeWindow, Conversation: processors.ConversationWindow,
 			Escalate: processors.UsualEscalation(), LLM: llm.Defaults()},
-		Tell:   Tell{CSV: "manual.csv"},
-		Alerts: monitor.Defaults(),
+		Tagging: Tagging{Buffer: processors.Buffer, Customers: customer.Most},
+		Tell:    Tell{CSV: "manual.csv"},
+		Alerts:  monitor.Defaults(),
 	}
 }
 

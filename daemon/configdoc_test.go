@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"leadstream/daemon/intake"
+	"leadstream/processors"
 	"leadstream/streams"
 )
 
@@ -60,7 +61,7 @@ func TestConfigYAMLShowsEveryDefault(t *testing.T) {
 		t.Fatal(err)
 	}
 	examples := func(path string) bool { // their values are examples; that they stand there is asked below
-		return path == "sources" || path == "sinks" || strings.HasSuffix(path, ".rules")
+		return path == "sources" || path == "sinks" || strings.HasSuffix(path, ".rules") || path == "tagging.segments"
 	}
 	shows(t, "", doc, reflect.ValueOf(*Defaults()), examples)
 
@@ -68,6 +69,8 @@ func TestConfigYAMLShowsEveryDefault(t *testing.T) {
 	shows(t, "sources.site", sources["site"].(map[string]any), reflect.ValueOf(intake.Source{}), func(string) bool { return true })
 	rules := doc["tagging"].(map[string]any)["rules"].([]any)
 	shows(t, "tagging.rules", rules[0].(map[string]any), reflect.ValueOf(Defaults().Tagging).FieldByName("Rules").Type().Elem(), nil)
+	rules = doc["tagging"].(map[string]any)["segments"].([]any)
+	shows(t, "tagging.segments", rules[0].(map[string]any), reflect.TypeFor[processors.Segment](), nil)
 	rules = doc["alerts"].(map[string]any)["rules"].([]any)
 	shows(t, "alerts.rules", rules[0].(map[string]any), reflect.TypeOf(Defaults().Alerts.Rules).Elem(), nil)
 

@@ -70,7 +70,11 @@ func run(ctx context.Context, cfg *Config) error {
 	if err != nil {
 		return err
 	}
-	workers, dedupe, err := judges(cfg, clients, custody, wants, adviser, log)
+	tagging, err := newTagging(cfg, clients, reg, log)
+	if err != nil {
+		return err
+	}
+	workers, dedupe, err := judges(cfg, clients, custody, wants, adviser, tagging, log)
 	if err != nil {
 		return err
 	}
@@ -133,6 +137,7 @@ func run(ctx context.Context, cfg *Config) error {
 			return engine.Run(ctx)
 		})
 	})
+	g.Go(func() error { return tagging.Watch(ctx) })
 	g.Go(func() error { return teller.Run(ctx) })
 	if alerts != nil {
 		g.Go(func() error { return alerts.Run(ctx) })

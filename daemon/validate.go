@@ -111,9 +111,11 @@ func (l *loader) parts(c *Config) {
 		l.fault("sinks", l.say("leads would go nowhere", "заявкам некуда идти"), l.say("add a sink; the simplest is {kind: csv}", "добавьте приёмник; самый простой — {kind: csv}"))
 		return
 	}
-	tagging := processors.Tagging{Rules: c.Tagging.Rules, Sinks: c.Tagging.Sinks, Known: slices.Sorted(maps.Keys(c.Sinks)),
-		Emoji: c.Tagging.Emoji, Zone: c.Zone()}
-	l.partFaults("tagging.", tagging.Compile())
+	l.partFaults("tagging.", c.Tagging.ready(slices.Sorted(maps.Keys(c.Sinks)), c.Zone()).Compile())
+	l.atLeast("tagging.customers", c.Tagging.Customers, 0)
+	if c.Tagging.Buffer <= 0 || c.Tagging.Buffer > time.Hour {
+		l.fault("tagging.buffer", l.say("is %s", "равно %s", c.Tagging.Buffer), l.say("write 1s to 1h", "напишите от 1s до 1h"))
+	}
 	if len(c.Tell.Sinks) == 0 {
 		l.warn("tell.sinks", l.say("nobody is told of leads that are late or dead", "никто не узнает о заявках, которые опоздали или не доставлены"),
 			l.say("name a telegram, sms or email sink", "назовите приёмник telegram, sms или email"))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"leadstream/daemon/intake"
 	"leadstream/processors"
+	"leadstream/processors/customer"
 	"leadstream/processors/llm"
 	"leadstream/sinks"
 	"leadstream/streams"
@@ -93,20 +95,7 @@ func (d *destination) handle(ctx context.Context, batch []*streams.Entry) []stre
 }
 
 // judges are the workers of the two inner queues.
-func judges(cfg *Config, clients *streams.Clients, custody *streams.Custody, wants processors.Wants, adviser *llm.Model, log zerolog.Logger) ([]*streams.Worker, *processors.Dedupe, error) {
-	var names []string
-	for name := range cfg.Sinks {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	tagging := &processors.Tagging{Rules: cfg.Tagging.Rules, Sinks: cfg.Tagging.Sinks, Known: names, Level: cfg.Tagging.Level,
-		Emoji: cfg.Tagging.Emoji, Zone: cfg.Zone(), Log: log}
-	if len(tagging.Sinks) == 0 {
-		tagging.Sinks = names
-	}
-	if err := tagging.Compile(); err != nil {
-		return nil, nil, fmt.Errorf("tagging: %w", err)
-	}
+func judges(cfg *Config, clients *streams.Clients, custody *streams.Custody, wants processors.Wants, adviser *llm.Model, tagging *processors.Tagging, log zerolog.Logger) ([]*streams.Worker, *processors.Dedupe, error) {
 	triage := &processors.Triage{Wants: wants, Slots: cfg.slotReader(), Escalate: cfg.Triage.Escalate, Region: cfg.Region, Language: cfg.Language, Log: log}
 	if adviser != nil {
 		triage.Adviser = adviser
@@ -121,6 +110,26 @@ func judges(cfg *Config, clients *streams.Clients, custody *streams.Custody, wan
 		{Queue: streams.Intake, Handler: triage, Policy: streams.MessagePolicy, Batch: 256, Concurrency: 2},
 		{Queue: streams.Triaged, Handler: tagging, Policy: streams.MessagePolicy, Batch: 256, Concurrency: 2},
 	}, dedupe, nil
+}
+
+// newTagging is the handler after triage, and what judges customers of whom nothing comes.
+func newTagging(cfg *Config, clients *streams.Clients, reg prometheus.Registerer, log zerolog.Logger) (*processors.Tagging, error) {
+	t := cfg.Tagging.ready(slices.Sorted(maps.Keys(cfg.Sinks)), cfg.Zone())
+	if len(t.Sinks) == 0 {
+		t.Sinks = t.Known
+	}
+	if cfg.Tagging.Customers > 0 {
+		t.Memory = &customer.Memory{Redis: clients.Write, Partitions: cfg.Partitions, Most: cfg.Tagging.Customers}
+	}
+	t.Log = log
+	var err error
+	if t.Metrics, err = processors.NewTaggingMetrics(reg); err != nil {
+		return nil, err
+	}
+	if err := t.Compile(); err != nil {
+		return nil, fmt.Errorf("tagging: %w", err)
+	}
+	return t, nil
 }
 
 // forget frees the contacts of leads that died or were dropped, so that their customers' next message is a lead of its

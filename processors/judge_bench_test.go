@@ -47,10 +47,10 @@ func BenchmarkTagging(b *testing.B) {
 	if err := tg.Compile(); err != nil {
 		b.Fatal(err)
 	}
-	e := &streams.Entry{Lead: benchLead()}
+	batch := []*streams.Entry{{Lead: benchLead()}}
 	b.ReportAllocs()
 	for b.Loop() {
-		tg.judge(e)
+		tg.Handle(b.Context(), batch)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,6 +56,10 @@ type line struct {
 	Weekday   int               `expr:"weekday"` // 1 is Monday, 7 is Sunday
 	UTM       map[string]string `expr:"utm"`
 	Fields    map[string]any    `expr:"fields"`
+
+	HotWords []string `expr:"hot_words"` // classes of hot words in the message
+	Segments []string `expr:"segments"`  // that the customer is in, this message counted
+	counters
 }
 
 // neutral is the sentiment that rules see of a message that tells nothing.
@@ -103,12 +108,12 @@ func lineOf(l *streams.Lead, zone *time.Location) *line {
 		Message: l.Message, Channel: l.Channel, UserID: l.UserID, Intent: l.Intent, Intents: l.Intents, Sure: l.Confidence,
 		Answered: l.Answered, Person: l.Person, Slots: slotsOf(l.Slots), Language: l.Language, Level: l.Level,
 		Hot: l.Hot, Repeat: l.RepeatOf != "", Event: l.Event, Priority: l.Priority, Sentiment: cmp.Or(l.Sentiment, neutral), Tags: l.Tags, Words: words(l.Message),
-		Hour: at.Hour(), Weekday: (int(at.Weekday())+6)%7 + 1, UTM: l.UTM, Fields: fields,
+		Hour: at.Hour(), Weekday: (int(at.Weekday())+6)%7 + 1, UTM: l.UTM, Fields: fields, counters: countersOf(nil),
 	}
 }
 
 var ruleOptions = []expr.Option{
-	expr.Env(line{}), expr.AsBool(), expr.MaxNodes(maxNodes), expr.Patch(foldOnce{}),
+	expr.AsBool(), expr.MaxNodes(maxNodes), expr.Patch(foldOnce{}),
 	expr.Function("count_word", func(p ...any) (any, error) { return countWord(p[0].(string), p[1].(string)), nil },
 		countWord),
 	expr.Function("has", func(p ...any) (any, error) { return countWord(p[0].(string), p[1].(string)) > 0, nil },
@@ -172,8 +177,16 @@ var (
 )
 
 // compileRule checks an expression by its types, its running time, and by asking it of an empty lead.
-func compileRule(when string) (*vm.Program, error) {
-	p, err := expr.Compile(when, ruleOptions...)
+func compileRule(when string, classes ...string) (*vm.Program, error) {
+	return compileOver(when, line{}, lineOf(&streams.Lead{}, nil), &counting{classes: classes})
+}
+
+// compileOver is compileRule for an expression over env, of which empty is an example. what learns how it counts.
+func compileOver(when string, env, empty any, what *counting) (*vm.Program, error) {
+	p, err := expr.Compile(when, slices.Concat(ruleOptions, counted, []expr.Option{expr.Env(env), expr.Patch(what)})...)
+	if what.err != nil {
+		return nil, what.err
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +196,7 @@ func compileRule(when string) (*vm.Program, error) {
 	if bound.broken {
 		return nil, errLong
 	}
-	if _, err := matches(&vm.VM{}, p, lineOf(&streams.Lead{}, nil)); err != nil {
+	if _, err := matches(&vm.VM{}, p, empty); err != nil {
 		return nil, fmt.Errorf("%w: %v", errMissing, firstLine(err))
 	}
 	return p, nil
@@ -245,7 +258,7 @@ func (l *loops) Visit(node *ast.Node) {
 }
 
 // matches asks a compiled expression; none is true of every lead.
-func matches(machine *vm.VM, p *vm.Program, l *line) (bool, error) {
+func matches(machine *vm.VM, p *vm.Program, l any) (bool, error) {
 	if p == nil {
 		return true, nil
 	}

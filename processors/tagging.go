@@ -12,6 +12,7 @@ import (
 	"github.com/expr-lang/expr/vm"
 	"github.com/rs/zerolog"
 
+	"leadstream/processors/customer"
 	"leadstream/streams"
 )
 
@@ -42,9 +43,18 @@ type Tagging struct {
 	Level string             // of a lead that has none; "" is NewCustomer
 	Zone  *time.Location     // of the business: what `hour` and `weekday` mean
 	Emoji map[string]float64 // how content a picture says that the customer is, 0 to 1; others as in the lexicon (G-12)
-	Log   zerolog.Logger
+
+	HotWords HotWords         // besides the shipped ones
+	Segments []Segment        // before the shipped ones
+	Events   []string         // sinks that hear of every change of a segment
+	Buffer   time.Duration    // 0 is Buffer
+	Memory   *customer.Memory // nil: nothing is remembered of customers
+	Metrics  *TaggingMetrics  // nil: nothing is counted
+	Log      zerolog.Logger
 
 	programs []*vm.Program
+	hotWords *hotWords
+	segments *segmenter
 	emoji    map[rune]float64
 	news     []bool // which rules speak of `event`: the others are about enquiries
 }
@@ -65,6 +75,16 @@ func (t *Tagging) Compile() error {
 		}
 		t.emoji[r[0]] = value
 	}
+	var more []error
+	t.hotWords, more = compileHotWords(t.HotWords)
+	faults = append(faults, more...)
+	t.segments, more = compileSegments(t.Segments, t.hotWords.classes)
+	faults = append(faults, more...)
+	faults = append(faults, t.unknown("events", t.Events)...)
+	for i, seg := range t.Segments {
+		faults = append(faults, t.unknown(fmt.Sprintf("segments[%d].sinks", i), seg.Sinks)...)
+	}
+	t.segments.events, t.segments.buffer = t.Events, cmp.Or(t.Buffer, Buffer)
 	t.programs, t.news = make([]*vm.Program, len(t.Rules)), make([]bool, len(t.Rules))
 	for i, r := range t.Rules {
 		key := fmt.Sprintf("rules[%d]", i)
@@ -79,11 +99,12 @@ func (t *Tagging) Compile() error {
 			continue
 		}
 		var err error
-		if t.programs[i], err = compileRule(r.When); err != nil {
+		if t.programs[i], err = compileRule(r.When, t.hotWords.classes...); err != nil {
 			faults = append(faults, Fault{key + ".when", err.Error(), cureOf(err)})
 			continue
 		}
 		t.news[i] = speaksOf(t.programs[i], "event")
+		t.segments.heard = t.segments.heard || t.news[i]
 	}
 	return errors.Join(faults...)
 }
@@ -97,48 +118,103 @@ func (t *Tagging) unknown(key string, names []string) (faults []error) {
 	return faults
 }
 
-// Handle judges a batch, one verdict an entry; its followers are the lead's routing.
-func (t *Tagging) Handle(_ context.Context, batch []*streams.Entry) []streams.Verdict {
-	verdicts := make([]streams.Verdict, len(batch))
+// tagJob is a lead while it is judged.
+type tagJob struct {
+	entry   *streams.Entry
+	lead    *streams.Lead // ours to mark; nil when the entry holds none
+	line    *line
+	hot     map[string]int  // hot words of the message, by class
+	known   *customer.Known // of its customer; nil when nothing is
+	verdict *streams.Verdict
+}
+
+// Handle judges a batch, one verdict an entry; its followers are the lead's routing. What is known of the customers costs
+// one round trip to Redis for the batch, and a second one when a customer changes segment.
+func (t *Tagging) Handle(ctx context.Context, batch []*streams.Entry) []streams.Verdict {
+	jobs := make([]*tagJob, len(batch))
 	for i, e := range batch {
-		verdicts[i] = t.judge(e)
+		jobs[i] = &tagJob{entry: e}
+		jobs[i].safely(t.read)
+	}
+	err := t.remember(ctx, jobs)
+	if err == nil {
+		changes := t.segment(jobs)
+		for _, j := range jobs {
+			j.safely(t.judge)
+		}
+		if err = t.Memory.Apply(ctx, changes); err != nil {
+			err = t.withoutMemory(err)
+		}
+	}
+	verdicts := make([]streams.Verdict, len(batch))
+	for i, j := range jobs {
+		switch {
+		case err != nil:
+			verdicts[i] = streams.Verdict{Result: streams.Wait, After: redisPause, Err: err}
+		default:
+			verdicts[i] = *j.verdict
+		}
 	}
 	return verdicts
 }
 
-// judge gives one lead its marks and destinations. A panic ends this lead alone.
-func (t *Tagging) judge(e *streams.Entry) (v streams.Verdict) {
+// safely lets a panic end this lead alone.
+func (j *tagJob) safely(f func(*tagJob)) {
+	if j.verdict != nil {
+		return
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			// What was panicked with may quote the lead.
-			v = streams.Verdict{Result: streams.Permanent, Err: errors.New("tagging panicked on this lead")}
+			j.lead, j.known = nil, nil
+			j.verdict = &streams.Verdict{Result: streams.Permanent, Err: errors.New("tagging panicked on this lead")}
 		}
 	}()
-	if e.Lead == nil {
-		return streams.Verdict{Result: streams.Permanent, Err: errors.New("the entry holds no lead")}
+	f(j)
+}
+
+// read finds in the message what rules and counters go by.
+func (t *Tagging) read(j *tagJob) {
+	if j.entry.Lead == nil {
+		j.verdict = &streams.Verdict{Result: streams.Permanent, Err: errors.New("the entry holds no lead")}
+		return
 	}
-	l := *e.Lead
+	l := *j.entry.Lead
 	l.Tags, l.Problems = slices.Clone(l.Tags), slices.Clone(l.Problems)
 	if l.Event != "" {
 		l.RepeatOf = l.About // a sink puts it to what it has of that lead
 	}
-	if l.Level == "" {
-		if l.Level = t.Level; l.Level == "" {
-			l.Level = NewCustomer
-		}
-	}
-	line := lineOf(&l, t.Zone)
+	j.lead, j.line = &l, lineOf(&l, t.Zone)
 	if l.Event == "" || l.Event == "reply" {
-		l.Sentiment = sentiment(line.Words, l.Message, t.emoji)
-		line.Sentiment = cmp.Or(l.Sentiment, neutral)
+		l.Sentiment = sentiment(j.line.Words, l.Message, t.emoji)
+		j.line.Sentiment = cmp.Or(l.Sentiment, neutral)
+		j.hot = t.hotWords.count(j.line.Words)
+		l.HotWords = sortedClasses(j.hot)
+		j.line.HotWords = l.HotWords
 	}
-	sinks, drop := t.apply(&l, line)
-	if drop != "" {
-		return streams.Verdict{Result: streams.Drop, Reason: drop}
+	t.Metrics.lead(j)
+}
+
+// judge gives one lead its marks and destinations.
+func (t *Tagging) judge(j *tagJob) {
+	l := j.lead
+	if l.Event == "" {
+		l.Level = cmp.Or(l.Level, t.Level, NewCustomer)
 	}
+	j.line.Level, j.line.Tags, j.line.Priority, j.line.Segments = l.Level, l.Tags, l.Priority, l.Segments
+	sinks, drop := t.apply(l, j.line)
+	if l.Event == streams.EventSegment {
+		sinks = union(sinks, t.segments.route(l))
+	}
+	v := &streams.Verdict{}
+	j.verdict = v
 	switch {
+	case drop != "":
+		v.Result, v.Reason = streams.Drop, drop
+		return
 	case len(sinks) == 0 && l.Event != "":
-		return streams.Verdict{Result: streams.Drop, Reason: EventCounted}
+		v.Result, v.Reason = streams.Drop, EventCounted
+		return
 	case len(sinks) == 0:
 		sinks = t.Sinks
 	}
@@ -147,9 +223,8 @@ func (t *Tagging) judge(e *streams.Entry) (v streams.Verdict) {
 		if l.Hot {
 			queue += ":hot"
 		}
-		v.Followers = append(v.Followers, streams.Follower{Queue: queue, Lead: &l})
+		v.Followers = append(v.Followers, streams.Follower{Queue: queue, Lead: l})
 	}
-	return v
 }
 
 // apply asks the rules in their order; each sees what those before it did. A rule that cannot be judged for this lead
@@ -172,7 +247,9 @@ func (t *Tagging) apply(l *streams.Lead, line *line) (sinks []string, drop strin
 			return nil, r.Drop
 		}
 		l.Tags = union(l.Tags, r.Tags)
-		l.Priority = max(l.Priority, r.Priority)
+		if r.Priority != 0 {
+			l.Priority = max(l.Priority, r.Priority)
+		}
 		l.Hot = l.Hot || r.Hot
 		sinks = union(sinks, r.Sinks)
 		line.Tags, line.Priority, line.Hot = l.Tags, l.Priority, l.Hot

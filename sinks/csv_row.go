@@ -57,6 +57,8 @@ var columns = []column{
 	{"priority", "Приоритет", "Priority", func(r Row) string { return strconv.Itoa(r.Lead.Priority) }},
 	{"tags", "Метки", "Tags", func(r Row) string { return strings.Join(r.Lead.Tags, ", ") }},
 	{"sentiment", "Довольство", "Sentiment", func(r Row) string { return score(r.Lead.Sentiment) }},
+	{"hot_words", "Горячие слова", "Hot words", func(r Row) string { return strings.Join(r.Lead.HotWords, ", ") }},
+	{"segments", "Сегменты", "Segments", func(r Row) string { return strings.Join(r.Lead.Segments, ", ") }},
 	{"event", "Событие", "Event", func(r Row) string { return r.Lead.Event }},
 	{"repeat_of", "Повтор к", "Repeats", func(r Row) string { return r.Lead.RepeatOf }},
 	{"problems", "Проверьте вручную", "Check by hand", func(r Row) string { return strings.Join(r.Lead.Problems, "\n") }},

@@ -56,7 +56,9 @@ type Lead struct {
 	Priority   int      `json:"priority,omitempty"`
 	Tags       []string `json:"tags,omitempty"`
 
-	Sentiment float64 `json:"sentiment,omitempty"` // 0.01 (not content at all) to 1; 0: the message tells nothing (G-12)
+	HotWords  []string `json:"hot_words,omitempty"` // classes of which words stand in the message (G-15)
+	Segments  []string `json:"segments,omitempty"`  // that the customer is in (G-17)
+	Sentiment float64  `json:"sentiment,omitempty"` // 0.01 (not content at all) to 1; 0: the message tells nothing (G-12)
 }
 
 // Slots are the particulars of a message that have no field of their own.

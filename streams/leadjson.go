@@ -64,6 +64,8 @@ func appendLead(b []byte, l *Lead) ([]byte, error) {
 	w.text("level", l.Level)
 	w.int("priority", l.Priority)
 	w.list("tags", l.Tags)
+	w.list("hot_words", l.HotWords)
+	w.list("segments", l.Segments)
 	w.float("sentiment", l.Sentiment)
 	return append(w.b, '}'), w.err
 }
@@ -333,6 +335,14 @@ func (r *leadReader) lead(l *Lead) bool {
 		case "tags":
 			if l.Tags == nil {
 				l.Tags, ok = r.list()
+			}
+		case "hot_words":
+			if l.HotWords == nil {
+				l.HotWords, ok = r.list()
+			}
+		case "segments":
+			if l.Segments == nil {
+				l.Segments, ok = r.list()
 			}
 		case "sentiment":
 			l.Sentiment, ok = r.float()

@@ -58,6 +58,9 @@ type Known struct {
 // SegmentOf is the segment of a group that the customer was in, "" for none.
 func (k *Known) SegmentOf(group string) string { return ReadSegments(k.segments)[group] }
 
+// Text is the segments as they stand in Redis.
+func (k *Known) Text() string { return k.segments }
+
 // ReadSegments reads "group=segment group=segment".
 func ReadSegments(text string) map[string]string {
 	all := map[string]string{}
@@ -81,6 +84,12 @@ func (m *Memory) keys(partition int) streams.Keys {
 	}
 	return k
 }
+
+// Key names the customer.
+func (k *Known) Key() string { return k.key }
+
+// Clock is what time it is.
+func (m *Memory) Clock() time.Time { return m.now() }
 
 func (m *Memory) now() time.Time {
 	if m.Now == nil {

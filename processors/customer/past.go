@@ -98,9 +98,8 @@ func readMark(line string) (m Mark, ok bool) {
 
 // Past is what is remembered of one customer, as of Now. Its zero value is a customer of whom nothing is known.
 type Past struct {
-	Marks    []Mark // by time
-	Now      time.Time
-	Segments []string // as they were written last; set by the judge
+	Marks []Mark // by time
+	Now   time.Time
 }
 
 // readPast reads what Redis holds.

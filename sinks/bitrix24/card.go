@@ -192,6 +192,8 @@ var leadFields = map[string]func(*streams.Lead) string{
 	"branch":   func(l *streams.Lead) string { return slotsOf(l).Branch },
 	"hot":      func(l *streams.Lead) string { return map[bool]string{true: "Y", false: "N"}[l.Hot] },
 	"language": func(l *streams.Lead) string { return l.Language }, "level": func(l *streams.Lead) string { return l.Level },
+	"hot_words":   func(l *streams.Lead) string { return strings.Join(l.HotWords, ", ") },
+	"segments":    func(l *streams.Lead) string { return strings.Join(l.Segments, ", ") },
 	"sentiment":   func(l *streams.Lead) string { return number(l.Sentiment) },
 	"event":       func(l *streams.Lead) string { return l.Event },
 	"priority":    func(l *streams.Lead) string { return fmt.Sprint(l.Priority) },
@@ -245,6 +247,7 @@ func (s *Sink) details(l *streams.Lead, mapped map[string]bool) string {
 	line(w.branch, particulars.Branch)
 	line(w.level, l.Level)
 	line(w.tags, strings.Join(l.Tags, ", "))
+	line(w.segments, strings.Join(l.Segments, ", "))
 	if l.Event != "" && l.Priority != 0 {
 		line(w.priority, fmt.Sprint(l.Priority))
 	}

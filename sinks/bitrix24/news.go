@@ -14,7 +14,7 @@ import (
 // and the columns that settings.fields maps to what is known of the customer take the new values.
 
 // knownOfCustomer are the lead's fields that news may change in a card; the others are what the customer once said.
-var knownOfCustomer = []string{"level", "priority", "tags"}
+var knownOfCustomer = []string{"level", "priority", "segments", "tags"}
 
 // update writes the new values into the columns. It comes before the comment: writing twice is harmless, telling is not.
 func (s *Sink) update(ctx context.Context, jobs []*job) {
