@@ -194,6 +194,23 @@ func NewTaggingMetrics(reg prometheus.Registerer) (*TaggingMetrics, error) {
 	return m, errors.Join(reg.Register(m.hotWords), reg.Register(m.segment), reg.Register(m.events), reg.Register(m.lost))
 }
 
+// ready shows every series from the start: a rate over one that appears later misses its first event.
+func (m *TaggingMetrics) ready(classes []string, segments []Segment) {
+	if m == nil {
+		return
+	}
+	for _, class := range classes {
+		m.hotWords.WithLabelValues(class)
+	}
+	for _, s := range segments {
+		m.segment.WithLabelValues(s.Name, "entered")
+		m.segment.WithLabelValues(s.Name, "left")
+	}
+	for _, name := range append(slices.Clone(streams.Events), streams.EventSegment) {
+		m.events.WithLabelValues(name)
+	}
+}
+
 func (m *TaggingMetrics) unremembered() {
 	if m != nil {
 		m.lost.Inc()

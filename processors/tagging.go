@@ -84,6 +84,7 @@ func (t *Tagging) Compile() error {
 	for i, seg := range t.Segments {
 		faults = append(faults, t.unknown(fmt.Sprintf("segments[%d].sinks", i), seg.Sinks)...)
 	}
+	t.Metrics.ready(t.hotWords.classes, t.segments.all)
 	t.segments.events, t.segments.buffer = t.Events, cmp.Or(t.Buffer, Buffer)
 	t.programs, t.news = make([]*vm.Program, len(t.Rules)), make([]bool, len(t.Rules))
 	for i, r := range t.Rules {
