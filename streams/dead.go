@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -37,7 +38,16 @@ func (p *Partition) deadEntry(d DeadLetter) next {
 	if err != nil { // a lead that was decoded from JSON encodes
 		panic(err)
 	}
-	return next{stream: p.Keys.dead(), words: []any{"id", d.Lead.ID, "letter", string(b)}}
+	return next{stream: p.Keys.dead(), letter: d.field(), words: []any{"id", d.Lead.ID, "letter", string(b)}}
+}
+
+// field names the letter in the hash of the letters: a lead has one at each destination.
+func (d DeadLetter) field() string { return d.Lead.ID + " " + d.Destination }
+
+// addLetter adds a letter, unless its lead has one there.
+func (p *Partition) addLetter(ctx context.Context, n next) error {
+	args := append([]any{n.letter}, n.words...)
+	return wrap("dead letters", restoreScript.Run(ctx, p.Clients.Write, []string{p.Keys.dead(), p.Keys.letters()}, args...).Err())
 }
 
 // ErrGone says that a dead letter is not there any more: replayed or dropped meanwhile.
@@ -139,8 +149,8 @@ func (p *Partition) move(ctx context.Context, d DeadLetter, id string, ev event,
 		return err
 	}
 	failpoint.Hit(failpoint.ReplayNoted)
-	keys := []string{p.Keys.epoch(), p.Keys.dead(), p.Keys.Queue(d.Queue), p.Keys.count(d.Queue), p.Keys.home(home)}
-	args := append([]any{p.epoch.Load(), id, order, carried, len(entry)}, entry...)
+	keys := []string{p.Keys.epoch(), p.Keys.dead(), p.Keys.Queue(d.Queue), p.Keys.count(d.Queue), p.Keys.home(home), p.Keys.letters()}
+	args := append([]any{p.epoch.Load(), id, order, carried, d.field(), len(entry)}, entry...)
 	n, err := replayScript.Run(ctx, p.Clients.Write, keys, args...).Int()
 	if err != nil {
 		return fmt.Errorf("dead letter %s: %w", id, epochError(err))
@@ -152,16 +162,32 @@ func (p *Partition) move(ctx context.Context, d DeadLetter, id string, ev event,
 	return nil
 }
 
-// restoreDead adds the dead letters that the ledger knows and Redis has lost.
+// restoreDead adds the dead letters that the ledger knows and Redis has lost, and has every letter found by its lead.
 func (p *Partition) restoreDead(ctx context.Context) error {
 	letters := p.Custody.deadIn(p.Keys.Partition)
-	if len(letters) == 0 || failpoint.Seeded(failpoint.DeadForgotten) {
+	if failpoint.Seeded(failpoint.DeadForgotten) {
 		return nil
 	}
-	err := p.Dead(ctx, func(d DeadLetter) bool {
+	named, err := p.Clients.Write.HGetAll(ctx, p.Keys.letters()).Result()
+	if err != nil {
+		return fmt.Errorf("dead letters: %w", err)
+	}
+	n, err := p.Clients.Write.XLen(ctx, p.Keys.dead()).Result()
+	if err != nil {
+		return fmt.Errorf("dead letters: %w", err)
+	}
+	if len(letters) == 0 && int(n) == len(named) {
+		return nil
+	}
+	there := map[string]string{}
+	err = p.Dead(ctx, func(d DeadLetter) bool {
+		_, there[d.field()], _ = strings.Cut(d.ID, "/")
 		delete(letters, [2]string{d.Lead.ID, d.Destination})
 		return true
 	})
+	if err == nil {
+		err = p.nameLetters(ctx, named, there)
+	}
 	if err != nil {
 		return err
 	}
@@ -171,12 +197,44 @@ func (p *Partition) restoreDead(ctx context.Context) error {
 			continue
 		}
 		d.Lead = lead
-		if err := restoreScript.Run(ctx, p.Clients.Write, []string{p.Keys.dead()}, p.deadEntry(d).words...).Err(); err != nil {
-			return fmt.Errorf("dead letters: %w", err)
+		if err := p.addLetter(ctx, p.deadEntry(d)); err != nil {
+			return err
 		}
 		failpoint.Hit(failpoint.DeadRestored)
 	}
 	return nil
+}
+
+// nameLetters mends the hash of the letters: an earlier version kept none, and somebody may have removed a letter.
+func (p *Partition) nameLetters(ctx context.Context, named, there map[string]string) error {
+	_, err := p.Clients.Write.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for field, id := range there {
+			if named[field] != id {
+				pipe.HSet(ctx, p.Keys.letters(), field, id)
+			}
+		}
+		for field := range named {
+			if there[field] == "" {
+				pipe.HDel(ctx, p.Keys.letters(), field)
+			}
+		}
+		return nil
+	})
+	return wrap("dead letters", err)
+}
+
+// dropLetter removes the letter of a lead at a destination, if there is one.
+func (p *Partition) dropLetter(ctx context.Context, d DeadLetter) error {
+	id, err := p.Clients.Write.HGet(ctx, p.Keys.letters(), d.field()).Result()
+	if errors.Is(err, redis.Nil) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("dead letters: %w", err)
+	}
+	keys := []string{p.Keys.epoch(), p.Keys.dead(), p.Keys.dead(), p.Keys.dead(), p.Keys.dead(), p.Keys.letters()}
+	err = replayScript.Run(ctx, p.Clients.Write, keys, p.epoch.Load(), id, "", "", d.field(), 0).Err()
+	return wrap("dead letters", epochError(err))
 }
 
 // asLetter is the dead letter of a lead that is dead or held at a destination.

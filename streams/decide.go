@@ -15,7 +15,7 @@ func (c *call) decide(ctx context.Context, i int) {
 	e, v := c.entries[i], c.verdicts[i]
 	switch v.Result {
 	case Done:
-		c.finish(ctx, i, v)
+		c.finish(i, v)
 	case Drop:
 		c.outs[i] = outcome{entry: e}
 		for _, dest := range e.lacking() { // driven again: what it has reached already stays
@@ -120,12 +120,12 @@ func (c *call) pause(ctx context.Context, e *Entry, v Verdict) {
 }
 
 // finish is a done entry: its followers, or its delivery.
-func (c *call) finish(ctx context.Context, i int, v Verdict) {
+func (c *call) finish(i int, v Verdict) {
 	e := c.entries[i]
 	c.outs[i] = outcome{entry: e}
 	if v.Outcome == outcomeKnown {
 		c.remind(e)
-		c.keepLetter(ctx, i)
+		c.keepLetter(i)
 		return
 	}
 	if dest := c.r.w.destination(); dest != "" {
@@ -201,26 +201,16 @@ func (c *call) remind(e *Entry) {
 
 // keepLetter adds the dead letter of an entry that has ended as one here, and of which Redis has no letter: the end was
 // journaled and not settled, or Redis has lost it, and its home, which would bring it back, has not heard of it.
-func (c *call) keepLetter(ctx context.Context, i int) {
+func (c *call) keepLetter(i int) {
 	e, p := c.entries[i], c.r.p
 	dest := c.r.w.destination()
 	if e.fault != nil || dest == "" {
 		return
 	}
-	end := p.Custody.at(e.Lead, dest).letter
-	if end == nil {
-		return
-	}
-	there := false
-	err := p.Dead(ctx, func(d DeadLetter) bool {
-		there = d.Lead.ID == e.Lead.ID && d.Destination == dest
-		return !there
-	})
-	switch {
-	case err != nil:
-		c.park(i, time.Second)
-	case !there:
-		c.outs[i].next = append(c.outs[i].next, p.deadEntry(end.asLetter(e.Lead)))
+	if end := p.Custody.at(e.Lead, dest).letter; end != nil {
+		n := p.deadEntry(end.asLetter(e.Lead))
+		n.keep = true
+		c.outs[i].next = append(c.outs[i].next, n)
 	}
 }
 

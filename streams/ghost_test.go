@@ -100,7 +100,7 @@ func TestEmptiedWhileParked(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := newRunner(r.p, r.w)
-	if err := next.open(t.Context()); err != nil {
+	if err := r.p.open(t.Context(), []*runner{next}); err != nil {
 		t.Fatal(err)
 	}
 	if p := s.Client.XPending(t.Context(), stream, Group).Val(); p.Count != 0 || len(r.p.missing) != 1 {

@@ -38,7 +38,7 @@ func TestGroupDestroyedUnderAnotherOwner(t *testing.T) {
 				t.Fatal(ours, err)
 			}
 			next := newRunner(p, before.w)
-			err := next.open(t.Context())
+			err := p.open(t.Context(), []*runner{next})
 			if errors.Is(err, errEpoch) != destroyed {
 				t.Fatalf("opened: %v", err)
 			}
@@ -324,5 +324,30 @@ func TestReadByTheOwnerBefore(t *testing.T) {
 				t.Errorf("tried %v, want %v", got, want)
 			}
 		})
+	}
+}
+
+// All groups are destroyed: one look finds them all missing, and the next one finds them all.
+func TestAllGroupsDestroyed(t *testing.T) {
+	t.Parallel()
+	r, s := shelf(t)
+	p, ctx := r.p, t.Context()
+	runners := []*runner{r, newRunner(p, &Worker{Queue: Destined("history"), Guard: free{}})}
+	if err := p.open(ctx, runners); err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range runners {
+		for _, q := range w.queues {
+			s.Client.XAdd(ctx, &redis.XAddArgs{Stream: q.keys.Queue(q.name), Values: []string{"lead", "{}"}}) // an empty one has lost nothing
+			if err := s.Client.XGroupDestroy(ctx, q.keys.Queue(q.name), Group).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := p.open(ctx, runners); !errors.Is(err, errEpoch) {
+		t.Errorf("opened: %v, want a new epoch", err)
+	}
+	if err := p.open(ctx, runners); err != nil {
+		t.Errorf("opened again: %v", err)
 	}
 }

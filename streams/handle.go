@@ -398,12 +398,11 @@ func (c *call) settleOnce(ctx context.Context, outs []outcome) ([]bool, []error,
 // again. If its lead is still open, the look at the queues will miss it there. If it has just ended as a dead letter, which
 // could not be settled, nobody would: the letter is added without it.
 func (c *call) removeOrphans(ctx context.Context) {
-	dead := c.r.p.Keys.dead()
 	for _, e := range c.lost {
 		gone, err := c.r.queue(e.Queue).removeOrphan(ctx, e.ID)
-		letter := slices.IndexFunc(c.outs[e.slot].next, func(n next) bool { return n.stream == dead })
+		letter := slices.IndexFunc(c.outs[e.slot].next, func(n next) bool { return n.letter != "" })
 		if err == nil && gone && letter >= 0 && c.r.owns() { // else another may have had it, and its letter is there
-			err = restoreScript.Run(ctx, c.r.p.Clients.Write, []string{dead}, c.outs[e.slot].next[letter].words...).Err()
+			err = c.r.p.addLetter(ctx, c.outs[e.slot].next[letter])
 		}
 		if err != nil {
 			c.r.log.Debug().Err(err).Msg("an entry whose consumer was deleted stays in its stream")

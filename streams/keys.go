@@ -47,6 +47,7 @@ func (k Keys) count(queue string) string   { return k.key(queue + ":open") }
 func (k Keys) lead(id string) string       { return k.key("id:" + id) }
 func (k Keys) home(instance string) string { return k.key("home:" + instance) }
 func (k Keys) dead() string                { return k.key("dead") }
+func (k Keys) letters() string             { return k.key("dead:by") } // hash: which dead letter a lead has at a destination
 func (k Keys) epoch() string               { return k.key("epoch") }
 func (k Keys) run() string                 { return k.key("run") }
 func (k Keys) owner() string               { return k.key("owner") }

@@ -84,17 +84,14 @@ func (p *Partition) own(ctx context.Context) {
 	for i, w := range p.Workers {
 		runners[i] = newRunner(p, w)
 	}
-	for _, r := range runners {
-		err := r.open(ctx)
-		if err == nil {
-			err = p.restoreDead(ctx)
-		}
-		if err != nil {
-			p.redisAnswered(err)
-			p.Log.Warn().Err(err).Str("queue", r.w.Queue).Msg("queue cannot be opened; trying again")
-			sleep(ctx, time.Second)
-			return
-		}
+	if err := p.open(ctx, runners); errors.Is(err, errEpoch) { // it is known now, and the lease says the same at once
+		p.Log.Warn().Err(err).Msg("a queue's group was missing: opening again")
+		return
+	} else if err != nil {
+		p.redisAnswered(err)
+		p.Log.Warn().Err(err).Msg("queue cannot be opened; trying again")
+		sleep(ctx, time.Second)
+		return
 	}
 	failpoint.Hit(failpoint.Owned)
 	p.redisAnswered(nil)
@@ -109,6 +106,29 @@ func (p *Partition) own(ctx context.Context) {
 	}
 	lose()
 	wg.Wait()
+}
+
+// open makes all queues before it looks into any: each destination whose group was destroyed changes the epoch.
+func (p *Partition) open(ctx context.Context, runners []*runner) error {
+	var missing error
+	for _, r := range runners {
+		for _, q := range r.queues {
+			if err := q.create(ctx); errors.Is(err, errEpoch) {
+				missing = err
+			} else if err != nil {
+				return err
+			}
+		}
+	}
+	if missing != nil {
+		return missing
+	}
+	for _, r := range runners {
+		if err := r.open(ctx); err != nil {
+			return err
+		}
+	}
+	return p.restoreDead(ctx)
 }
 
 // keep renews the lease once, and says whether the partition may be worked on.
@@ -415,6 +435,16 @@ func (p *Partition) takeHome(ctx context.Context, key string, msgs []redis.XMess
 		return err
 	}
 	failpoint.Hit(failpoint.HomeNoted)
+	for _, e := range events { // an old copy of Redis brought back what was delivered long ago, and its owner could not know
+		if e.Kind != evDead && e.Kind != evHeld {
+			continue
+		}
+		if known := p.Custody.at(&Lead{ID: e.Lead}, e.Dest); known.final && known.letter == nil {
+			if err := p.dropLetter(ctx, DeadLetter{Lead: &Lead{ID: e.Lead}, Destination: e.Dest}); err != nil {
+				return err
+			}
+		}
+	}
 	return p.Clients.Write.XDel(ctx, key, ids...).Err()
 }
 

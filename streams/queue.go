@@ -104,6 +104,8 @@ type outcome struct {
 type next struct {
 	stream string // key
 	hot    bool   // stream is a hot queue: the customer's open entries in the normal one go first
+	letter string // of a dead letter: its field in the hash of the letters
+	keep   bool   // of a dead letter: one that is there already stays
 	queue  string // for destination queues, the normal queue's name: its open entries are counted by order key
 	order  string
 	words  []any
@@ -142,14 +144,20 @@ func (q *queue) settle(ctx context.Context, epoch int64, consumer string, outs [
 		}
 		args = append(args, "done", len(o.next))
 		for _, n := range o.next {
-			normal, count := 0, 0
+			normal, count, order := 0, 0, n.order
+			if n.letter != "" {
+				normal, count, order = -1, index(q.keys.letters()), n.letter
+				if n.keep {
+					normal = -2
+				}
+			}
 			if n.queue != "" {
 				count = index(q.keys.count(n.queue))
 				if n.hot {
 					normal = index(q.keys.Queue(n.queue))
 				}
 			}
-			args = append(args, index(n.stream), normal, count, n.order, len(n.words))
+			args = append(args, index(n.stream), normal, count, order, len(n.words))
 			args = append(args, n.words...)
 		}
 	}

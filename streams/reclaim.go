@@ -117,13 +117,10 @@ func (r *runner) sweep(ctx context.Context) {
 	r.unheard = false
 }
 
-// open makes the queues ready for a new owner: groups exist, what earlier owners had in hand is taken over, and what is
+// open makes the queues, which exist, ready for a new owner: what earlier owners had in hand is taken over, and what is
 // parked is known by customer and time.
 func (r *runner) open(ctx context.Context) error {
 	for _, q := range r.queues {
-		if err := q.create(ctx); err != nil {
-			return err
-		}
 		if err := r.learnParked(ctx, q); err != nil {
 			return err
 		}

@@ -26,7 +26,7 @@ func shelf(t *testing.T) (*runner, *streamstest.Server) {
 		t.Fatal(ours, err)
 	}
 	r := newRunner(p, &Worker{Queue: Destined("crm"), NoHot: true, Guard: free{}})
-	if err := r.open(t.Context()); err != nil {
+	if err := p.open(t.Context(), []*runner{r}); err != nil {
 		t.Fatal(err)
 	}
 	return r, s

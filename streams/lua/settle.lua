@@ -11,6 +11,8 @@
 --   op 'park': idle in ms, deliveries, meta;
 --   op 'done': number of followers, and for each: stream, normal stream (0: none), count (0: none), order key,
 --              number of words, field, value, ...
+-- A dead letter has -1 for the normal stream, the hash of the letters for the count, and the field there for the order key:
+-- it takes the place of the one that its lead has at that destination. With -2 it is left out when there is one.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return redis.error_reply('EPOCH ' .. (redis.call('GET', KEYS[1]) or ''))
 end
@@ -44,15 +46,17 @@ while i <= #ARGV do
       i = i + 5
       if ours and not refused then
         local target = KEYS[to]
+        local letter = normal < 0 and redis.call('HGET', KEYS[count], order)
+        if letter and #redis.call('XRANGE', target, letter, letter) == 0 then letter = false end
         -- A hot entry goes behind the customer's open ones, when there are any: order before speed.
         if normal > 0 and redis.call('HEXISTS', KEYS[count], order) == 1 then
           target, normal = KEYS[normal], 0
         end
-        local ok = redis.pcall('XADD', target, '*', unpack(ARGV, i, i + words - 1))
+        local ok = normal == -2 and letter or redis.pcall('XADD', target, '*', unpack(ARGV, i, i + words - 1))
         if type(ok) == 'table' then
           refused = ok.err
-        else
-          added[#added + 1] = {target, ok, count, order, normal}
+        elseif ok ~= letter then
+          added[#added + 1] = {target, ok, count, order, normal, letter}
           if count > 0 and normal == 0 then redis.call('HINCRBY', KEYS[count], order, 1) end
         end
       end
@@ -66,6 +70,12 @@ while i <= #ARGV do
       answer[#answer + 1] = refused
     elseif ours then
       finished[#finished + 1] = id
+      for _, f in ipairs(added) do
+        if f[5] < 0 then
+          if f[6] then redis.call('XDEL', f[1], f[6]) end
+          redis.call('HSET', KEYS[f[3]], f[4], f[2])
+        end
+      end
       if key ~= '' and redis.call('HINCRBY', KEYS[4], key, -1) <= 0 then redis.call('HDEL', KEYS[4], key) end
       answer[#answer + 1] = 1
     else

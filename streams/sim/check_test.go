@@ -157,7 +157,7 @@ func (w *world) elsewhere(s *sent) bool {
 
 func (f *far) known(id string) bool { return f.cards[id] > 0 || len(f.calls[id]) > 0 }
 
-// unsure says whether an answer about a lead was lost, maybe with the daemon that had it, or came to one that slept.
+// unsure says whether an answer about a lead was lost, maybe with the daemon that had it, or came to one that could not tell.
 func (f *far) unsure(id string) bool {
 	return slices.ContainsFunc(f.calls[id], func(t try) bool {
 		return t.end.IsZero() || t.verdict.Result == streams.Ambiguous || t.panicked || t.late || t.life.dead.Load()

@@ -37,6 +37,12 @@ type daemon struct {
 // sleepsOn is how long it still sleeps.
 func (d *daemon) sleepsOn() time.Duration { return time.Until(time.Unix(0, d.asleepUntil.Load())) }
 
+// outOfTouch says that Redis does not hear from it now.
+func (d *daemon) outOfTouch() bool {
+	now := time.Now().UnixNano()
+	return d.sleepsOn() > 0 || d.w.redisDown.Load() || now < d.cutUntil.Load() || now < d.w.stalledUntil.Load()
+}
+
 // life is one run of a daemon's process.
 type life struct {
 	d       *daemon

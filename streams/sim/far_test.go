@@ -31,7 +31,7 @@ type try struct {
 	disturbed int
 	looked    bool
 	panicked  bool
-	late      bool   // its daemon slept when the answer came: until it heard it, another had taken over
+	late      bool   // its daemon slept when the answer came, or had no Redis to tell: another may have taken over meanwhile
 	entry     string // its id in Redis
 }
 
@@ -70,19 +70,26 @@ func (f *far) sink(l *life) streams.Handler {
 		for i, e := range batch {
 			verdicts[i] = f.try(ctx, l, n, e)
 		}
-		if l.d.sleepsOn() > 0 {
-			f.mu.Lock()
-			for _, e := range batch {
-				for i := range f.calls[e.Lead.ID] {
-					if t := &f.calls[e.Lead.ID][i]; t.life == l {
-						t.late = true
-					}
-				}
-			}
-			f.mu.Unlock()
-		}
+		f.told(l, batch)
+		time.AfterFunc(time.Second, func() { f.told(l, batch) })
 		return verdicts
 	})
+}
+
+// told marks the calls of a daemon of which it cannot tell Redis now.
+func (f *far) told(l *life, batch []*streams.Entry) {
+	if !l.d.outOfTouch() {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, e := range batch {
+		for i := range f.calls[e.Lead.ID] {
+			if t := &f.calls[e.Lead.ID][i]; t.life == l {
+				t.late = true
+			}
+		}
+	}
 }
 
 func (f *far) try(ctx context.Context, l *life, call int, e *streams.Entry) streams.Verdict {
