@@ -44,10 +44,13 @@ func (c *Custody) outcome(id, dest string) (event, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.leads[id]
-	if r == nil || r.whole != "" {
+	if r == nil {
 		return event{}, false
 	}
-	for _, e := range r.history() {
+	if r.whole == Erased {
+		return event{Lead: id, Kind: evErased, At: c.Now().UTC()}, true
+	}
+	for _, e := range r.history() { // it may have died as a whole before, and have been replayed elsewhere
 		if e.Dest == dest && finalOf[e.Kind] != "" {
 			return e, true
 		}

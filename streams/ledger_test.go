@@ -1,8 +1,13 @@
 package streams
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"leadstream/streams/journal"
 )
 
 // TestCarriedLeadStaysOurs: what was noted of a lead after its own segment was filled stands before the lead in the
@@ -60,5 +65,63 @@ func TestCarriedLeadStaysOurs(t *testing.T) {
 	}
 	if again, _ := takeOne(t, c, "make", "open", "open"); !again.Duplicate {
 		t.Error("a carried lead's key is forgotten")
+	}
+}
+
+// Leads that stay open for longer than the journal is kept are carried to its end in the order in which they came: in that
+// order they are driven again.
+func TestCarriedInOrder(t *testing.T) {
+	t.Parallel()
+	c := newCustody(t, t.TempDir(), &clock{t: time.Now()})
+	t.Cleanup(func() { c.Close() })
+	at := map[string]journal.Pos{}
+	var ids []string
+	for i := range 400 {
+		r, _ := takeOne(t, c, "site", fmt.Sprint("k", i), strings.Repeat("x", 400))
+		ids = append(ids, r.LeadID)
+		at[r.LeadID] = c.leads[r.LeadID].pos
+	}
+	if err := c.tidyAt(time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	ids = slices.DeleteFunc(ids, func(id string) bool { return c.leads[id].pos == at[id] })
+	if len(ids) < 50 {
+		t.Fatalf("%d leads were carried, want many", len(ids))
+	}
+	inOrder := func(a, b string) int { return pending{at: c.leads[a].pos}.compare(pending{at: c.leads[b].pos}) }
+	if !slices.IsSortedFunc(ids, inOrder) {
+		t.Error("they stand in another order than the one in which they came")
+	}
+}
+
+// A foreign lead died as a whole, was replayed elsewhere and has ended at a destination here. Its home, which has not heard
+// of that end, drives it again until it is told.
+func TestEndAfterAReplayElsewhereIsToldAgain(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		events []event
+		want   eventKind
+	}{
+		"delivered":               {[]event{{Kind: evDelivered, Dest: "crm"}}, evDelivered},
+		"died before as a whole":  {[]event{{Kind: evDead}, {Kind: evDelivered, Dest: "crm"}}, evDelivered},
+		"under way":               {[]event{{Kind: evDead}, {Kind: evIntent, Dest: "crm", At: time.Now()}}, ""},
+		"ended elsewhere":         {[]event{{Kind: evDelivered, Dest: "csv"}}, ""},
+		"erased after it was out": {[]event{{Kind: evDelivered, Dest: "crm"}, {Kind: evErased}}, evErased},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			custody := newCustody(t, t.TempDir(), &clock{t: time.Now()})
+			defer custody.Close()
+			for _, e := range c.events {
+				e.Lead = "a"
+				if err := custody.note([]event{e}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got, ok := custody.outcome("a", "crm")
+			if got.Kind != c.want || ok != (c.want != "") {
+				t.Errorf("told %q, %v; want %q", got.Kind, ok, c.want)
+			}
+		})
 	}
 }

@@ -37,6 +37,8 @@ func (c *Custody) tidyAt(cutoff time.Time) error {
 			carry = append(carry, r)
 		}
 	}
+	// What is driven again goes by where its record stands: in the order in which it came.
+	slices.SortFunc(carry, func(a, b *record) int { return pending{at: a.pos}.compare(pending{at: b.pos}) })
 	c.mu.Unlock()
 	if failpoint.Seeded(failpoint.OpenDropped) {
 		carry = nil
