@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -44,13 +45,13 @@ func TestSlice(t *testing.T) {
 		do(tr.what, func(ctx context.Context) error { return b.try(ctx, killed, tr) })
 	}
 	quick := shuffled(random, moments(), func(m moment) bool { return !m.seldom && !m.last && !m.unordered })
-	for n := range 2 {
-		kill(trial{what: fmt.Sprintf("bad day %d", n+1), day: badDay, moments: quick[n*sliced : (n+1)*sliced]})
+	for n, part := range slices.Collect(slices.Chunk(first(quick, 2*sliced), sliced)) {
+		kill(trial{what: fmt.Sprintf("bad day %d", n+1), day: badDay, moments: part})
 	}
 	day := portalDays[random.IntN(len(portalDays))]
-	kill(trial{what: day.what, day: day.faults(), moments: shuffled(random, at(quick, deliveries...), nil)[:sliced/2]})
+	kill(trial{what: day.what, day: day.faults(), moments: first(shuffled(random, at(quick, deliveries...), nil), sliced/2)})
 	for what, unordered := range map[string]bool{"in order": false, "entries lost": true} {
-		list := shuffled(random, onRedis.list, func(h harm) bool { return h.unordered == unordered })[:4]
+		list := first(shuffled(random, onRedis.list, func(h harm) bool { return h.unordered == unordered }), 4)
 		do(what, func(ctx context.Context) error { return onRedis.bear(ctx, b, harmed, what, list, len(list)) })
 	}
 	do("calls on the data folder", func(ctx context.Context) error { return calls(ctx, t, b.binary, random) })
@@ -65,6 +66,9 @@ func TestSlice(t *testing.T) {
 		}
 	}
 }
+
+// first is as much of a list as there is, up to n.
+func first[T any](list []T, n int) []T { return list[:min(n, len(list))] }
 
 // shuffled is those that fit, in an order of their own.
 func shuffled[T any](random *rand.Rand, list []T, fits func(T) bool) []T {

@@ -43,12 +43,12 @@ func Start(args ...string) (*Process, error) {
 // Close kills it and removes its folder.
 func (p *Process) Close() error {
 	p.Kill()
-	for tries := 0; ; tries++ {
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		err := os.RemoveAll(p.Dir)
-		if !errors.Is(err, syscall.ENOTEMPTY) || tries == 100 {
+		// A child that was killed may still end the call in which it makes a file, and that one may wait for a busy disk.
+		if !errors.Is(err, syscall.ENOTEMPTY) || time.Now().After(deadline) {
 			return err
 		}
-		time.Sleep(10 * time.Millisecond) // a child that was killed may still end the call in which it makes a file
 	}
 }
 
