@@ -160,7 +160,7 @@ func (f *far) known(id string) bool { return f.cards[id] > 0 || len(f.calls[id])
 // unsure says whether an answer about a lead was lost, maybe with the daemon that had it, or came to one that could not tell.
 func (f *far) unsure(id string) bool {
 	return slices.ContainsFunc(f.calls[id], func(t try) bool {
-		return t.end.IsZero() || t.verdict.Result == streams.Ambiguous || t.panicked || t.late || t.life.dead.Load()
+		return t.end.IsZero() || t.verdict.Result == streams.Ambiguous || t.panicked || t.untold || t.life.dead.Load()
 	})
 }
 
@@ -255,12 +255,28 @@ func (w *world) checkOrder() {
 		if s.number < 0 || s.twice || place[s.id] == 0 || !w.delivered(s) { // what was given up may still be created, late
 			continue
 		}
+		if w.wordLost() && w.givenUp(s.id) { // nobody waits for it; then its end was forgotten, and it was driven again
+			continue
+		}
 		key := fmt.Sprint(s.customer, s.home)
 		if before := last[key]; before != nil && before.number < s.number && place[before.id] > place[s.id] {
 			w.broken("order: customer %d: lead %.6s (%d) came before %.6s (%d)", s.customer, s.id, s.number, before.id, before.number)
 		}
 		last[key] = s
 	}
+}
+
+// givenUp says whether the crm had a try of a lead that was its last one.
+func (w *world) givenUp(id string) bool {
+	return slices.ContainsFunc(w.crm.calls[id], func(t try) bool {
+		switch t.verdict.Result {
+		case streams.Permanent:
+			return true
+		case streams.Retry, streams.Ambiguous:
+			return t.attempt >= w.plan.policy.Attempts
+		}
+		return false
+	})
 }
 
 func (w *world) delivered(s *sent) bool {

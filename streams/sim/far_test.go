@@ -31,7 +31,7 @@ type try struct {
 	disturbed int
 	looked    bool
 	panicked  bool
-	late      bool   // its daemon slept when the answer came, or had no Redis to tell: another may have taken over meanwhile
+	untold    bool   // its daemon slept when the answer came, had no Redis to tell, or lost it in a panic
 	entry     string // its id in Redis
 }
 
@@ -67,26 +67,35 @@ func (f *far) sink(l *life) streams.Handler {
 		n := l.calls
 		l.mu.Unlock()
 		verdicts := make([]streams.Verdict, len(batch))
+		told := false
+		defer func() {
+			if !told { // the answers to a batch go with the call that panics
+				f.untold(l, batch)
+			}
+		}()
 		for i, e := range batch {
 			verdicts[i] = f.try(ctx, l, n, e)
 		}
-		f.told(l, batch)
-		time.AfterFunc(time.Second, func() { f.told(l, batch) })
+		told = true
+		look := func() {
+			if l.d.outOfTouch() {
+				f.untold(l, batch)
+			}
+		}
+		look()
+		time.AfterFunc(time.Second, look)
 		return verdicts
 	})
 }
 
-// told marks the calls of a daemon of which it cannot tell Redis now.
-func (f *far) told(l *life, batch []*streams.Entry) {
-	if !l.d.outOfTouch() {
-		return
-	}
+// untold marks the calls of a daemon whose ends nobody may hear of.
+func (f *far) untold(l *life, batch []*streams.Entry) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, e := range batch {
 		for i := range f.calls[e.Lead.ID] {
 			if t := &f.calls[e.Lead.ID][i]; t.life == l {
-				t.late = true
+				t.untold = true
 			}
 		}
 	}
