@@ -223,6 +223,49 @@ func (p *Partition) nameLetters(ctx context.Context, named, there map[string]str
 	return wrap("dead letters", err)
 }
 
+// dropDelivered removes the letters of leads that are delivered, as the ledger says or events that it does not know yet.
+// An old copy of Redis brings leads back to an owner that does not know their ends: what was delivered it may give up, and
+// what has died it may deliver.
+func (p *Partition) dropDelivered(ctx context.Context, events []event) error {
+	letter := map[string]bool{} // what the ledger will say of those that the events speak of
+	for _, e := range events {
+		d := DeadLetter{Lead: &Lead{ID: e.Lead}, Destination: e.Dest}
+		delivered, dead := p.Custody.endAt(e.Lead, e.Dest)
+		if has, heard := letter[d.field()]; heard {
+			delivered, dead = delivered || !has, has
+		}
+		drop := false
+		switch e.Kind {
+		case evDead, evHeld:
+			drop, letter[d.field()] = delivered, !delivered
+		case evDelivered, evMerged:
+			drop, letter[d.field()] = dead, false
+		}
+		if !drop {
+			continue
+		}
+		if err := p.dropLetter(ctx, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// endAt says whether a lead has surely reached a destination, and whether it has a letter there.
+func (c *Custody) endAt(id, dest string) (delivered, dead bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.leads[id]
+	if r == nil {
+		return false, false
+	}
+	s := r.stop(dest)
+	if s == nil {
+		return false, false
+	}
+	return s.state == Delivered || s.state == Merged, s.state == Dead || s.state == Held
+}
+
 // dropLetter removes the letter of a lead at a destination, if there is one.
 func (p *Partition) dropLetter(ctx context.Context, d DeadLetter) error {
 	id, err := p.Clients.Write.HGet(ctx, p.Keys.letters(), d.field()).Result()

@@ -431,20 +431,13 @@ func (p *Partition) takeHome(ctx context.Context, key string, msgs []redis.XMess
 		}
 		events = append(events, e)
 	}
+	if err := p.dropDelivered(ctx, events); err != nil {
+		return err
+	}
 	if err := p.Custody.note(events); err != nil {
 		return err
 	}
 	failpoint.Hit(failpoint.HomeNoted)
-	for _, e := range events { // an old copy of Redis brought back what was delivered long ago, and its owner could not know
-		if e.Kind != evDead && e.Kind != evHeld {
-			continue
-		}
-		if known := p.Custody.at(&Lead{ID: e.Lead}, e.Dest); known.final && known.letter == nil {
-			if err := p.dropLetter(ctx, DeadLetter{Lead: &Lead{ID: e.Lead}, Destination: e.Dest}); err != nil {
-				return err
-			}
-		}
-	}
 	return p.Clients.Write.XDel(ctx, key, ids...).Err()
 }
 

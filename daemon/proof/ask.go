@@ -179,7 +179,7 @@ func (w *World) left(ctx context.Context) (map[string]int64, error) {
 		it := clients.Write.ScanType(ctx, 0, "ls:{*", 1000, kind).Iterator()
 		for it.Next(ctx) {
 			key := it.Val()
-			if strings.HasSuffix(key, ":dead") || strings.Contains(key, ":cu:") { // customers are remembered
+			if strings.HasSuffix(key, ":dead") || strings.HasSuffix(key, ":dead:by") || strings.Contains(key, ":cu:") { // customers are remembered
 				continue
 			}
 			var n int64
