@@ -197,7 +197,7 @@ func (g *generator) scriptStep(p *pair) []any {
 	case 1:
 		return eval("epoch", []string{"epoch", "run"}, 7, g.run)
 	case 2:
-		return eval("lease", []string{"owner", "last", "epoch", "run"}, pick(g, []string{"a", "b"}), g.IntN(2), 1000*coarse, g.IntN(2))
+		return eval("lease", []string{"owner", "last", "epoch", "run"}, pick(g, []string{"a", "b"}), g.IntN(2), 1000*coarse, g.IntN(2), g.IntN(2))
 	case 3:
 		return eval("release", []string{"owner"}, pick(g, []string{"a|0", "b|1"}))
 	case 4:
@@ -207,10 +207,10 @@ func (g *generator) scriptStep(p *pair) []any {
 	case 6:
 		return eval("rate", []string{"bucket"}, 10*coarse*1000, 4, 1+g.IntN(2))
 	case 7:
-		return eval("restore", []string{"dead"}, "id", "x", "letter", "y")
+		return eval("restore", []string{"dead", "letters"}, pick(g, fields), "id", "x", "letter", "y")
 	case 8:
-		return eval("replay", []string{"epoch", "dead", "s0", "h1", "home"}, epoch, g.id(p, "dead"), pick(g, []string{"", "a"}),
-			pick(g, []string{"", "event"}), 4, "id", "x", "lead", "y")
+		return eval("replay", []string{"epoch", "dead", "s0", "h1", "home", "letters"}, epoch, g.id(p, "dead"), pick(g, []string{"", "a"}),
+			pick(g, []string{"", "event"}), pick(g, fields), 4, "id", "x", "lead", "y")
 	case 9, 10, 11:
 		return g.appendLeads(eval, epoch)
 	case 12:
@@ -233,7 +233,7 @@ func (g *generator) appendLeads(eval evaluate, epoch any) []any {
 
 func (g *generator) settle(p *pair, eval evaluate, epoch any) []any {
 	stream := pick(g, []string{"s0", "s0", "s1", "fresh"})
-	keys := []string{"epoch", stream, "h0", "h1", "dead", "s1", "home"}
+	keys := []string{"epoch", stream, "h0", "h1", "dead", "s1", "home", "letters"}
 	args := []any{epoch, "ls", pick(g, consumers), "-", "+"}
 	for range 1 + g.IntN(3) {
 		args = append(args, g.id(p, stream), pick(g, []string{"", "a", "n"}))
@@ -249,6 +249,9 @@ func (g *generator) settle(p *pair, eval evaluate, epoch any) []any {
 			if g.percent(50) {
 				count = 4
 				normal = g.IntN(2) * 6
+			}
+			if to == 5 && g.percent(60) { // a dead letter
+				normal, count = -1-g.IntN(2), 8
 			}
 			args = append(args, to, normal, count, pick(g, fields), 4, "id", "x", "lead", g.IntN(9))
 		}
