@@ -198,6 +198,7 @@ func (l *loader) complete(c *Config) {
 		}
 	}
 	c.Intake.Listen, c.Intake.Region, c.Intake.Language, c.Intake.Sources = c.Listen, c.Region, c.Language, c.Sources
+	c.Intake.Zone = c.Zone()
 	if len(c.Tagging.Sinks) == 0 {
 		c.Tagging.Sinks = c.usualSinks()
 	}

@@ -85,11 +85,16 @@ type kind struct {
 
 // kinds are the protocols by the name of their preset.
 var kinds = map[string]kind{
-	"telegram": {new: newTelegram, answer: "empty", secrets: true},
-	"meta":     {new: newMeta, answer: "empty", secrets: true, verification: true},
-	"whatsapp": {new: newMeta, answer: "empty", secrets: true, verification: true},
+	"avito":    {new: newAvito, answer: "json", open: true},
+	"mango":    {new: newMango, answer: "ok", secrets: true},
 	"max":      {new: newMax, answer: "empty", secrets: true},
+	"meta":     {new: newMeta, answer: "empty", secrets: true, verification: true},
+	"telegram": {new: newTelegram, answer: "empty", secrets: true},
+	"twilio":   {new: newTwilio, answer: "twiml", secrets: true, url: true},
+	"uis":      {new: newUIS, answer: "ok", open: true},
 	"vk":       {new: newVK, answer: "ok", secrets: true, verification: true},
+	"whatsapp": {new: newMeta, answer: "empty", secrets: true, verification: true},
+	"zadarma":  {new: newZadarma, answer: "empty", secrets: true},
 }
 
 // Names are the presets that are protocols, sorted.

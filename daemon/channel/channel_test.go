@@ -118,7 +118,7 @@ func FuzzRead(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, name, body, contentType string) {
-		p := New(name, Config{Secrets: []string{"secret"}, Accounts: []string{"200000001"}, Verification: "v", Region: "RU"})
+		p := New(name, Config{Secrets: []string{"secret"}, Verification: "v", Region: "RU", URL: "https://leads.example.test/in/x"})
 		if p == nil {
 			return
 		}
@@ -148,5 +148,10 @@ var samples = map[string][]string{
 	"max":      {maxCreated, maxStarted, maxContact, maxPressed},
 	"meta":     {metaLeadgen, metaMessenger, metaInstagram},
 	"whatsapp": {whatsAppText, whatsAppVoice},
+	"avito":    {avitoText},
+	"mango":    {mangoForm(mangoSummary)},
+	"zadarma":  {zadarmaEnd, inParts(zadarmaEnd)},
+	"twilio":   {twilioMissed},
+	"uis":      {uisMissed},
 	"vk":       {vkMessageNew, vkLeadForm, vkConfirm},
 }

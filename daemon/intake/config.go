@@ -11,6 +11,7 @@ type Config struct {
 	Listen         string            `koanf:"listen"`          // address, loopback by default: TLS is a proxy's work
 	Region         string            `koanf:"region"`          // country of phone numbers written without one
 	Language       string            `koanf:"language"`        // of error messages and problems: ru or en
+	Zone           *time.Location    `koanf:"-"`               // of times that a sender writes without one; nil is UTC
 	MaxBody        int64             `koanf:"max_body"`        // bytes of one body, after inflation too
 	TrustedProxies []string          `koanf:"trusted_proxies"` // addresses or networks whose X-Forwarded-For is believed
 	Sources        map[string]Source `koanf:"sources"`         // by name, as in /in/<name>

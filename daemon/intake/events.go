@@ -12,9 +12,9 @@ import (
 )
 
 // spoken is what the source's protocol must know.
-func (s Source) spoken() channel.Config {
+func (s Source) spoken(zone *time.Location) channel.Config {
 	return channel.Config{
-		Secrets: s.Secrets, Accounts: s.Accounts, Verification: s.Verification, URL: s.URL, Region: s.Region, Language: s.Language,
+		Secrets: s.Secrets, Accounts: s.Accounts, Verification: s.Verification, URL: s.URL, Region: s.Region, Language: s.Language, Zone: zone,
 	}
 }
 

@@ -2,11 +2,16 @@ package intake
 
 import (
 	"crypto/hmac"
+	"crypto/sha1"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -147,6 +152,60 @@ var services = map[string]service{
 		},
 		cut: 200, large: 401,
 	},
+	"avito": {
+		source: Source{Preset: "avito", Accounts: []string{"8"}},
+		message: `{"id":"e1","version":"v3.0.0","timestamp":1767225600,"payload":{"type":"message","value":{"id":"m1","chat_id":"u2i-1","user_id":8,"author_id":9,` +
+			`"created":1767225600,"type":"text","chat_type":"u2i","content":{"text":"цена?"}}}}`,
+		useless: `{"id":"e1","payload":{"type":"of_next_year","value":{}}}`,
+		cut:     200, large: 200, answer: `{"ok":true}`, typ: "application/json",
+	},
+	"mango": {
+		source:  Source{Preset: "mango", Secrets: []string{"s3cret"}},
+		content: formType,
+		message: mangoForm("s3cret", `{"entry_id":"MTIz","call_direction":1,"entry_result":0,"from":{"number":"79990000088"}}`),
+		useless: mangoForm("s3cret", `{"entry_id":"MTIz","call_state":"Appeared"}`),
+		forged:  mangoForm("guess", `{"entry_id":"MTIz","call_direction":1,"entry_result":0,"from":{"number":"79990000088"}}`),
+		cut:     401, large: 401, answer: "ok", typ: "text/plain; charset=utf-8",
+	},
+	"zadarma": {
+		source: Source{Preset: "zadarma", Secrets: []string{"s3cret"}},
+		proof: func(string) []string {
+			mac := hmac.New(sha1.New, []byte("s3cret"))
+			mac.Write([]byte("79990000088" + "74950000000" + "2026-01-01 03:00:00"))
+			return []string{"Signature", base64.StdEncoding.EncodeToString([]byte(hex.EncodeToString(mac.Sum(nil))))}
+		},
+		content: formType,
+		message: "event=NOTIFY_END&caller_id=79990000088&called_did=74950000000&call_start=2026-01-01+03%3A00%3A00&pbx_call_id=in_abc&duration=20&status_code=16&disposition=busy",
+		useless: "event=NOTIFY_START&caller_id=79990000088&called_did=74950000000&call_start=2026-01-01+03%3A00%3A00&pbx_call_id=in_abc",
+		cut:     200, large: 401,
+	},
+	"twilio": {
+		source: Source{Preset: "twilio", Secrets: []string{"s3cret"}, URL: "https://leads.example.test/in/it"},
+		proof: func(body string) []string {
+			f, _ := url.ParseQuery(body)
+			mac := hmac.New(sha1.New, []byte("s3cret"))
+			mac.Write([]byte("https://leads.example.test/in/it"))
+			for _, key := range slices.Sorted(maps.Keys(f)) {
+				mac.Write([]byte(key + f.Get(key)))
+			}
+			return []string{"X-Twilio-Signature", base64.StdEncoding.EncodeToString(mac.Sum(nil))}
+		},
+		content: formType,
+		message: "Direction=inbound&From=%2B79990000088&CallStatus=no-answer&CallSid=CA1",
+		useless: "Direction=inbound&From=%2B79990000088&CallStatus=of-next-year&CallSid=CA1",
+		cut:     200, large: 401, answer: `<?xml version="1.0" encoding="UTF-8"?><Response/>`, typ: "text/xml; charset=utf-8",
+	},
+	"uis": {
+		source:  Source{Preset: "uis"},
+		message: `{"event":"missed_call","call_session_id":"1","contact_phone_number":"79990000088","start_time":"2026-01-01 03:00:00"}`,
+		useless: `{"event":"of_next_year","call_session_id":"1"}`,
+		cut:     200, large: 200, answer: "ok", typ: "text/plain; charset=utf-8",
+	},
+}
+
+func mangoForm(salt, json string) string {
+	sum := sha256.Sum256([]byte("key" + json + salt))
+	return url.Values{"vpbx_api_key": {"key"}, "sign": {hex.EncodeToString(sum[:])}, "json": {json}}.Encode()
 }
 
 // metaSigned signs as Meta does.
@@ -277,7 +336,7 @@ func TestServicesAreAll(t *testing.T) {
 // A service that tries the address gets the answer it wants, also where the address holds a key; nobody else does.
 func TestGreetings(t *testing.T) {
 	c := testConfig()
-	c.Sources["vk"], c.Sources["wa"] = services["vk"].source, services["whatsapp"].source
+	c.Sources["vk"], c.Sources["wa"], c.Sources["zd"] = services["vk"].source, services["whatsapp"].source, services["zadarma"].source
 	keyed := services["vk"].source
 	keyed.Keys = []string{KeyHash(testKey)}
 	c.Sources["keyed"] = keyed
@@ -291,6 +350,8 @@ func TestGreetings(t *testing.T) {
 		"vk, without the key":      {"POST", "/in/keyed", `{"type":"confirmation","group_id":1}`, 401, ""},
 		"whatsapp":                 {"GET", "/in/wa?hub.mode=subscribe&hub.verify_token=token&hub.challenge=1158201444", "", 200, "1158201444"},
 		"whatsapp, wrong token":    {"GET", "/in/wa?hub.mode=subscribe&hub.verify_token=guess&hub.challenge=1158201444", "", 401, ""},
+		"zadarma":                  {"GET", "/in/zd?zd_echo=a1B2", "", 200, "a1B2"},
+		"zadarma, a page":          {"GET", "/in/zd?zd_echo=<b>", "", 405, ""},
 		"whatsapp, looked at":      {"GET", "/in/wa", "", 405, ""},
 		"vk, of somebody's secret": {"POST", "/in/vk", `{"type":"confirmation","group_id":1,"secret":"guess"}`, 401, ""},
 	}

@@ -84,7 +84,7 @@ func (s Source) faults(add func(key, problem, cure string)) {
 		add("preset", fmt.Sprintf("%q is not known", s.Preset), "write one of "+strings.Join(all, ", "))
 	}
 	if spoken {
-		for key, cure := range channel.Missing(s.Preset, s.spoken()) {
+		for key, cure := range channel.Missing(s.Preset, s.spoken(nil)) {
 			add(key, "is missing", cure)
 		}
 	}

@@ -58,7 +58,7 @@ func (c Config) compile(m *metrics) (map[string]*source, map[keyHash]*source, er
 		if g.HMAC != nil {
 			s.signature = g.HMAC.compile()
 		}
-		s.protocol = channel.New(g.Preset, g.spoken())
+		s.protocol = channel.New(g.Preset, g.spoken(c.Zone))
 		var err error
 		if s.fields, err = foldFields(g.Fields); err != nil {
 			return nil, nil, fmt.Errorf("sources.%s.fields: %w", name, err)
