@@ -18,6 +18,7 @@ import (
 // everything that it can.
 type AdminAPI struct {
 	Operator Operator
+	Lessons  *lessons // nil: nothing can be taught
 	Config   *Config
 	Language lang
 	Log      zerolog.Logger
@@ -39,6 +40,9 @@ func (a *AdminAPI) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/dead/drop", a.answer(a.drop))
 	mux.HandleFunc("POST /v1/destinations/{name}/pause", a.answer(a.pause))
 	mux.HandleFunc("POST /v1/destinations/{name}/resume", a.answer(a.resume))
+	if a.Lessons != nil {
+		a.Lessons.handle(mux, a)
+	}
 	return mux
 }
 

@@ -7,6 +7,7 @@ import (
 	"leadstream/daemon/intake"
 	"leadstream/processors"
 	"leadstream/processors/customer"
+	"leadstream/processors/learn"
 	"leadstream/processors/llm"
 	"leadstream/processors/monitor"
 	"leadstream/processors/slots"
@@ -51,6 +52,7 @@ type Triage struct {
 	Escalate     processors.Escalate `koanf:"escalate"`
 	Conversation time.Duration       `koanf:"conversation"` // what a customer of a messenger writes within it after the last word belongs together; 0: never
 	LLM          llm.Settings        `koanf:"llm"`          // asked where the classifier is not sure; off by default
+	Learn        learn.Settings      `koanf:"learn"`        // what is kept to learn from
 }
 
 // Tagging is how leads are marked and routed.
@@ -142,7 +144,7 @@ func Defaults() *Config {
 		Retention:  7 * 24 * time.Hour,
 		Intake:     intake.Defaults(),
 		Triage: Triage{DedupeWindow: processors.DedupeWindow, Conversation: processors.ConversationWindow,
-			Escalate: processors.UsualEscalation(), LLM: llm.Defaults()},
+			Escalate: processors.UsualEscalation(), LLM: llm.Defaults(), Learn: learn.Defaults()},
 		Tagging: Tagging{Buffer: processors.Buffer, Customers: customer.Most},
 		Tell:    Tell{CSV: "manual.csv"},
 		Alerts:  monitor.Defaults(),

@@ -30,6 +30,7 @@ type Doors struct {
 	Config   *Config
 	Intake   http.Handler // POST /v1/leads, POST /in/{source}
 	Operator Operator
+	Lessons  *lessons
 	Health   *Health
 	Metrics  prometheus.Gatherer
 	Log      zerolog.Logger
@@ -76,7 +77,7 @@ func (d *Doors) Run(ctx context.Context) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	d.serve(ctx, g, capped, d.Public())
-	d.serve(ctx, g, d.admin, (&AdminAPI{Operator: d.Operator, Config: d.Config, Language: lang(d.Config.Language), Log: d.Log}).Handler())
+	d.serve(ctx, g, d.admin, (&AdminAPI{Operator: d.Operator, Lessons: d.Lessons, Config: d.Config, Language: lang(d.Config.Language), Log: d.Log}).Handler())
 	if d.metrics != nil {
 		d.serve(ctx, g, d.metrics, d.measures(http.NewServeMux()))
 	}

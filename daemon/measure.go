@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
+	"leadstream/processors/learn"
 	"leadstream/processors/monitor"
 	"leadstream/streams"
 )
@@ -18,6 +19,7 @@ type measure struct {
 	custody      *streams.Custody
 	engine       *streams.Engine
 	destinations []*destination
+	desk         *learn.Desk
 	gatherer     prometheus.Gatherer
 	lateAfter    func(string) time.Duration
 
@@ -62,11 +64,24 @@ func (m *measure) Values() []monitor.Value {
 		add("leads_dead", float64(by[d.name].Dead), "destination", d.name)
 	}
 	add("leads_late", float64(by[""].Late), "destination", "")
+	m.triage(add)
 	if down == 0 {
 		m.queues(add)
 	}
 	m.counters(add)
 	return vs
+}
+
+// triage is how messages are understood.
+func (m *measure) triage(add func(string, float64, ...string)) {
+	h := m.desk.Health()
+	add("triage_accuracy", h.Check, "by", "check")
+	add("triage_judged", float64(h.Asked), "by", "check")
+	add("triage_accuracy", h.Right, "by", "people")
+	add("triage_judged", float64(h.Answers), "by", "people")
+	add("operator_share", h.Operator)
+	add("conversations", float64(h.Conversations))
+	add("unlabelled", float64(h.Waiting))
 }
 
 func (m *measure) queues(add func(string, float64, ...string)) {

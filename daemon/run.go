@@ -19,6 +19,7 @@ import (
 	"leadstream/daemon/intake"
 	"leadstream/processors"
 	"leadstream/processors/intent"
+	"leadstream/processors/learn"
 	"leadstream/processors/monitor"
 	"leadstream/streams"
 	"leadstream/streams/failpoint"
@@ -74,7 +75,11 @@ func run(ctx context.Context, cfg *Config) error {
 	if err != nil {
 		return err
 	}
-	workers, dedupe, err := judges(cfg, clients, custody, wants, adviser, tagging, log)
+	desk := &learn.Desk{Settings: cfg.Triage.Learn, Dir: cfg.inData("triage"), Region: cfg.Region, Current: wants, Base: cfg.Triage.examples, Log: log}
+	if err := desk.Open(); err != nil {
+		return fmt.Errorf("triage.learn: %w", err)
+	}
+	workers, dedupe, err := judges(cfg, clients, custody, wants, adviser, desk, tagging, log)
 	if err != nil {
 		return err
 	}
@@ -84,12 +89,15 @@ func run(ctx context.Context, cfg *Config) error {
 			return err
 		}
 	}
+	freed := func([]string) {}
 	if dedupe != nil {
-		custody.OnEnded(forget(dedupe, custody, log))
+		freed = forget(dedupe, custody, log)
 	}
+	erased := forgetErased(desk, custody)
+	custody.OnEnded(func(ids []string) { freed(ids); erased(ids) })
 	engine := &streams.Engine{Custody: custody, Clients: clients, Workers: workers, Boot: rand.Text(), Grace: stopTime,
 		Metrics: streams.NewMetrics(reg, workers), Log: log}
-	if err := gauges(reg, custody, engine); err != nil {
+	if err := errors.Join(gauges(reg, custody, engine), triageGauges(reg, desk)); err != nil {
 		return err
 	}
 
@@ -106,7 +114,7 @@ func run(ctx context.Context, cfg *Config) error {
 	teller := &processors.Teller{Ledger: untold{custody, late}, Rows: rows, People: inOrder(by, cfg.Tell.Sinks),
 		Language: cfg.Language, Zone: cfg.Zone(), Log: log}
 	alerts, err := newMonitor(cfg, monitor.Options{Notifiers: by, Language: cfg.Language, Zone: cfg.Zone(), Log: log,
-		Source: &measure{custody: custody, engine: engine, destinations: destinations, gatherer: reg, lateAfter: late},
+		Source: &measure{custody: custody, engine: engine, destinations: destinations, desk: desk, gatherer: reg, lateAfter: late},
 		File:   filepath.Join(cfg.DataDir, "alerts.json")})
 	if err != nil {
 		return err
@@ -116,7 +124,7 @@ func run(ctx context.Context, cfg *Config) error {
 		Ready: []Probe{{Name: "journal", Ask: func(context.Context) error { return custody.Healthy() }}},
 		Notes: []Probe{{Name: "redis", Ask: func(context.Context) error { return redisState(engine) }}},
 	}
-	doors := &Doors{Config: cfg, Intake: shim, Health: health, Metrics: reg, Log: log,
+	doors := &Doors{Config: cfg, Intake: shim, Lessons: &lessons{desk, custody}, Health: health, Metrics: reg, Log: log,
 		Operator: &operator{cfg: cfg, custody: custody, engine: engine, destinations: destinations, started: time.Now(), late: late}}
 	if err := doors.Open(); err != nil {
 		return err
@@ -127,7 +135,7 @@ func run(ctx context.Context, cfg *Config) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { garbage.Tune(ctx); return nil })
 	g.Go(func() error { return doors.Run(ctx) })
-	taught := sync.OnceValue(func() error { return teach(cfg, wants, log) })
+	taught := sync.OnceValue(func() error { return teach(desk, log) })
 	g.Go(taught) // while Redis starts, and while leads are taken
 	g.Go(func() error {
 		return serveQueues(ctx, cfg, clients, log, func(ctx context.Context) error {
@@ -138,6 +146,7 @@ func run(ctx context.Context, cfg *Config) error {
 		})
 	})
 	g.Go(func() error { return tagging.Watch(ctx) })
+	g.Go(func() error { return desk.Run(ctx) })
 	g.Go(func() error { return teller.Run(ctx) })
 	if alerts != nil {
 		g.Go(func() error { return alerts.Run(ctx) })

@@ -6,18 +6,23 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
 
 	"leadstream/processors/intent"
+	"leadstream/processors/learn"
 	"leadstream/processors/slots"
 )
 
-// triageCmd tries the classifier of messages without the daemon.
+// triageCmd tries the classifier of messages without the daemon, and teaches the daemon's.
 type triageCmd struct {
 	Classify triageClassifyCmd `cmd:"" help:"Say what messages want: JSON lines in, JSON lines out.|Сказать, чего хотят сообщения: на входе и выходе JSON lines." example:"echo '{\"text\":\"сколько стоит стрижка и где вы?\"}' | leadstream triage classify"`
 	Eval     triageEvalCmd     `cmd:"" help:"Examine the classifier by your own messages.|Проверить классификатор на своих сообщениях." example:"leadstream triage eval messages.csv"`
+	Label    triageLabelCmd    `cmd:"" help:"Say what the messages want that triage did not understand.|Разметить сообщения, которых триаж не понял." example:"leadstream triage label --limit 20"`
+	Correct  triageCorrectCmd  `cmd:"" help:"Correct what triage made of a lead.|Исправить, как понята заявка." example:"leadstream triage correct 8zh3… price"`
+	Train    triageTrainCmd    `cmd:"" help:"Learn from labels and corrections, without a restart.|Обучить на разметке и исправлениях, без перезапуска." example:"leadstream triage train --force"`
 }
 
 // taught are the flags that say what the classifier learns from.
@@ -47,7 +52,11 @@ func (t *terminal) understanding(x taught) (understanding, error) {
 	for _, name := range x.Services {
 		cfg.Triage.Services = append(cfg.Triage.Services, slots.Item{Name: name})
 	}
-	examples, err := cfg.Triage.examples()
+	desk := &learn.Desk{Dir: cfg.inData("triage"), Base: cfg.Triage.examples}
+	if err := desk.OpenLessons(); err != nil && !errors.Is(err, fs.ErrPermission) { // the daemon's user alone reads them
+		return understanding{}, usageError{err}
+	}
+	examples, err := desk.Examples()
 	if err != nil {
 		return understanding{}, usageError{err}
 	}

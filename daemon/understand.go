@@ -9,6 +9,7 @@ import (
 
 	"leadstream/processors"
 	"leadstream/processors/intent"
+	"leadstream/processors/learn"
 	"leadstream/processors/slots"
 )
 
@@ -40,8 +41,8 @@ func (c *Config) slotReader() slots.Reader {
 }
 
 // teach trains the model that triage starts with.
-func teach(cfg *Config, to *intent.Current, log zerolog.Logger) error {
-	examples, err := cfg.Triage.examples()
+func teach(desk *learn.Desk, log zerolog.Logger) error {
+	examples, err := desk.Examples()
 	if err != nil {
 		return fmt.Errorf("triage.examples: %w", err)
 	}
@@ -49,7 +50,7 @@ func teach(cfg *Config, to *intent.Current, log zerolog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("triage.examples: %w", err)
 	}
-	to.Use(m)
+	desk.Current.Use(m)
 	check := m.Check()
 	log.Info().Int("examples", check.Asked).Float64("accuracy", rounded(check.Accuracy)).Float64("precision", rounded(check.Precision)).
 		Float64("coverage", rounded(check.Coverage)).Dur("took", m.Took().Round(time.Millisecond)).Msg("triage has learnt")

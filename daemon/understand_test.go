@@ -11,6 +11,7 @@ import (
 
 	"leadstream/processors"
 	"leadstream/processors/intent"
+	"leadstream/processors/learn"
 	"leadstream/processors/slots"
 )
 
@@ -37,7 +38,7 @@ triage:
 		t.Error(diff, faults)
 	}
 	taught := &intent.Current{}
-	if err := teach(cfg, taught, zerolog.Nop()); err != nil {
+	if err := teach(&learn.Desk{Current: taught, Base: cfg.Triage.examples}, zerolog.Nop()); err != nil {
 		t.Fatal(err)
 	}
 	if n, _ := taught.Model().Size(); n > 30 {

@@ -104,6 +104,10 @@ func (l *loader) parts(c *Config) {
 		l.fault(intakeKey(f.Key), f.Problem, f.Cure)
 	}
 	l.partFaults("", c.Triage.LLM.Faults())
+	l.atLeast("triage.learn.keep", c.Triage.Learn.Keep, 0)
+	if c.Triage.Learn.KeepFor <= 0 {
+		l.fault("triage.learn.keep_for", l.say("nothing would be kept", "ничего не хранилось бы"), l.say("write 30d, or keep: 0", "напишите 30d либо keep: 0"))
+	}
 	if len(c.Sources) == 0 {
 		l.warn("sources", l.say("nobody can send", "некому присылать заявки"), l.say("add a source", "добавьте источник"))
 	}

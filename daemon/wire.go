@@ -95,8 +95,8 @@ func (d *destination) handle(ctx context.Context, batch []*streams.Entry) []stre
 }
 
 // judges are the workers of the two inner queues.
-func judges(cfg *Config, clients *streams.Clients, custody *streams.Custody, wants processors.Wants, adviser *llm.Model, tagging *processors.Tagging, log zerolog.Logger) ([]*streams.Worker, *processors.Dedupe, error) {
-	triage := &processors.Triage{Wants: wants, Slots: cfg.slotReader(), Escalate: cfg.Triage.Escalate, Region: cfg.Region, Language: cfg.Language, Log: log}
+func judges(cfg *Config, clients *streams.Clients, custody *streams.Custody, wants processors.Wants, adviser *llm.Model, pupil processors.Pupil, tagging *processors.Tagging, log zerolog.Logger) ([]*streams.Worker, *processors.Dedupe, error) {
+	triage := &processors.Triage{Wants: wants, Pupil: pupil, Slots: cfg.slotReader(), Escalate: cfg.Triage.Escalate, Region: cfg.Region, Language: cfg.Language, Log: log}
 	if adviser != nil {
 		triage.Adviser = adviser
 	}

@@ -30,6 +30,14 @@ type file struct {
 	Services list              `yaml:"services"`
 	Words    map[string]string `yaml:"words"`
 	Intents  map[string]listed `yaml:"intents"`
+	Learned  []taught          `yaml:"learned"` // what leadstream writes itself
+}
+
+// taught is a phrase of which a person has said what it wants, with more about it that is of no matter here.
+type taught struct {
+	Text   string         `yaml:"text"`
+	Intent string         `yaml:"intent"`
+	Rest   map[string]any `yaml:",inline"`
 }
 
 // listed is the examples of an intent: a block of text with a phrase a line, a list, or either under `phrases`.
@@ -84,6 +92,9 @@ func (e *Examples) Add(text []byte) error {
 		}
 		e.Phrases[intent] = append(e.Phrases[intent], groups(l.Phrases, f.Language == "en")...)
 	}
+	for _, l := range f.Learned {
+		e.Learn(l.Text, l.Intent)
+	}
 	if e.Words == nil {
 		e.Words = map[string][]string{}
 	}
@@ -116,6 +127,11 @@ func (f *file) check() error {
 			faults = append(faults, fmt.Errorf("intents.%s: there is no such intent; the intents are %s", intent, strings.Join(All, ", ")))
 		}
 		mode("intents."+intent+".mode", f.Intents[intent].Mode)
+	}
+	for i, l := range f.Learned {
+		if !slices.Contains(All, l.Intent) {
+			faults = append(faults, fmt.Errorf("learned[%d].intent: there is no intent %q; the intents are %s", i, l.Intent, strings.Join(All, ", ")))
+		}
 	}
 	return errors.Join(faults...)
 }
