@@ -20,6 +20,11 @@ var Metrics = map[string]string{
 	"key_conflicts":          "requests of the last hour with a used key and another body {source}",
 	"leads_day":              "leads of the last 24 hours",
 	"in_flight":              "leads on their way",
+	"triage_accuracy":        "share of messages that triage understands, 0 to 1 {by: check, its own examination; people, of its last 200 answers those that nobody has corrected}",
+	"triage_judged":          "phrases or answers behind that share {by}",
+	"operator_share":         "share of the last day's conversations that asked for a person, 0 to 1",
+	"conversations":          "conversations behind that share",
+	"unlabelled":             "messages that triage did not understand and that wait for a label",
 }
 
 // DefaultRules are the alerts of an installation that says nothing about them (M-01, M-02, M-03 and the engine's own).
@@ -119,6 +124,26 @@ func DefaultRules() []Rule {
 					"{{.Labels.source}}: один ключ у разных заявок. Поправьте ключ"},
 				"en": {"Source {{.Labels.source}} sends different leads with one key", "They were taken as new leads. Each needs a key of its own: mend the Idempotency-Key.",
 					"{{.Labels.source}}: one key for different leads. Mend the key"},
+			},
+		},
+		{
+			Name: "triage_accuracy", When: "triage_accuracy < 0.8", Clear: "triage_accuracy >= 0.83",
+			Sample: "triage_judged", MinSample: 50,
+			Texts: Texts{
+				"ru": {"Триаж верно понимает лишь {{percent .Value}} сообщений", "Разметьте непонятые: leadstream triage label. Неверно понятую заявку исправляет leadstream triage correct; ваши фразы — triage.examples.",
+					"Триаж понимает {{percent .Value}}. Разметьте: triage label"},
+				"en": {"Triage understands only {{percent .Value}} of messages", "Label what it did not understand: leadstream triage label. Correct what it got wrong: leadstream triage correct; your own phrases: triage.examples.",
+					"Triage understands {{percent .Value}}. Run: leadstream triage label"},
+			},
+		},
+		{
+			Name: "operator_asked", When: "operator_share > 0.15", Clear: "operator_share < 0.12",
+			Sample: "conversations", MinSample: 20,
+			Texts: Texts{
+				"ru": {"{{percent .Value}} клиентов за сутки просят живого человека", "Прочтите их обращения в CRM: о чём спрашивают до этого, на то автоматика и не отвечает. Поправьте ответы или отдайте эти вопросы людям (triage.escalate).",
+					"{{percent .Value}} клиентов просят человека. Прочтите обращения"},
+				"en": {"{{percent .Value}} of the day's customers ask for a person", "Read their messages in the CRM: what they asked before is what automation does not answer. Mend the replies, or give these questions to people (triage.escalate).",
+					"{{percent .Value}} of customers ask for a person. Read their messages"},
 			},
 		},
 	}

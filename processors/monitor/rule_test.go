@@ -44,7 +44,7 @@ func TestDefaultRules(t *testing.T) {
 		for _, r := range rules {
 			a := &alert{Rule: r.Name, Value: 12345, rule: r,
 				Labels: map[string]string{"queue": "to:bitrix24", "destination": "bitrix24", "source": "site-form"}}
-			if r.Name == "retry_success_rate" {
+			if slices.Contains([]string{"retry_success_rate", "triage_accuracy", "operator_asked"}, r.Name) {
 				a.Value = 0.79
 			}
 			text := m.textOf(a)
