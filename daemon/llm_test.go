@@ -399,9 +399,10 @@ func TestLLMBudget(t *testing.T) {
 	if err := os.WriteFile(a.file, []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := llm.New(a.set, llm.Options{Post: post, File: a.file}); err == nil {
-		t.Error("a damaged ledger begins anew")
-	}
+	start()
+	asks(false) // a damaged ledger does not begin anew
+	now = now.Add(24 * time.Hour)
+	asks(true)
 }
 
 // No more calls at a time than allowed, and nothing waits for a place.

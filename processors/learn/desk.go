@@ -98,7 +98,14 @@ func (d *Desk) Open() error {
 	if err := os.MkdirAll(d.Dir, 0o700); err != nil {
 		return err
 	}
-	return errors.Join(d.readKept(), d.OpenLessons(), d.watch.read(d.path(watchFile)))
+	if err := d.OpenLessons(); err != nil { // leads are worth more than lessons
+		aside := d.path(lessonFile) + ".damaged"
+		d.Log.Error().Err(err).Str("file", aside).Msg("what people have taught triage cannot be read, and is set aside; mend it and put it back")
+		if err := os.Rename(d.path(lessonFile), aside); err != nil {
+			return err
+		}
+	}
+	return errors.Join(d.readKept(), d.watch.read(d.path(watchFile)))
 }
 
 func (d *Desk) path(name string) string { return filepath.Join(d.Dir, name) }

@@ -9,8 +9,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"go.yaml.in/yaml/v3"
+
+	"leadstream/processors/intent"
 )
 
 const (
@@ -99,6 +102,11 @@ func (d *Desk) OpenLessons() error {
 	var l lessons
 	if err := yaml.Unmarshal(text, &l); err != nil {
 		return fmt.Errorf("%s: %w", d.path(lessonFile), err)
+	}
+	for _, one := range l.Learned {
+		if !slices.Contains(intent.All, one.Intent) {
+			return fmt.Errorf("%s: lead %s: there is no intent %q", d.path(lessonFile), one.Lead, one.Intent)
+		}
 	}
 	d.labels = l.Learned
 	return nil

@@ -393,3 +393,22 @@ func TestCutFile(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// Leads are judged though the lessons cannot be read, and these are not written over.
+func TestDamagedLessonsAreSetAside(t *testing.T) {
+	for _, damaged := range []string{"learned: [{lead: a", "learned: [{lead: a, text: b, intent: paid}]"} {
+		dir, now := t.TempDir(), clock()
+		if err := os.WriteFile(filepath.Join(dir, lessonFile), []byte(damaged), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		d := desk(t, dir, now)
+		teachAll(t, d, intent.Price, "почём")
+		text, err := os.ReadFile(filepath.Join(dir, lessonFile+".damaged"))
+		if err != nil || string(text) != damaged {
+			t.Errorf("%q %v", text, err)
+		}
+		if d = desk(t, dir, now); len(d.labels) != 1 {
+			t.Errorf("%v", d.labels)
+		}
+	}
+}

@@ -3,7 +3,6 @@ package llm
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -35,8 +34,8 @@ type ledger struct {
 	held   int64 // for calls under way
 }
 
-// openLedger reads what an earlier run has spent. A file that cannot be read, or is damaged, stops the start: the budget
-// would begin anew at each restart.
+// openLedger reads what an earlier run has spent. When that cannot be read the day counts as spent, where there is a limit:
+// else the budget would begin anew at each restart. The ledger is usable all the same, and the error is for the log.
 func openLedger(file string, set Settings, zone *time.Location, now func() time.Time) (*ledger, error) {
 	l := &ledger{file: file, prices: set.Price, limit: set.Budget, zone: zone, now: now}
 	if l.zone == nil {
@@ -53,10 +52,10 @@ func openLedger(file string, set Settings, zone *time.Location, now func() time.
 		err = json.Unmarshal(text, &l.spent)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("what the language model has cost today: %s: %w; delete it to begin anew", file, err)
+		l.spent = Spent{Day: l.day(), Calls: l.limit.Calls, Money: l.limit.Money}
 	}
 	l.micros = micro(l.spent.Money)
-	return l, nil
+	return l, err
 }
 
 // usage is what a call has used.
@@ -112,10 +111,12 @@ func (l *ledger) settle(u usage, sent bool, bytes, tokens int) (in, out int) {
 
 // turn begins a new day.
 func (l *ledger) turn() {
-	if day := l.now().In(l.zone).Format(time.DateOnly); day != l.spent.Day {
+	if day := l.day(); day != l.spent.Day {
 		l.spent, l.micros = Spent{Day: day}, 0
 	}
 }
+
+func (l *ledger) day() string { return l.now().In(l.zone).Format(time.DateOnly) }
 
 func (l *ledger) today() Spent {
 	l.mu.Lock()

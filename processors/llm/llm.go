@@ -169,8 +169,10 @@ func New(set Settings, o Options) (*Model, error) {
 	m.guard = streams.NewDestination(streams.DestinationConfig{Name: "llm", Concurrency: set.Concurrency, Breaker: set.Breaker}, nil, "", m.now)
 	m.metrics = newMetrics(o.Metrics, m.guard)
 	var err error
-	m.spent, err = openLedger(o.File, set, o.Zone, m.now)
-	return m, err
+	if m.spent, err = openLedger(o.File, set, o.Zone, m.now); err != nil {
+		m.log.Error().Err(err).Str("file", o.File).Msg("what the language model has cost today cannot be read: within a budget it is not asked until tomorrow; delete the file to begin anew")
+	}
+	return m, nil
 }
 
 // crowd is how many leads a batch has at most for any of them to be asked about: a longer one means that leads stand in
