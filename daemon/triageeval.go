@@ -125,12 +125,15 @@ func percent(x float64) string { return strconv.FormatFloat(100*x, 'f', 1, 64) +
 
 func (t *terminal) figures(r intent.Report, m *intent.Model) [][]string {
 	check := m.Check()
+	between := func(b [2]float64) string {
+		return t.say("95 %% sure: %s to %s", "с надёжностью 95 %%: от %s до %s", percent(b[0]), percent(b[1]))
+	}
 	rows := [][]string{
 		{t.say("messages", "сообщений"), strconv.Itoa(r.Rows)},
-		{t.say("accuracy", "верно"), percent(r.Accuracy), t.say("95 %% sure: %s to %s", "с надёжностью 95 %%: от %s до %s", percent(r.From), percent(r.To))},
+		{t.say("accuracy", "верно"), percent(r.Accuracy), between(r.Between)},
 		{t.say("all intents and no more", "все намерения и ни одного лишнего"), percent(r.Exact)},
-		{t.say("precision of answers", "верно среди отвеченных"), percent(r.Precision), t.say("%d answered", "отвечено %d", r.Answered)},
-		{t.say("coverage", "охват"), percent(r.Coverage), t.say("answered of the messages to the business", "отвечено из сообщений по делу")},
+		{t.say("precision of answers", "верно среди отвеченных"), percent(r.Precision), between(r.Surely), t.say("of %d answered", "из %d отвеченных", r.Answered)},
+		{t.say("coverage", "охват"), percent(r.Coverage), between(r.Covers), t.say("of the messages to the business", "из сообщений по делу")},
 	}
 	if r.AUROC != nil {
 		rows = append(rows, []string{t.say("AUROC of out-of-scope", "AUROC посторонних"), strconv.FormatFloat(*r.AUROC, 'f', 3, 64)})

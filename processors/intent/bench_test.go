@@ -49,7 +49,7 @@ func BenchmarkFit(b *testing.B) {
 	b.ReportAllocs()
 	start := cpuTime(b)
 	for b.Loop() {
-		usual.fit(x, y, everyRow(len(y)), len(m.vocab.idf))
+		learn(x, y, everyRow(len(y)), len(m.vocab.idf))
 	}
 	b.ReportMetric(float64(cpuTime(b)-start)/float64(b.N)/1e6, "cpu-ms/op")
 }

@@ -61,8 +61,8 @@ func strongest(parts []part) (best *judgement) {
 }
 
 // deciding is the whole, or the clause that knows what the whole does not: the rest of the message may be a story.
-func deciding(whole, best *judgement, l Limits) *judgement {
-	if best != nil && !whole.sureBy(l) && (best.sureBy(l) || whole.first == other && best.sureBy(l.clause())) {
+func deciding(whole, best *judgement) *judgement {
+	if best != nil && !whole.atLeast(firm) && (best.atLeast(firm) || whole.first == other && best.atLeast(fair)) {
 		return best
 	}
 	return whole
@@ -79,22 +79,33 @@ func places(intents ...string) (at [classes]int) {
 	return at
 }
 
-// combine says what a message wants, by its whole and by its clauses.
-func (m *Model) combine(whole judgement, parts []part) Result {
-	main := deciding(&whole, strongest(parts), m.limits)
-	var found []*judgement
+// decide says what a message wants, by its whole and by its clauses: the main judgement, and all.
+func decide(whole *judgement, parts []part) (main *judgement, found []*judgement) {
+	main = deciding(whole, strongest(parts))
 	for i := range parts {
-		if p := &parts[i].judgement; p.sureBy(m.limits.clause()) {
+		if p := &parts[i].judgement; p.atLeast(fair) {
 			found = appendNew(found, p)
 		}
 	}
 	found = reconcile(appendNew(found, main))
 	for _, j := range found {
-		if j.sureBy(m.limits) && order[j.first] < order[main.first] || !slices.Contains(found, main) {
+		if j.atLeast(firm) && order[j.first] < order[main.first] || !slices.Contains(found, main) {
 			main = j
 		}
 	}
-	r := Result{Intent: All[main.first], Confidence: float64(main.p[main.first]), Answered: main.sureBy(m.limits), InScope: whole.inScope(), Rule: main.rule}
+	return main, found
+}
+
+func (m *Model) result(whole *judgement, parts []part) Result {
+	main, found := decide(whole, parts)
+	r := Result{Intent: All[main.first], InScope: whole.inScope(), Rule: main.rule}
+	if main.first == other {
+		r.Confidence = float64(main.p[other])
+	} else {
+		x := traitsOf(main, whole, parts)
+		r.Confidence = m.trust.of(&x)
+		r.Answered = r.Confidence >= m.limit
+	}
 	for i := range parts {
 		if parts[i].words > leastClause {
 			r.InScope = max(r.InScope, parts[i].inScope())

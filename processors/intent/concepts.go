@@ -50,7 +50,7 @@ func (c *concepts) of(word string) []uint64 {
 }
 
 // walkConcepts visits the concepts of a text, and each pair of them that stand one after the other.
-func walkConcepts(tokens []token, visit func(block uint8, hash uint64)) {
+func walkConcepts(tokens []token, visit func(hash uint64)) {
 	before := hashString(hashStart, "^")
 	for _, t := range tokens {
 		found := t.concepts
@@ -61,8 +61,8 @@ func walkConcepts(tokens []token, visit func(block uint8, hash uint64)) {
 			}
 		}
 		for _, h := range found {
-			visit(conceptBlock, mix(h))
-			visit(conceptBlock, mix(before*hashPrime^h))
+			visit(mix(h))
+			visit(mix(before*hashPrime ^ h))
 		}
 		if len(found) > 0 {
 			before = found[0]

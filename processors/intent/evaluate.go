@@ -15,14 +15,15 @@ type Row struct {
 // Report is how a model did on messages that others wrote.
 type Report struct {
 	Rows      int         `json:"rows"`
-	Right     int         `json:"right"`    // the main intent is one of those wanted
-	Accuracy  float64     `json:"accuracy"` // of all rows, answered or not
-	From      float64     `json:"accuracy_from"`
-	To        float64     `json:"accuracy_to"` // with From: the Wilson interval of 95 %
-	Exact     float64     `json:"exact"`       // the share of rows of which all intents were found, and no more
+	Right     int         `json:"right"`            // the main intent is one of those wanted
+	Accuracy  float64     `json:"accuracy"`         // of all rows, answered or not
+	Between   [2]float64  `json:"accuracy_between"` // this and the others: the Wilson interval of 95 %
+	Exact     float64     `json:"exact"`            // the share of rows of which all intents were found, and no more
 	Answered  int         `json:"answered"`
 	Precision float64     `json:"precision"` // of what was answered
-	Coverage  float64     `json:"coverage"`  // answered of those that want something
+	Surely    [2]float64  `json:"precision_between"`
+	Coverage  float64     `json:"coverage"` // answered of those that want something
+	Covers    [2]float64  `json:"coverage_between"`
 	AUROC     *float64    `json:"auroc,omitempty"`
 	Intents   []Score     `json:"intents"`
 	Confused  []Confusion `json:"confused"`
@@ -122,10 +123,12 @@ func equalSets(a, b []string) bool {
 func (t *tally) report() Report {
 	r := &t.Report
 	r.Accuracy = share(r.Right, r.Rows)
-	r.From, r.To = Wilson(r.Right, r.Rows)
+	r.Between[0], r.Between[1] = Wilson(r.Right, r.Rows)
 	r.Exact = share(t.exact, r.Rows)
 	r.Precision = share(t.rightWhereAnswered, r.Answered)
+	r.Surely[0], r.Surely[1] = Wilson(t.rightWhereAnswered, r.Answered)
 	r.Coverage = share(t.sure, t.ours)
+	r.Covers[0], r.Covers[1] = Wilson(t.sure, t.ours)
 	if a := auroc(t.inScope); !math.IsNaN(a) {
 		r.AUROC = &a
 	}

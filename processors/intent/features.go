@@ -7,11 +7,12 @@ import (
 	"unicode/utf8"
 )
 
-// A text has features of three kinds, weighed apart: stems and pairs of stems, which carry the meaning; runs of 3 or 4
-// letters within a word, which forgive misspellings and endings; and concepts, which know a word that no example has.
+// A text has features of three kinds, weighed apart: runs of 3 or 4 letters within a word, which forgive misspellings and
+// endings; stems and pairs of stems, which carry the meaning; and concepts, which know a word that no example has. A
+// vector has them in this order.
 const (
-	wordBlock = iota
-	letterBlock
+	letterBlock = iota
+	wordBlock
 	conceptBlock
 	blocks
 )
@@ -25,15 +26,13 @@ const (
 type vocabulary struct {
 	at      map[uint64]int32 // a feature's hash to its number
 	idf     []float32
-	block   []uint8
 	scratch sync.Pool
 }
 
 // scratch counts the features of one text.
 type scratch struct {
 	count []uint16 // by number; zero between uses
-	met   []int32
-	value []float32
+	vector
 }
 
 // Features are known by a hash: 64 bits make two of some ten thousand equal but once in a hundred billion models.
@@ -49,22 +48,35 @@ func hashString(h uint64, s string) uint64 {
 	return h
 }
 
-// walk calls visit for each feature of the tokens, as often as it occurs.
-func walk(tokens []token, visit func(block uint8, hash uint64)) {
-	before := hashString(hashStart, "^")
-	for i, t := range tokens {
-		h := hashString(hashStart, t.stem)
-		visit(wordBlock, mix(h))
-		visit(wordBlock, mix(before*hashPrime^h))
-		if before = h; i == len(tokens)-1 {
-			visit(wordBlock, mix(before*hashPrime^hashString(hashStart, "$")))
+// walk calls visit for each feature of a block that the tokens have, as often as it occurs.
+func walk(block int, tokens []token, visit func(hash uint64)) {
+	switch block {
+	case letterBlock:
+		for i := range tokens {
+			if t := &tokens[i]; !t.placeholder() {
+				walkLetters(t.word, visit)
+			}
 		}
-		if t.placeholder() {
-			continue
-		}
-		walkLetters(t.word, visit)
+	case wordBlock:
+		walkWords(tokens, visit)
+	case conceptBlock:
+		walkConcepts(tokens, visit)
 	}
-	walkConcepts(tokens, visit)
+}
+
+var firstWord, lastWord = hashString(hashStart, "^"), hashString(hashStart, "$")
+
+func walkWords(tokens []token, visit func(hash uint64)) {
+	before := firstWord
+	for i := range tokens {
+		h := hashString(hashStart, tokens[i].stem)
+		visit(mix(h))
+		visit(mix(before*hashPrime ^ h))
+		before = h
+	}
+	if len(tokens) > 0 {
+		visit(mix(before*hashPrime ^ lastWord))
+	}
 }
 
 func mix(h uint64) uint64 {
@@ -74,7 +86,7 @@ func mix(h uint64) uint64 {
 }
 
 // walkLetters visits the runs of letters of a word, whose ends count as letters.
-func walkLetters(word string, visit func(block uint8, hash uint64)) {
+func walkLetters(word string, visit func(hash uint64)) {
 	var buffer [48]rune
 	runes := append(buffer[:0], ' ')
 	for len(word) > 0 && len(runes) < 40 {
@@ -83,11 +95,11 @@ func walkLetters(word string, visit func(block uint8, hash uint64)) {
 	}
 	runes = append(runes, ' ')
 	for i := range runes {
-		h := uint64(hashStart + letterBlock)
+		h := uint64(hashStart + 1) // the same letters as a word are another feature
 		for n := 1; n <= longestRun && i+n <= len(runes); n++ {
 			h = (h ^ uint64(runes[i+n-1])) * hashPrime
 			if n >= shortestRun {
-				visit(letterBlock, mix(h))
+				visit(mix(h))
 			}
 		}
 	}
@@ -97,15 +109,16 @@ func walkLetters(word string, visit func(block uint8, hash uint64)) {
 func learnVocabulary(texts [][]token) *vocabulary {
 	type seen struct {
 		texts, last int
-		block       uint8
 	}
 	df := make(map[uint64]seen, 1<<15)
 	for i, tokens := range texts {
-		walk(tokens, func(block uint8, hash uint64) {
-			if s, ok := df[hash]; !ok || s.last != i {
-				df[hash] = seen{s.texts + 1, i, block}
-			}
-		})
+		for block := range blocks {
+			walk(block, tokens, func(hash uint64) {
+				if s, ok := df[hash]; !ok || s.last != i {
+					df[hash] = seen{s.texts + 1, i}
+				}
+			})
+		}
 	}
 	v := &vocabulary{at: make(map[uint64]int32, len(df)/2)}
 	var hashes []uint64
@@ -118,7 +131,6 @@ func learnVocabulary(texts [][]token) *vocabulary {
 	for n, h := range hashes {
 		v.at[h] = int32(n)
 		v.idf = append(v.idf, float32(1+math.Log(float64(1+len(texts))/float64(1+df[h].texts))))
-		v.block = append(v.block, df[h].block)
 	}
 	v.scratch.New = func() any { return &scratch{count: make([]uint16, len(v.idf))} }
 	return v
@@ -127,36 +139,49 @@ func learnVocabulary(texts [][]token) *vocabulary {
 // with calls use with the vector of the tokens, which is good only until use returns.
 func (v *vocabulary) with(tokens []token, use func(vector)) {
 	s := v.scratch.Get().(*scratch)
-	s.met, s.value = s.met[:0], s.value[:0]
-	walk(tokens, func(_ uint8, hash uint64) {
-		if n, ok := v.at[hash]; ok {
-			if s.count[n]++; s.count[n] == 1 {
-				s.met = append(s.met, n)
+	s.at, s.value = s.at[:0], s.value[:0]
+	for block := range blocks {
+		from := len(s.at)
+		met, known := 0, 0
+		walk(block, tokens, func(hash uint64) {
+			met++
+			if n, ok := v.at[hash]; ok {
+				known++
+				if s.count[n]++; s.count[n] == 1 {
+					s.at = append(s.at, n)
+				}
 			}
+		})
+		if block == letterBlock {
+			s.known = float32(known+1) / float32(met+1)
 		}
-	})
-	var square [blocks]float32
-	for _, n := range s.met {
+		v.weigh(s, from)
+		s.end[block] = len(s.at)
+	}
+	use(s.vector)
+	v.scratch.Put(s)
+}
+
+// weigh gives the features from a place on their values, of which the squares sum up to 1.
+func (v *vocabulary) weigh(s *scratch, from int) {
+	var square float32
+	for _, n := range s.at[from:] {
 		x := v.idf[n]
 		if c := s.count[n]; c > 1 {
 			x *= float32(1 + math.Log(float64(c)))
 		}
-		s.value = append(s.value, x)
-		square[v.block[n]] += x * x
 		s.count[n] = 0
+		s.value = append(s.value, x)
+		square += x * x
 	}
-	for b := range square {
-		square[b] = float32(1 / math.Sqrt(max(1e-9, float64(square[b]))))
+	length := float32(1 / math.Sqrt(max(1e-9, float64(square))))
+	for i := range s.value[from:] {
+		s.value[from+i] *= length
 	}
-	for i, n := range s.met {
-		s.value[i] *= square[v.block[n]]
-	}
-	use(vector{s.met, s.value})
-	v.scratch.Put(s)
 }
 
 // vectorOf is a vector to keep.
 func (v *vocabulary) vectorOf(tokens []token) (kept vector) {
-	v.with(tokens, func(x vector) { kept = vector{slices.Clone(x.at), slices.Clone(x.value)} })
+	v.with(tokens, func(x vector) { kept = vector{slices.Clone(x.at), slices.Clone(x.value), x.end, x.known} })
 	return kept
 }

@@ -60,29 +60,16 @@ type Result struct {
 type Model struct {
 	text     *textReader
 	vocab    *vocabulary
-	weights  *regression
-	limits   Limits
+	opinions opinions
+	trust    trust
+	limit    float64 // of trust: from when on it answers
 	examples []example
 	check    Check
 	took     time.Duration
 }
 
-// Limits say from when on the model is sure enough to answer.
-type Limits struct {
-	Confidence float64 // least probability of the first intent
-	Margin     float64 // least distance to the second
-}
-
-// ofClause is how sure a clause must be to name one more intent, as a share of what an answer needs: found on pairs of
-// examples joined to one message.
-const ofClause = 0.6
-
-func (l Limits) clause() Limits {
-	return Limits{Confidence: ofClause * l.Confidence, Margin: l.Margin}
-}
-
-// Limits of the model, as its cross-validation set them.
-func (m *Model) Limits() Limits { return m.limits }
+// Limit is the least confidence with which the model answers, as its examination set it.
+func (m *Model) Limit() float64 { return m.limit }
 
 // Check is the model's examination by its own examples.
 func (m *Model) Check() Check { return m.check }
@@ -115,8 +102,7 @@ func (m *Model) Read(text string) Result {
 		return Result{Intent: Other, Intents: []string{Other}, Confidence: sure, Reply: Stop, Rule: string(Stop)}
 	}
 	whole := m.judge(msg.tokens)
-	parts := m.parts(msg)
-	return m.combine(whole, parts)
+	return m.result(&whole, m.parts(msg))
 }
 
 // judgement is what the model or a rule says of some tokens.
@@ -124,16 +110,28 @@ type judgement struct {
 	p     [classes]float32
 	first int // the intent of the largest p
 	rule  string
+	agree bool    // both opinions have the same first
+	known float32 // share of the letters that is known
+	size  int     // tokens
 }
 
-func (m *Model) judge(tokens []token) judgement {
+func (m *Model) judge(tokens []token) (j judgement) {
 	if intent, rule := ruleOf(tokens); rule != "" {
-		j := judgement{rule: rule, first: index(intent)}
-		j.p[j.first] = sure
-		return j
+		return ruled(intent, rule, len(tokens))
 	}
-	var j judgement
-	m.vocab.with(tokens, func(x vector) { j.p = m.weights.predict(x) })
+	m.vocab.with(tokens, func(x vector) { j = m.opinions.judge(x, len(tokens)) })
+	return j
+}
+
+func ruled(intent, rule string, size int) judgement {
+	j := judgement{rule: rule, first: index(intent), agree: true, known: 1, size: size}
+	j.p[j.first] = sure
+	return j
+}
+
+func (o *opinions) judge(x vector, size int) judgement {
+	j := judgement{size: size, known: x.known}
+	j.p, j.agree = o.predict(x)
 	j.first = largest(&j.p)
 	return j
 }
@@ -164,10 +162,17 @@ func (j *judgement) second() float32 {
 	return best
 }
 
-// sureBy says whether a judgement passes limits. Other never does.
-func (j *judgement) sureBy(l Limits) bool {
-	p := float64(j.p[j.first])
-	return j.first != other && p >= l.Confidence && p-float64(j.second()) >= l.Margin
+// The probabilities from which on a judgement is firm, so that it decides what a message wants, or fair, so that it is
+// something that the message wants too. Both need a distance to the second.
+const (
+	firm   = 0.8
+	fair   = 0.6
+	margin = 0.1
+)
+
+// atLeast says whether a judgement has a probability. Other never does.
+func (j *judgement) atLeast(p float32) bool {
+	return j.first != other && j.p[j.first] >= p && j.p[j.first]-j.second() >= margin
 }
 
 // inScope is how likely the text is the business's affair: it is not like Other, and it is like something else.

@@ -169,9 +169,9 @@ func TestAnswer(t *testing.T) {
 func TestSelfCheck(t *testing.T) {
 	m := model(t)
 	c := m.Check()
-	t.Logf("%d asked: accuracy %.3f, precision %.3f, coverage %.3f, AUROC %.3f, limits %+v", c.Asked, c.Accuracy, c.Precision, c.Coverage, c.AUROC, m.Limits())
+	t.Logf("%d asked: accuracy %.3f, precision %.3f, coverage %.3f, AUROC %.3f, limit %.2f", c.Asked, c.Accuracy, c.Precision, c.Coverage, c.AUROC, m.Limit())
 	for name, f := range map[string][2]float64{
-		"accuracy": {c.Accuracy, 0.80}, "precision": {c.Precision, 0.96}, "coverage": {c.Coverage, 0.45}, "AUROC": {c.AUROC, 0.92},
+		"accuracy": {c.Accuracy, 0.80}, "precision": {c.Precision, 0.935}, "coverage": {c.Coverage, 0.6}, "AUROC": {c.AUROC, 0.92},
 	} {
 		if f[0] < f[1] {
 			t.Errorf("%s %.3f, the floor is %.2f", name, f[0], f[1])

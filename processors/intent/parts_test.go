@@ -2,6 +2,7 @@ package intent
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -201,21 +202,41 @@ func TestGroupsStayTogether(t *testing.T) {
 	}
 }
 
-func TestLimits(t *testing.T) {
-	sureOf := func(k int, p float32, want int) outcome {
-		o := outcome{want: want}
-		o.whole.first, o.whole.p[k] = k, p
-		return o
+func TestLimit(t *testing.T) {
+	several := func(n int, trust float64, said, want int) (all []outcome) {
+		for range n {
+			all = append(all, outcome{want: want, said: said, trust: trust})
+		}
+		return all
 	}
-	var all []outcome
-	for range 95 {
-		all = append(all, sureOf(0, 0.9, 0))
+	tests := map[string]struct {
+		outcomes []outcome
+		want     float64
+	}{
+		"the wrong ones are stopped":       {slices.Concat(several(95, 0.9, 0, 0), several(20, 0.7, 0, 1)), 0.9},
+		"a few wrong ones are let through": {slices.Concat(several(95, 0.9, 0, 0), several(5, 0.8, 0, 1), several(50, 0.7, 0, 0)), 0.7},
+		"no guessing":                      {slices.Concat(several(5, 0.9, 0, 0), several(5, 0.5, 0, 0)), 0.9},
+		"never right":                      {several(5, 0.9, 0, 1), 1},
 	}
-	for range 20 {
-		all = append(all, sureOf(0, 0.5, 1))
+	for name, tt := range tests {
+		if got := chooseLimit(tt.outcomes); got != tt.want {
+			t.Errorf("%s: limit %v, want %v", name, got, tt.want)
+		}
 	}
-	if l := chooseLimits(all); l.Confidence <= 0.5 || l.Confidence > 0.9 {
-		t.Errorf("limits %+v let the wrong answers at 0.5 through, or stop the right ones at 0.9", l)
+}
+
+// Trust learns what a high probability is worth: here nothing, where the opinions differ.
+func TestTrust(t *testing.T) {
+	var seen []traits
+	var right []bool
+	for n := range 400 {
+		x := traits{traitBias: 1, traitOdds: 2, traitAgree: float64(n % 2)}
+		seen, right = append(seen, x), append(right, n%2 == 1 || n%4 == 0)
+	}
+	learnt := learnTrust(seen, right)
+	agreed, differed := learnt.of(&traits{traitBias: 1, traitOdds: 2, traitAgree: 1}), learnt.of(&traits{traitBias: 1, traitOdds: 2})
+	if agreed < 0.9 || math.Abs(differed-0.5) > 0.1 {
+		t.Errorf("trust is %.2f where it was right always, %.2f where it was half the time", agreed, differed)
 	}
 }
 
@@ -270,7 +291,7 @@ func TestEvaluate(t *testing.T) {
 		{"сколько стоит маникюр", []string{Hours}},
 		{"купите рекламу для вашего бизнеса", []string{Other}},
 	})
-	r.From, r.To = 0, 0
+	r.Between, r.Surely, r.Covers = [2]float64{}, [2]float64{}, [2]float64{}
 	one := 1.0
 	want := Report{Rows: 4, Right: 3, Accuracy: 0.75, Exact: 0.75, Answered: 3, Precision: 2.0 / 3, Coverage: 1, AUROC: &one,
 		Intents:  []Score{{Price, 2, 3, 2}, {Address, 1, 1, 1}, {Hours, 1, 0, 0}, {Other, 1, 1, 1}},

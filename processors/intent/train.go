@@ -43,7 +43,7 @@ func Train(e Examples) (*Model, error) {
 	}
 	m.examples = s.examples
 	m.examine(s)
-	m.weights = usual.fit(s.x, s.y, everyRow(len(s.y)), len(m.vocab.idf))
+	m.opinions = learn(s.x, s.y, everyRow(len(s.y)), len(m.vocab.idf))
 	m.took = time.Since(start)
 	return m, nil
 }
