@@ -70,10 +70,10 @@ func oldRows(before Examples, s *sample) []bool {
 
 // rightOf is how many of a fold's examples a model gets right that has learnt from rows.
 func (m *Model) rightOf(s *sample, fold int, rows []int) (right int) {
-	taught := &Model{text: m.text, vocab: m.vocab, weights: usual.fit(s.x, s.y, rows, len(m.vocab.idf))}
+	taught := &Model{text: m.text, vocab: m.vocab, opinions: learn(s.x, s.y, rows, len(m.vocab.idf))}
 	for i := range s.y {
 		if s.fold[i] == fold {
-			if j := taught.judge(s.messages[i].tokens); j.first == s.y[i] {
+			if j := taught.judgeKnown(s.messages[i].tokens, s.x[i]); j.first == s.y[i] {
 				right++
 			}
 		}
