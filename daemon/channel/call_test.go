@@ -71,6 +71,7 @@ func TestMangoVerifies(t *testing.T) {
 		"in large letters": {signed("testkey", strings.ToUpper(mangoSigned), mangoSummary), true},
 		"another text":     {signed("testkey", mangoSigned, mangoSummary+" "), false},
 		"another key":      {signed("testkey2", mangoSigned, mangoSummary), false},
+		"not our exchange": {signed("otherkey", "d0b30deabff5edcab2f45f66ee11d2b0fb80be660498bae2c3b03c415a9c05e3", mangoSummary), false}, // signed with the salt that two have in common
 		"cut":              {signed("testkey", mangoSigned[:20], mangoSummary), false},
 		"none":             {signed("testkey", "", mangoSummary), false},
 		"no form":          {"%zz", false},
