@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"leadstream/processors"
 	"leadstream/streams"
 )
 
@@ -141,6 +142,7 @@ func (cmd statusCmd) Run(t *terminal) error {
 		counts = append(counts, fmt.Sprintf("%s %d", state, s.Leads[state]))
 	}
 	fmt.Fprintln(t.out, t.say("leads: %s; unexplained %d", "заявки: %s; необъяснённых %d", strings.Join(counts, ", "), s.Unexplained))
+	t.calibration(s.Scores)
 	rows := [][]string{{t.say("destination", "приёмник"), t.say("kind", "вид"), t.say("state", "состояние"), t.say("waiting", "ждут"),
 		t.say("retried", "повтор"), t.say("dead", "мёртвые"), t.say("held", "задержаны"), t.say("oldest", "старейшая"), t.say("reason", "причина")}}
 	for _, d := range s.Destinations {
@@ -151,6 +153,22 @@ func (cmd statusCmd) Run(t *terminal) error {
 		rows = append(rows, []string{d.Name, d.Kind, state, strconv.Itoa(d.Waiting), strconv.Itoa(d.Parked), strconv.Itoa(d.Dead), strconv.Itoa(d.Held), age(d.Oldest), d.Reason})
 	}
 	return t.table(rows)
+}
+
+// calibration says how well the scores of enquiries agree with what became of them, once something is known of that.
+func (t *terminal) calibration(c processors.Calibration) {
+	if c.Outcomes == 0 {
+		return
+	}
+	by := t.say("by the shipped points, until there are 50 outcomes, 10 won and 10 lost", "по встроенным баллам, пока исходов меньше 50 или выигранных или проигранных меньше 10")
+	if c.Used {
+		by = t.say("by these outcomes", "по этим исходам")
+	}
+	fmt.Fprintln(t.out, t.say("scores: %d outcomes, %d won; %s; hot from %d", "оценки: исходов %d, выиграно %d; %s; горячие с %d", c.Outcomes, c.Won, by, c.HotAt))
+	for _, b := range c.Bands {
+		fmt.Fprintln(t.out, t.say("  %d to %d: %d leads, said %.0f %%, won %.0f %%", "  %d–%d: заявок %d, обещано %.0f %%, выиграно %.0f %%",
+			b.From, b.To, b.Leads, b.Said, 100*float64(b.Won)/float64(b.Leads)))
+	}
 }
 
 type pauseCmd struct {

@@ -66,13 +66,14 @@ type Tagging struct {
 	Segments  []processors.Segment `koanf:"segments"`  // before the shipped ones (G-17)
 	Events    []string             `koanf:"events"`    // sinks that hear of every change of a segment
 	Buffer    time.Duration        `koanf:"buffer"`    // before what has not come is believed not to come (Q-12)
+	HotAt     int                  `koanf:"hot_at"`    // score from which an enquiry is hot (A-03)
 	Customers int                  `koanf:"customers"` // most that are remembered in a partition; 0: none
 }
 
 // ready is the handler that it asks for.
 func (t Tagging) ready(known []string, zone *time.Location) *processors.Tagging {
 	return &processors.Tagging{Rules: t.Rules, Sinks: t.Sinks, Known: known, Level: t.Level, Emoji: t.Emoji, HotWords: t.HotWords,
-		Segments: t.Segments, Events: t.Events, Buffer: t.Buffer, Zone: zone}
+		Segments: t.Segments, Events: t.Events, Buffer: t.Buffer, HotAt: t.HotAt, Zone: zone}
 }
 
 // Log says what is logged and how.
@@ -145,7 +146,7 @@ func Defaults() *Config {
 		Intake:     intake.Defaults(),
 		Triage: Triage{DedupeWindow: processors.DedupeWindow, Conversation: processors.ConversationWindow,
 			Escalate: processors.UsualEscalation(), LLM: llm.Defaults(), Learn: learn.Defaults()},
-		Tagging: Tagging{Buffer: processors.Buffer, Customers: customer.Most},
+		Tagging: Tagging{Buffer: processors.Buffer, HotAt: processors.HotScore, Customers: customer.Most},
 		Tell:    Tell{CSV: "manual.csv"},
 		Alerts:  monitor.Defaults(),
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"leadstream/processors"
 	"leadstream/streams"
 )
 
@@ -20,6 +21,7 @@ type operator struct {
 	destinations []*destination
 	started      time.Time
 	late         func(string) time.Duration
+	scores       func() processors.Calibration
 }
 
 var _ Operator = (*operator)(nil)
@@ -82,7 +84,7 @@ func leadHolds(l *streams.Lead, text string) bool {
 
 func (o *operator) Status(ctx context.Context) (Status, error) {
 	tally := o.custody.Tally()
-	s := Status{Version: version(), Instance: o.custody.Instance, Started: o.started, Leads: tally.States,
+	s := Status{Scores: o.scores(), Version: version(), Instance: o.custody.Instance, Started: o.started, Leads: tally.States,
 		Unexplained: o.engine.Unexplained(), Unforwarded: tally.Unforwarded}
 	standings, _ := o.custody.Standings(o.late)
 	queues := map[string]streams.QueueState{}

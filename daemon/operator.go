@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"leadstream/processors"
 	"leadstream/streams"
 )
 
@@ -84,6 +85,8 @@ type Status struct {
 	Unexplained  int                   `json:"unexplained"`           // leads that neither ended nor are anywhere: always 0
 	Destinations []DestinationStatus   `json:"destinations"`          // in the order of their names
 	Unforwarded  int                   `json:"unforwarded,omitempty"` // in the journal and not yet in Redis
+
+	Scores processors.Calibration `json:"scores"` // against what became of the deals
 }
 
 // DestinationStatus is one destination at a glance.

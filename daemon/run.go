@@ -125,7 +125,7 @@ func run(ctx context.Context, cfg *Config) error {
 		Notes: []Probe{{Name: "redis", Ask: func(context.Context) error { return redisState(engine) }}},
 	}
 	doors := &Doors{Config: cfg, Intake: shim, Lessons: &lessons{desk, custody}, Health: health, Metrics: reg, Log: log,
-		Operator: &operator{cfg: cfg, custody: custody, engine: engine, destinations: destinations, started: time.Now(), late: late}}
+		Operator: &operator{cfg: cfg, custody: custody, engine: engine, destinations: destinations, started: time.Now(), late: late, scores: tagging.Calibration}}
 	if err := doors.Open(); err != nil {
 		return err
 	}

@@ -117,6 +117,7 @@ func (l *loader) parts(c *Config) {
 	}
 	l.partFaults("tagging.", c.Tagging.ready(slices.Sorted(maps.Keys(c.Sinks)), c.Zone()).Compile())
 	l.atLeast("tagging.customers", c.Tagging.Customers, 0)
+	l.atLeast("tagging.hot_at", c.Tagging.HotAt, 1)
 	if c.Tagging.Buffer <= 0 || c.Tagging.Buffer > time.Hour {
 		l.fault("tagging.buffer", l.say("is %s", "равно %s", c.Tagging.Buffer), l.say("write 1s to 1h", "напишите от 1s до 1h"))
 	}

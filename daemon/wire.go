@@ -121,6 +121,9 @@ func newTagging(cfg *Config, clients *streams.Clients, reg prometheus.Registerer
 	if cfg.Tagging.Customers > 0 {
 		t.Memory = &customer.Memory{Redis: clients.Write, Partitions: cfg.Partitions, Most: cfg.Tagging.Customers}
 	}
+	for _, s := range cfg.Triage.Services {
+		t.Services = append(t.Services, processors.Priced{Name: s.Name, Price: s.Price})
+	}
 	t.Log = log
 	var err error
 	if t.Metrics, err = processors.NewTaggingMetrics(reg); err != nil {

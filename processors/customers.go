@@ -66,7 +66,7 @@ func (t *Tagging) markOf(j *tagJob) customer.Mark {
 	if at.IsZero() || at.After(now) {
 		at = now
 	}
-	m := customer.Mark{ID: l.ID, At: at, Sentiment: l.Sentiment, Kinds: map[string]int{}}
+	m := customer.Mark{ID: l.ID, At: at, Sentiment: l.Sentiment, Reasons: j.reasons, Kinds: map[string]int{}}
 	if l.Event != "" {
 		m.Kinds[l.Event] = 1
 	} else {
@@ -132,7 +132,13 @@ func (t *Tagging) Watch(ctx context.Context) error {
 	}
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
+	var learnt time.Time
 	for {
+		if time.Since(learnt) > learnEach {
+			if err := t.learn(ctx); err == nil {
+				learnt = time.Now()
+			}
+		}
 		for {
 			n, err := t.judgeDue(ctx)
 			if err != nil && ctx.Err() == nil {

@@ -57,6 +57,7 @@ type line struct {
 	UTM       map[string]string `expr:"utm"`
 	Fields    map[string]any    `expr:"fields"`
 
+	Score    int      `expr:"score"`     // 0 to 100, see score.go
 	HotWords []string `expr:"hot_words"` // classes of hot words in the message
 	Segments []string `expr:"segments"`  // that the customer is in, this message counted
 	counters

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/expr-lang/expr/vm"
@@ -52,6 +53,11 @@ type Tagging struct {
 	Metrics  *TaggingMetrics  // nil: nothing is counted
 	Log      zerolog.Logger
 
+	HotAt    int      // score from which an enquiry is hot; 0 is HotScore
+	Services []Priced // what is dear among them
+
+	scoring  atomic.Pointer[scoring] // nil: the shipped one
+	dear     map[string]bool
 	programs []*vm.Program
 	hotWords *hotWords
 	segments *segmenter
@@ -75,6 +81,7 @@ func (t *Tagging) Compile() error {
 		}
 		t.emoji[r[0]] = value
 	}
+	t.dear = dearOf(t.Services)
 	var more []error
 	t.hotWords, more = compileHotWords(t.HotWords)
 	faults = append(faults, more...)
@@ -125,6 +132,7 @@ type tagJob struct {
 	lead    *streams.Lead // ours to mark; nil when the entry holds none
 	line    *line
 	hot     map[string]int  // hot words of the message, by class
+	reasons uint32          // for its score, without the customer's past
 	known   *customer.Known // of its customer; nil when nothing is
 	verdict *streams.Verdict
 }
@@ -141,9 +149,12 @@ func (t *Tagging) Handle(ctx context.Context, batch []*streams.Entry) []streams.
 	if err == nil {
 		changes := t.segment(jobs)
 		for _, j := range jobs {
+			j.safely(t.score)
+		}
+		for _, j := range jobs {
 			j.safely(t.judge)
 		}
-		if err = t.Memory.Apply(ctx, changes); err != nil {
+		if err = errors.Join(t.Memory.Apply(ctx, changes), t.Memory.Keep(ctx, outcomes(jobs))); err != nil {
 			err = t.withoutMemory(err)
 		}
 	}
@@ -192,6 +203,9 @@ func (t *Tagging) read(j *tagJob) {
 		j.hot = t.hotWords.count(j.line.Words)
 		l.HotWords = sortedClasses(j.hot)
 		j.line.HotWords = l.HotWords
+	}
+	if l.Event == "" {
+		j.reasons = t.reasonsOf(j)
 	}
 	t.Metrics.lead(j)
 }

@@ -15,8 +15,8 @@ import (
 	"leadstream/streams"
 )
 
-// Triage is the handler of the intake queue: it normalises contacts, finds repeats, and says what a lead wants, how
-// urgently, in which language, and whether a person is to answer.
+// Triage is the handler of the intake queue: it normalises contacts, finds repeats, and says what a lead wants, in which
+// language, and whether a person is to answer.
 type Triage struct {
 	Wants    Wants        // nil: what a message wants is not known
 	Slots    slots.Reader // of the particulars
@@ -101,12 +101,10 @@ func (t *Triage) normalize(l *streams.Lead) {
 func (t *Triage) judge(l *streams.Lead) streams.Verdict {
 	message := book.read(words(l.Message))
 	t.escalate(l, message)
-	score, reasons := heat(l, l.Intent, message)
-	l.Hot = l.Hot || score >= HotAt
 	if l.Language == "" {
 		l.Language = language(t.Language, l.Message, l.Service)
 	}
 	t.Log.Debug().Str("lead", l.ID).Str("queue", streams.Intake).Str("intent", l.Intent).
-		Float64("confidence", l.Confidence).Bool("answered", l.Answered).Str("person", l.Person).Bool("hot", l.Hot).Int("score", score).Strs("reasons", reasons).Msg("triaged")
+		Float64("confidence", l.Confidence).Bool("answered", l.Answered).Str("person", l.Person).Msg("triaged")
 	return streams.Verdict{Followers: []streams.Follower{{Queue: streams.Triaged, Lead: l}}}
 }

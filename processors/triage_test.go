@@ -61,7 +61,7 @@ func TestTriage(t *testing.T) {
 		},
 		"hot booking": {
 			in:   streams.Lead{Message: "Срочно запишите на сегодня, болит зуб"},
-			want: streams.Lead{Intent: intent.Booking, Answered: true, Hot: true, Time: "2026-03-11", Slots: &streams.Slots{When: &streams.When{Start: at(11, 0), End: at(12, 0), Kind: slots.Day}}},
+			want: streams.Lead{Intent: intent.Booking, Answered: true, Time: "2026-03-11", Slots: &streams.Slots{When: &streams.When{Start: at(11, 0), End: at(12, 0), Kind: slots.Day}}},
 		},
 		"english": {
 			in:   streams.Lead{Message: "How much is a haircut?"},
@@ -73,7 +73,7 @@ func TestTriage(t *testing.T) {
 		},
 		"form without words": {
 			in:   streams.Lead{Service: "Маникюр", Time: "завтра 14:00", Phone: phone1},
-			want: streams.Lead{Intent: intent.Booking, Confidence: 1, Answered: true, Hot: true, Slots: exactly(12, 14)},
+			want: streams.Lead{Intent: intent.Booking, Confidence: 1, Answered: true, Slots: exactly(12, 14)},
 		},
 		"the sender's own intent": {
 			in:   streams.Lead{Message: "отмените запись", Intent: " Payment"},
@@ -89,13 +89,13 @@ func TestTriage(t *testing.T) {
 		},
 		"what the sender left out": {
 			in: streams.Lead{Message: "Меня зовут Анна, хочу подстричься завтра в 15:00, салон на Ленина, мой номер 8 999 000 00 11, anna@example.test"},
-			want: streams.Lead{Intent: intent.Booking, Answered: true, Hot: true, Name: "Анна", Phone: phone1, Email: "anna@example.test", Service: "Стрижка",
+			want: streams.Lead{Intent: intent.Booking, Answered: true, Name: "Анна", Phone: phone1, Email: "anna@example.test", Service: "Стрижка",
 				Time: "2026-03-12 15:00", Slots: &streams.Slots{When: exactly(12, 15).When, Branch: "на Ленина"}},
 		},
 		"what the sender filled in stays": {
 			in: streams.Lead{Message: "Меня зовут Ольга, хочу стрижку завтра в 15:00, 8 999 000 00 22", Name: "Анна", Phone: phone1, Service: "Маникюр", Time: "в пятницу в 18:00",
 				EventAt: at(4, 12)},
-			want: streams.Lead{Intent: intent.Booking, Answered: true, Hot: true, Slots: exactly(6, 18)},
+			want: streams.Lead{Intent: intent.Booking, Answered: true, Slots: exactly(6, 18)},
 		},
 		"order, product, price": {
 			in: streams.Lead{Message: "где мой заказ № 55120? и есть ли iphone 15 pro до 90 тысяч"},

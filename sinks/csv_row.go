@@ -57,6 +57,7 @@ var columns = []column{
 	{"priority", "Приоритет", "Priority", func(r Row) string { return strconv.Itoa(r.Lead.Priority) }},
 	{"tags", "Метки", "Tags", func(r Row) string { return strings.Join(r.Lead.Tags, ", ") }},
 	{"sentiment", "Довольство", "Sentiment", func(r Row) string { return score(r.Lead.Sentiment) }},
+	{"score", "Вероятность продажи", "Chance of a sale", func(r Row) string { return score(float64(r.Lead.Score)) }},
 	{"hot_words", "Горячие слова", "Hot words", func(r Row) string { return strings.Join(r.Lead.HotWords, ", ") }},
 	{"segments", "Сегменты", "Segments", func(r Row) string { return strings.Join(r.Lead.Segments, ", ") }},
 	{"event", "Событие", "Event", func(r Row) string { return r.Lead.Event }},

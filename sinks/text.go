@@ -15,6 +15,7 @@ type words struct {
 	lead, hot, repeat, news                                string // kinds of notice, first words of the subject
 	name, phone, email, service, wished, message           string
 	channel, source, received, problems, number, repeatsTo string
+	score                                                  string
 	nobody                                                 string // stands for a missing name
 	noContact                                              string
 	cut                                                    string
@@ -27,14 +28,14 @@ var notices = map[string]words{
 		name: "Имя", phone: "Телефон", email: "Почта", service: "Услуга", wished: "Желаемое время",
 		message: "Сообщение", channel: "Канал", source: "Источник", received: "Получена",
 		problems: "Проверьте вручную", number: "Номер заявки", repeatsTo: "Повтор к заявке",
-		nobody: "без имени", noContact: "контакт не указан", cut: "… (обрезано)",
+		score: "Вероятность продажи", nobody: "без имени", noContact: "контакт не указан", cut: "… (обрезано)",
 	},
 	"en": {
 		lead: "New lead", hot: "Hot lead", repeat: "Repeat enquiry", news: "News of a customer",
 		name: "Name", phone: "Phone", email: "E-mail", service: "Service", wished: "Wished time",
 		message: "Message", channel: "Channel", source: "Source", received: "Received",
 		problems: "Check by hand", number: "Lead number", repeatsTo: "Repeats lead",
-		nobody: "no name", noContact: "no contact given", cut: "… (cut)",
+		score: "Chance of a sale", nobody: "no name", noContact: "no contact given", cut: "… (cut)",
 	},
 }
 
@@ -62,13 +63,13 @@ func LeadMessage(d Delivery, env Env) Message {
 	return Message{
 		ID:      l.ID,
 		Subject: kind + ": " + name,
-		Text:    leadBody(l, w, env.Zone),
+		Text:    leadBody(l, w, env.Language, env.Zone),
 		Short:   shortText(kind, name, contact, l),
 		Urgent:  l.Event == "" && (l.Hot || l.RepeatOf == ""),
 	}
 }
 
-func leadBody(l *streams.Lead, w words, zone *time.Location) string {
+func leadBody(l *streams.Lead, w words, language string, zone *time.Location) string {
 	var b strings.Builder
 	add := func(label, value string) {
 		if value != "" {
@@ -81,6 +82,7 @@ func leadBody(l *streams.Lead, w words, zone *time.Location) string {
 	add(w.service, Line(l.Service, longestLine))
 	add(w.wished, Line(l.Time, longestLine))
 	add(w.message, Cut(Clean(l.Message), longestMessage, w.cut))
+	add(w.score, ScoreText(l, language))
 	add(w.channel, Line(l.Channel, longestLine))
 	add(w.source, Line(l.Source, longestLine))
 	if !l.ReceivedAt.IsZero() {

@@ -56,6 +56,8 @@ type Lead struct {
 	Priority   int      `json:"priority,omitempty"`
 	Tags       []string `json:"tags,omitempty"`
 
+	Score     int      `json:"score,omitempty"`     // 0 to 100: how likely it becomes a sale (A-03)
+	Reasons   []string `json:"reasons,omitempty"`   // of the score, in fixed English words
 	HotWords  []string `json:"hot_words,omitempty"` // classes of which words stand in the message (G-15)
 	Segments  []string `json:"segments,omitempty"`  // that the customer is in (G-17)
 	Sentiment float64  `json:"sentiment,omitempty"` // 0.01 (not content at all) to 1; 0: the message tells nothing (G-12)

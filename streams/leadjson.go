@@ -64,6 +64,8 @@ func appendLead(b []byte, l *Lead) ([]byte, error) {
 	w.text("level", l.Level)
 	w.int("priority", l.Priority)
 	w.list("tags", l.Tags)
+	w.int("score", l.Score)
+	w.list("reasons", l.Reasons)
 	w.list("hot_words", l.HotWords)
 	w.list("segments", l.Segments)
 	w.float("sentiment", l.Sentiment)
@@ -335,6 +337,12 @@ func (r *leadReader) lead(l *Lead) bool {
 		case "tags":
 			if l.Tags == nil {
 				l.Tags, ok = r.list()
+			}
+		case "score":
+			l.Score, ok = r.number()
+		case "reasons":
+			if l.Reasons == nil {
+				l.Reasons, ok = r.list()
 			}
 		case "hot_words":
 			if l.HotWords == nil {

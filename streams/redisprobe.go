@@ -49,6 +49,8 @@ var redisProbes = []redisProbe{
 	{"zcard", "ZCARD $z"},
 	{"zrem", "ZREM $z n"},
 	{"zpopmin", "ZPOPMIN $z 0"},
+	{"zrange", "ZRANGE $z 0 -1"},
+	{"zremrangebyrank", "ZREMRANGEBYRANK $z 1 -1"},
 	{"zrangebyscore", "ZRANGEBYSCORE $z 0 1 LIMIT 0 1"},
 	{"zremrangebyscore", "ZREMRANGEBYSCORE $z 0 0"},
 	{"eval", "EVAL return(1) 1 $k"},

@@ -198,6 +198,15 @@ func (p *Past) LastSentiment(neutral float64) float64 {
 	return neutral
 }
 
+// Before is the past as it was when a lead came.
+func (p *Past) Before(leadID string) *Past {
+	i := slices.IndexFunc(p.Marks, func(m Mark) bool { return m.ID == leadID })
+	if i < 0 {
+		return p
+	}
+	return &Past{Marks: p.Marks[:i], Now: p.Marks[i].At}
+}
+
 // LastEnquiry is the id of the customer's latest enquiry, "" when none is remembered.
 func (p *Past) LastEnquiry() string {
 	for _, m := range slices.Backward(p.Marks) {

@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"leadstream/sinks"
 	"leadstream/streams"
 )
 
@@ -192,6 +193,7 @@ var leadFields = map[string]func(*streams.Lead) string{
 	"branch":   func(l *streams.Lead) string { return slotsOf(l).Branch },
 	"hot":      func(l *streams.Lead) string { return map[bool]string{true: "Y", false: "N"}[l.Hot] },
 	"language": func(l *streams.Lead) string { return l.Language }, "level": func(l *streams.Lead) string { return l.Level },
+	"score":       func(l *streams.Lead) string { return number(float64(l.Score)) },
 	"hot_words":   func(l *streams.Lead) string { return strings.Join(l.HotWords, ", ") },
 	"segments":    func(l *streams.Lead) string { return strings.Join(l.Segments, ", ") },
 	"sentiment":   func(l *streams.Lead) string { return number(l.Sentiment) },
@@ -247,6 +249,7 @@ func (s *Sink) details(l *streams.Lead, mapped map[string]bool) string {
 	line(w.branch, particulars.Branch)
 	line(w.level, l.Level)
 	line(w.tags, strings.Join(l.Tags, ", "))
+	line(w.score, sinks.ScoreText(l, s.env.Language))
 	line(w.segments, strings.Join(l.Segments, ", "))
 	if l.Event != "" && l.Priority != 0 {
 		line(w.priority, fmt.Sprint(l.Priority))

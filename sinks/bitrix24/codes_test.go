@@ -301,13 +301,13 @@ func TestMappedFields(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	l := &streams.Lead{
 		ID: "i", Source: "s", Key: "k", Name: "n", Phone: "p", Email: "e", Service: "v", Time: "t", Message: "m", Channel: "c",
-		UserID: "u", Event: "won", Sentiment: 0.25, HotWords: []string{"x", "y"}, Segments: []string{"z"}, Intent: "booking", Intents: []string{"booking", "price"}, Person: "legal", Slots: &streams.Slots{Order: "o", Product: "pr", Branch: "br"}, Hot: true, Language: "ru", Level: "l", Priority: 3, Tags: []string{"a", "b"},
+		UserID: "u", Event: "won", Sentiment: 0.25, Score: 72, HotWords: []string{"x", "y"}, Segments: []string{"z"}, Intent: "booking", Intents: []string{"booking", "price"}, Person: "legal", Slots: &streams.Slots{Order: "o", Product: "pr", Branch: "br"}, Hot: true, Language: "ru", Level: "l", Priority: 3, Tags: []string{"a", "b"},
 		ReceivedAt: at, Fields: map[string]json.RawMessage{"age": json.RawMessage(`42`), "note": json.RawMessage(`"x"`), "list": json.RawMessage(`[1]`)},
 	}
 	want := map[string]string{
 		"id": "i", "source": "s", "key": "k", "name": "n", "phone": "p", "email": "e", "service": "v", "time": "t", "message": "m",
 		"channel": "c", "user_id": "u", "intent": "booking", "intents": "booking, price", "person": "legal", "order": "o", "product": "pr", "branch": "br", "hot": "Y", "language": "ru", "level": "l", "priority": "3",
-		"tags": "a, b", "received_at": "2026-03-01T12:00:00Z", "event_at": "", "event": "won", "sentiment": "0.25", "hot_words": "x, y", "segments": "z", "age": "42", "note": "x", "list": "[1]", "none": "",
+		"tags": "a, b", "received_at": "2026-03-01T12:00:00Z", "event_at": "", "event": "won", "sentiment": "0.25", "hot_words": "x, y", "score": "72", "segments": "z", "age": "42", "note": "x", "list": "[1]", "none": "",
 	}
 	got := map[string]string{}
 	for name := range want {

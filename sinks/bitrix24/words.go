@@ -11,8 +11,8 @@ type words struct {
 	intents map[string]string // what a lead wants, but for other, of which there is nothing to say
 	reasons map[string]string // why a person is to answer, besides an intent
 
-	news, priority, segments string
-	events                   map[string]string // by name, see streams.Events
+	news, priority, segments, score string
+	events                          map[string]string // by name, see streams.Events
 }
 
 var languages = map[string]words{
@@ -26,7 +26,7 @@ var languages = map[string]words{
 			"hours": "часы работы", "consultation": "консультация", "order_status": "состояние заказа", "complaint": "жалоба",
 			"payment": "оплата", "operator": "просит человека"},
 		reasons: map[string]string{"medical": "медицинский вопрос", "legal": "юридический вопрос", "words": "по вашим словам", "unsure": "неясно, чего хочет"},
-		news:    "Новости о клиенте", priority: "Приоритет", segments: "Сегменты",
+		news:    "Новости о клиенте", priority: "Приоритет", segments: "Сегменты", score: "Вероятность продажи",
 		events: map[string]string{
 			"sent": "клиенту отправлено сообщение", "read": "клиент прочитал сообщение", "click": "клиент открыл ссылку",
 			"reply": "клиент ответил", "order": "клиент сделал заказ", "visit": "клиент пришёл", "won": "сделка состоялась",
@@ -43,7 +43,7 @@ var languages = map[string]words{
 			"hours": "opening hours", "consultation": "consultation", "order_status": "order status", "complaint": "complaint",
 			"payment": "payment", "operator": "a person"},
 		reasons: map[string]string{"medical": "medical question", "legal": "legal question", "words": "by your words", "unsure": "unclear what is wanted"},
-		news:    "News of the customer", priority: "Priority", segments: "Segments",
+		news:    "News of the customer", priority: "Priority", segments: "Segments", score: "Chance of a sale",
 		events: map[string]string{
 			"sent": "a message was sent to the customer", "read": "the customer has read the message", "click": "the customer has opened a link",
 			"reply": "the customer has answered", "order": "the customer has ordered", "visit": "the customer has come", "won": "the deal is won",
