@@ -127,7 +127,7 @@ func (d *Desk) Run(ctx context.Context) error {
 }
 
 // mostComing bounds what waits to be masked: masking takes longer than judging.
-const mostComing = 200
+const mostComing = 50
 
 // Judged hears how triage has judged a message (processors.Pupil). unclear: two that were sure disagreed.
 func (d *Desk) Judged(l *streams.Lead, unclear bool) {
@@ -155,7 +155,7 @@ func (d *Desk) Judged(l *streams.Lead, unclear bool) {
 const certain = 0.95
 
 // longest is how many bytes of a message are kept: what it wants stands near its beginning.
-const longest = 2000
+const longest = 1000
 
 // plain is a message as it is kept.
 func (d *Desk) plain(text string, known mask.Known) string {

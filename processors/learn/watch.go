@@ -19,6 +19,11 @@ type watch struct {
 	recent  []answered // the last that were answered, the oldest first
 	changed bool
 
+	told struct { // what conversations has last answered
+		at         time.Time
+		all, asked int
+	}
+
 	seed  maphash.Seed
 	hours []hour // the last ones with messages, the oldest first
 }
@@ -74,8 +79,14 @@ func (w *watch) corrected(lead, wants string) (said string) {
 	return ""
 }
 
+// recount is how long a count stands: it goes through all conversations, and each metric asks for it.
+const recount = 10 * time.Second
+
 // conversations of the last day, and how many of them asked for a person.
 func (w *watch) conversations(now time.Time) (all, asked int) {
+	if age := now.Sub(w.told.at); age >= 0 && age < recount {
+		return w.told.all, w.told.asked
+	}
 	w.hours = slices.DeleteFunc(w.hours, func(h hour) bool { return now.Sub(h.at) > window || h.at.After(now) })
 	seen := map[uint64]bool{}
 	for _, h := range w.hours {
@@ -88,6 +99,7 @@ func (w *watch) conversations(now time.Time) (all, asked int) {
 			asked++
 		}
 	}
+	w.told.at, w.told.all, w.told.asked = now, len(seen), asked
 	return len(seen), asked
 }
 

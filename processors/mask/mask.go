@@ -45,18 +45,35 @@ type Masker struct {
 // Mask takes out what is personal.
 func (m Masker) Mask(message string, known Known) Text {
 	w := &work{text: Clean(message)}
-	w.hide("EMAIL", emails, nil)
-	w.hide("EMAIL", emailsInWords, nil)
-	w.hide("LINK", links, nil)
-	w.hide("CONTACT", handles, nil)
-	w.hide("ADDRESS", streetLast, func(s string) bool { return !strings.HasPrefix(strings.ToLower(s), "как") })
-	w.hide("ADDRESS", streetFirst, named)
-	w.hide("ADDRESS", houses, nil)
-	phone := onlyDigits(known.Phone)
-	w.hide("NUMBER", codes, func(s string) bool { return len(onlyDigits(s)) >= 3 })
-	w.hide("PHONE", clusters, func(s string) bool { return private(s, phone) })
-	w.hide("PHONE", spelt, nil)
-
+	// Most messages have nothing of the kind, and a look for a letter or two costs nothing beside a pattern.
+	low := strings.ToLower(w.text)
+	has := func(any ...string) bool {
+		return slices.ContainsFunc(any, func(s string) bool { return strings.Contains(low, s) })
+	}
+	if has("@") {
+		w.hide("EMAIL", emails, nil)
+	}
+	if has("собак", "(at)", " at ") {
+		w.hide("EMAIL", emailsInWords, nil)
+	}
+	if has(".", "://") {
+		w.hide("LINK", links, nil)
+	}
+	if has("@", ":", "=") {
+		w.hide("CONTACT", handles, nil)
+	}
+	if has(streets...) {
+		w.hide("ADDRESS", streetLast, func(s string) bool { return !strings.HasPrefix(strings.ToLower(s), "как") })
+		w.hide("ADDRESS", streetFirst, named)
+	}
+	if phone := onlyDigits(known.Phone); onlyDigits(low) != "" {
+		w.hide("ADDRESS", houses, nil)
+		w.hide("NUMBER", codes, func(s string) bool { return len(onlyDigits(s)) >= 3 })
+		w.hide("PHONE", clusters, func(s string) bool { return private(s, phone) })
+	}
+	if has("дев", "восем", "сем", "нол", "плюс", "zero", "nine", "seven", "eight", "plus") { // one of them is in any number
+		w.hide("PHONE", spelt, nil)
+	}
 	said := (&slots.Reader{Region: m.Region}).Read(message, time.Time{})
 	w.names(known.Name, said.Name, mailbox(known.Email), mailbox(said.Email))
 	return w.done()
@@ -241,6 +258,10 @@ func named(s string) bool {
 }
 
 var streetEnding = regexp.MustCompile(`(?:ая|ой|ую|ого|ия|а|ы|и|я)$`)
+
+// streets are the beginnings of streetWords and of their English fellows.
+var streets = []string{"ул", "просп", "пр-", "пр.", "прт", "пркт", "пр ", "пер", "бул", "б-р", "шос", "пл", "наб", "мкр", "микр", "проезд", "туп", "пос", "дер", "снт",
+	"st", "ave", "ro", "rd", "lane", "drive"}
 
 const (
 	streetWords = `(?:ул(?:иц[аеуы]й?)?|просп(?:ект[аеу]?)?|пр-?(?:к?т|кт)[аеу]?|пер(?:еул(?:ок|ке|ка))?|б(?:ульва|-)р[аеу]?|шоссе|пл(?:ощад[ьи])?|наб(?:ережн(?:ая|ой|ую))?|мкр|микрорайон[аеу]?|проезд[аеу]?|тупик[аеу]?|пос(?:[её]л(?:ок|ке|ка))?|дер(?:евн[яеи])?|снт)`
