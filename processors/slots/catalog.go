@@ -1,6 +1,7 @@
 package slots
 
 import (
+	"math/bits"
 	"slices"
 	"strings"
 	"unicode"
@@ -56,6 +57,9 @@ func NewCatalog(items ...Item) *Catalog {
 	for _, item := range items {
 		for _, n := range append([]string{item.Name}, item.Also...) {
 			if words := catalogWords(n); len(words) > 0 {
+				for i := range words {
+					words[i].stem() // now: later several goroutines read it
+				}
 				c.names = append(c.names, catalogName{&item, words, utf8.RuneCountInString(n)})
 			}
 		}
@@ -74,7 +78,7 @@ func (c *Catalog) find(words []catalogWord) *Item {
 	if c == nil {
 		return nil
 	}
-	for _, same := range []func(a, b catalogWord) bool{inflected, alike} {
+	for _, same := range []func(a, b *catalogWord) bool{inflected, alike} {
 		for _, n := range c.names {
 			for i := range words {
 				if named(words[i:], n.words, same) {
@@ -87,13 +91,14 @@ func (c *Catalog) find(words []catalogWord) *Item {
 }
 
 // named says whether words begin with a name; one word may stand between two of its own: "замена моторного масла".
-func named(words, name []catalogWord, same func(a, b catalogWord) bool) bool {
+func named(words, name []catalogWord, same func(a, b *catalogWord) bool) bool {
 	at := 0
-	for i, n := range name {
+	for i := range name {
+		n := &name[i]
 		switch {
-		case at < len(words) && same(words[at], n):
+		case at < len(words) && same(&words[at], n):
 			at++
-		case i > 0 && at+1 < len(words) && same(words[at+1], n):
+		case i > 0 && at+1 < len(words) && same(&words[at+1], n):
 			at += 2
 		default:
 			return false
@@ -102,46 +107,91 @@ func named(words, name []catalogWord, same func(a, b catalogWord) bool) bool {
 	return true
 }
 
-// catalogWord is a word as it was written and its stem.
-type catalogWord struct{ word, stem string }
+// catalogWord is a word as it was written. Its stem is worked out when it is asked for, which is seldom.
+type catalogWord struct {
+	word    string
+	stemmed string
+	size    int    // letters
+	letters uint64 // which it has, a bit for each, of which a few share one
+}
+
+func newWord(runes []rune) catalogWord {
+	w := catalogWord{word: string(runes), size: len(runes)}
+	for _, c := range runes {
+		w.letters |= 1 << (c % 64)
+	}
+	return w
+}
+
+func (w *catalogWord) stem() string {
+	if w.stemmed == "" {
+		w.stemmed = stem(w.word)
+	}
+	return w.stemmed
+}
 
 // longestEnding is how many letters of a Russian word change with its case.
 const longestEnding = 2
 
 // inflected says whether two words are forms of one. The stemmer takes «замена» for a participle and «замену» for a
 // noun, so that what they begin with counts as well.
-func inflected(a, b catalogWord) bool {
-	if a.stem == b.stem {
+func inflected(a, b *catalogWord) bool {
+	if a.word == b.word {
 		return true
 	}
-	x, y := []rune(a.word), []rune(b.word)
-	if x[0] < 'а' || len(x) < 5 || len(y) < 5 {
+	same := 0 // bytes in common
+	for same < len(a.word) && same < len(b.word) && a.word[same] == b.word[same] {
+		same++
+	}
+	if same < 2 { // not even the first letter
 		return false
 	}
-	n := 0
-	for n < len(x) && n < len(y) && x[n] == y[n] {
-		n++
+	if a.stem() == b.stem() {
+		return true
 	}
-	return n >= 4 && len(x)-n <= longestEnding && len(y)-n <= longestEnding
+	first, _ := utf8.DecodeRuneInString(a.word)
+	if first < 'а' || a.size < 5 || b.size < 5 {
+		return false
+	}
+	n := utf8.RuneCountInString(a.word[:same]) // half a letter at the end counts as none of either
+	if same < len(a.word) && !utf8.RuneStart(a.word[same]) {
+		n--
+	}
+	return n >= 4 && a.size-n <= longestEnding && b.size-n <= longestEnding
 }
 
 // alike forgives a letter in a word of five, two in one of nine, none in a number.
-func alike(a, b catalogWord) bool {
+func alike(a, b *catalogWord) bool {
 	if inflected(a, b) {
 		return true
 	}
-	size := min(utf8.RuneCountInString(a.stem), utf8.RuneCountInString(b.stem))
-	allowed := 0
-	switch {
-	case size >= 9:
-		allowed = 2
-	case size >= 5:
-		allowed = 1
+	first, _ := utf8.DecodeRuneInString(a.word)
+	if other, _ := utf8.DecodeRuneInString(b.word); other != first {
+		return false // few mistype a word's first letter
 	}
-	if allowed == 0 || strings.ContainsAny(a.stem+b.stem, "0123456789") || len(a.stem) > 64 {
+	allowed := mistakes(min(a.size, b.size))
+	// A wrong letter makes two bits differ, and so does each of an ending, of which the stem is without.
+	if allowed == 0 || bits.OnesCount64(a.letters^b.letters) > 2*allowed+longestWay || max(a.size, b.size) > 40 || max(a.size, b.size)-min(a.size, b.size) > allowed+longestWay {
 		return false
 	}
-	return levenshtein.ComputeDistance(a.stem, b.stem) <= allowed
+	allowed = mistakes(min(utf8.RuneCountInString(a.stem()), utf8.RuneCountInString(b.stem())))
+	if allowed == 0 || strings.ContainsAny(a.word+b.word, "0123456789") {
+		return false
+	}
+	return levenshtein.ComputeDistance(a.stem(), b.stem()) <= allowed
+}
+
+// longestWay is how many letters the endings of two forms have, at most, that differ.
+const longestWay = 6
+
+func mistakes(size int) int {
+	switch {
+	case size >= 9:
+		return 2
+	case size >= 5:
+		return 1
+	}
+	return 0
 }
 
 // catalogWords are the words of a text; letters and digits that touch are words of their own: "iPhone15" is "iphone 15".
@@ -149,7 +199,7 @@ func catalogWords(text string) (words []catalogWord) {
 	var word []rune
 	flush := func() {
 		if len(word) > 0 {
-			words = append(words, catalogWord{string(word), stem(string(word))})
+			words = append(words, newWord(word))
 			word = word[:0]
 		}
 	}

@@ -2,6 +2,7 @@ package slots
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -22,14 +23,34 @@ var (
 )
 
 func (r *Reader) contacts(text string) contacts {
-	c := contacts{rest: linkShape.ReplaceAllString(text, " ")}
-	c.rest = emailShape.ReplaceAllStringFunc(c.rest, func(s string) string {
+	c := contacts{rest: text}
+	// The expressions are slow; most messages hold nothing that one could find.
+	if strings.Contains(text, "://") || strings.Contains(text, "www.") {
+		c.rest = linkShape.ReplaceAllString(c.rest, " ")
+	}
+	if strings.Contains(text, "@") {
+		c.rest = r.takeEmail(c.rest, &c)
+	}
+	if leastDigits(text, 10) {
+		c.rest = r.takePhone(c.rest, &c)
+	}
+	if introduces(text) {
+		c.name = name(c.rest)
+	}
+	return c
+}
+
+func (r *Reader) takeEmail(text string, c *contacts) string {
+	return emailShape.ReplaceAllStringFunc(text, func(s string) string {
 		if e, ok := streams.NormalizeEmail(s); ok && c.email == "" {
 			c.email = e
 		}
 		return " "
 	})
-	c.rest = phoneShape.ReplaceAllStringFunc(c.rest, func(s string) string {
+}
+
+func (r *Reader) takePhone(text string, c *contacts) string {
+	return phoneShape.ReplaceAllStringFunc(text, func(s string) string {
 		p, ok := streams.NormalizePhone(s, r.region())
 		if !ok {
 			return s
@@ -39,8 +60,22 @@ func (r *Reader) contacts(text string) contacts {
 		}
 		return " "
 	})
-	c.name = name(c.rest)
-	return c
+}
+
+func leastDigits(text string, n int) bool {
+	for i := 0; i < len(text) && n > 0; i++ {
+		if isDigit(rune(text[i])) {
+			n--
+		}
+	}
+	return n <= 0
+}
+
+// introductions are parts of what surely and perhaps look for, without the letters that may be capitals.
+var introductions = []string{"овут", "ОВУТ", "мя", "МЯ", "то ", "то\t", "ame", "AME", "I'm", "I am", "i'm", "his is", "t's"}
+
+func introduces(text string) bool {
+	return slices.ContainsFunc(introductions, func(s string) bool { return strings.Contains(text, s) })
 }
 
 // Names follow words by which people introduce themselves. The second list is of words that introduce much else, so that
@@ -72,8 +107,19 @@ func capital(word string) string {
 // orderShape is a number after the word for what has it, or after №. A number of two digits is rather an hour.
 var orderShape = regexp.MustCompile(`(?i)(?:(?:заказ|заявк|накладн|посылк|трек|order|request|tracking|parcel|invoice)\p{L}*[\s,:]*(?:под[\s]+)?(?:(?:номер|number|num|no)\p{L}*\.?|n(?:[^\p{L}]))?[\s:]*(?:is[\s]+)?[№#]?[\s]*|[№#][\s]*)(\p{L}{0,4}-?\d{3,14})`)
 
+// ordered are the words of orderShape.
+var ordered = []string{"заказ", "заявк", "накладн", "посылк", "трек", "order", "request", "tracking", "parcel", "invoice", "№", "#"}
+
+func mayOrder(text string) bool {
+	lower := strings.ToLower(text)
+	return slices.ContainsFunc(ordered, func(s string) bool { return strings.Contains(lower, s) })
+}
+
 // order finds an order's number, and gives the text without it.
 func order(text string) (number, rest string) {
+	if !leastDigits(text, 3) || !mayOrder(text) {
+		return "", text
+	}
 	at := orderShape.FindStringSubmatchIndex(text)
 	if at == nil {
 		return "", text

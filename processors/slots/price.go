@@ -1,19 +1,65 @@
 package slots
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // amounts are the tokens of a text as money is written, with their places.
 type amounts struct {
 	text  string
 	words []string
-	at    [][]int
+	at    [][2]int
 }
 
-var amountShape = regexp.MustCompile(`\d{1,3}(?:[ \x{00a0}]\d{3})+|\d+(?:[.,]\d{1,2})?|[$€£₽]|[\p{L}]+|[-–—:/.]`)
+// amountsOf cuts a text in lower case into numbers as money is written (15 000, 99.90), words, and signs.
+func amountsOf(text string) amounts {
+	a := amounts{text: text, words: make([]string, 0, 24), at: make([][2]int, 0, 24)}
+	for i := 0; i < len(text); {
+		c, size := utf8.DecodeRuneInString(text[i:])
+		end := i + size
+		switch {
+		case isDigit(c):
+			end = sumEnd(text, i)
+		case isLetter(c):
+			end = lettersEnd(text, i)
+		case !strings.ContainsRune("$€£₽-–—:/.", c):
+			i = end
+			continue
+		}
+		a.words, a.at = append(a.words, text[i:end]), append(a.at, [2]int{i, end})
+		i = end
+	}
+	return a
+}
+
+// sumEnd is where a sum ends: its thousands may stand apart, and it may have a fraction.
+func sumEnd(s string, i int) int {
+	end := digitsEnd(s, i)
+	if end-i <= 3 {
+		whole := end
+		for {
+			gap := 0
+			if byteAt(s, whole) == ' ' {
+				gap = 1
+			} else if strings.HasPrefix(s[whole:], "\u00a0") {
+				gap = len("\u00a0")
+			}
+			if gap == 0 || digitsEnd(s, whole+gap) != whole+gap+3 {
+				break
+			}
+			whole += gap + 3
+		}
+		if whole > end {
+			return whole
+		}
+	}
+	if c := byteAt(s, end); (c == '.' || c == ',') && isDigit(rune(byteAt(s, end+1))) {
+		return min(digitsEnd(s, end+1), end+3)
+	}
+	return end
+}
 
 var (
 	thousands = set("тыс тысяч тысячи тысячу т к k тыщ тыщи косарей косаря grand")
@@ -30,11 +76,10 @@ var plainDigits = strings.NewReplacer(" ", "", "\u00a0", "", ",", ".")
 // price finds what a customer would pay, and gives the text without it. A number is money when a currency or a thousand
 // stands beside it, or a word for a budget, or when a limit is larger than hours and people are.
 func price(text string) (*Price, string) {
-	a := amounts{text: strings.ToLower(text)}
-	a.at = amountShape.FindAllStringIndex(a.text, -1)
-	for _, at := range a.at {
-		a.words = append(a.words, a.text[at[0]:at[1]])
+	if !leastDigits(text, 1) {
+		return nil, text
 	}
+	a := amountsOf(strings.ToLower(text))
 	for i := range a.words {
 		if p, used := a.priceAt(i); p != nil {
 			from, to := a.at[i][0], a.at[i+used-1][1]

@@ -1,9 +1,10 @@
 package slots
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // tok is a word, a number or a mark of a message.
@@ -13,17 +14,101 @@ type tok struct {
 	word bool   // a number in words
 }
 
-var shapes = regexp.MustCompile(`\d{4}-\d{2}-\d{2}|\d{1,2}[./]\d{1,2}[./](?:\d{4}|\d{2})|\d{1,2}[:.]\d{2}|\d{1,2}/\d{1,2}|\d{1,2}\.\d{1,2}|\d+|[\p{L}]+(?:['’][\p{L}]+)?|[-–—]|[.,;!?()]`)
+// tokenEnd is where the token ends that begins at i, and whether one does: a date or an hour in digits, a number, a word,
+// a dash or a stop.
+func tokenEnd(s string, i int) (end int, ok bool) {
+	c, size := utf8.DecodeRuneInString(s[i:])
+	switch {
+	case isDigit(c):
+		return numberEnd(s, i), true
+	case isLetter(c):
+		end = lettersEnd(s, i)
+		if rest := s[end:]; strings.HasPrefix(rest, "'") {
+			if more := lettersEnd(s, end+1); more > end+1 {
+				end = more
+			}
+		}
+		return end, true
+	}
+	return i + size, strings.ContainsRune("-–—.,;!?()", c)
+}
+
+// numberEnd is where a number ends, with what makes it a date (2026-12-25, 25.12.26, 25/12) or an hour (15:30, 15.30).
+func numberEnd(s string, i int) int {
+	first := digitsEnd(s, i)
+	if first-i == 4 && byteAt(s, first) == '-' {
+		if end := first + 6; digitsEnd(s, first+1) == first+3 && byteAt(s, first+3) == '-' && digitsEnd(s, first+4) >= end {
+			return end
+		}
+	}
+	sep := byteAt(s, first)
+	if first-i > 2 || sep != '.' && sep != '/' && sep != ':' {
+		return first
+	}
+	second := min(digitsEnd(s, first+1), first+3)
+	n := second - first - 1
+	switch {
+	case n == 0 || sep == ':' && n != 2:
+		return first
+	case sep != ':' && (byteAt(s, second) == '.' || byteAt(s, second) == '/'):
+		switch year := digitsEnd(s, second+1) - second - 1; {
+		case year >= 4:
+			return second + 5
+		case year >= 2:
+			return second + 3
+		}
+	}
+	return second
+}
+
+func byteAt(s string, i int) byte {
+	if i < len(s) {
+		return s[i]
+	}
+	return 0
+}
+
+func digitsEnd(s string, i int) int {
+	for i < len(s) && isDigit(rune(s[i])) {
+		i++
+	}
+	return i
+}
+
+func lettersEnd(s string, i int) int {
+	for i < len(s) {
+		c, size := utf8.DecodeRuneInString(s[i:])
+		if !isLetter(c) {
+			break
+		}
+		i += size
+	}
+	return i
+}
+
+func isDigit(c rune) bool { return '0' <= c && c <= '9' }
+
+func isLetter(c rune) bool {
+	return 'a' <= c && c <= 'z' || 'а' <= c && c <= 'я' || c >= utf8.RuneSelf && unicode.IsLetter(c) || 'A' <= c && c <= 'Z'
+}
 
 var oneSpelling = strings.NewReplacer("ё", "е", "’", "'")
 
 func scan(text string) []tok {
 	text = oneSpelling.Replace(strings.ToLower(text))
-	var all []tok
-	for _, s := range shapes.FindAllString(text, -1) {
+	all := make([]tok, 0, 24)
+	for i := 0; i < len(text); {
+		end, ok := tokenEnd(text, i)
+		s := text[i:end]
+		i = end
+		if !ok {
+			continue
+		}
 		t := tok{text: s, n: -1}
-		if n, err := strconv.Atoi(s); err == nil {
-			t.n = n
+		if isDigit(rune(s[0])) {
+			if n, err := strconv.Atoi(s); err == nil {
+				t.n = n
+			}
 		} else if n, ok := numbers[s]; ok {
 			t.n, t.word = n, true
 		}

@@ -5,6 +5,7 @@ package slots
 
 import (
 	"time"
+	"unicode/utf8"
 
 	"leadstream/streams"
 )
@@ -40,6 +41,7 @@ type Reader struct {
 // Read finds the slots of a message written at now.
 func (r *Reader) Read(text string, now time.Time) Slots {
 	var s Slots
+	text = cut(text)
 	c := r.contacts(text)
 	s.Phone, s.Email, s.Name = c.phone, c.email, c.name
 	rest := c.rest
@@ -49,6 +51,9 @@ func (r *Reader) Read(text string, now time.Time) Slots {
 	}
 	if w, ok := r.When(rest, now); ok {
 		s.When = &w
+	}
+	if r.Services == nil && r.Products == nil && r.Branches == nil {
+		return s
 	}
 	words := catalogWords(rest)
 	if item := r.Services.find(words); item != nil {
@@ -61,6 +66,20 @@ func (r *Reader) Read(text string, now time.Time) Slots {
 		s.Branch = item.Name
 	}
 	return s
+}
+
+// maxText is how much of a message is read, in bytes: what a booking needs stands near the beginning.
+const maxText = 4 << 10
+
+func cut(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	end := maxText
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end]
 }
 
 func (r *Reader) zone() *time.Location {

@@ -1,6 +1,10 @@
 package slots
 
-import "time"
+import (
+	"maps"
+	"strings"
+	"time"
+)
 
 // The kinds of When: how exactly a time is named.
 const (
@@ -46,6 +50,7 @@ type parser struct {
 	at     int
 	now    time.Time
 
+	every    bool       // the rules are tried at every word, to see that nothing is missed
 	moment   *time.Time // "через час"
 	from, to time.Time  // days; to is the day after the last
 	hasDay   bool
@@ -63,6 +68,10 @@ type parser struct {
 func (p *parser) run() {
 	rules := []func() bool{p.ruleIn, p.ruleDate, p.ruleWeek, p.ruleDayWord, p.ruleSpan, p.rulePart, p.ruleClock}
 	for p.at < len(p.tokens) {
+		if !p.every && !begins(p.tokens[p.at]) {
+			p.at++
+			continue
+		}
 		matched := false
 		for _, rule := range rules {
 			if start := p.at; rule() && p.at > start {
@@ -75,6 +84,29 @@ func (p *parser) run() {
 		}
 	}
 }
+
+// begins says whether a rule may match from a token on: at most words none does.
+func begins(t tok) bool {
+	return t.n >= 0 || isDigit(rune(t.text[0])) || firstWords[t.text] || strings.HasPrefix(t.text, "пол")
+}
+
+// firstWords are all words with which a rule may begin, besides numbers.
+var firstWords = func() map[string]bool {
+	all := set(`day tonight between между до before после after первой первую первая второй вторую вторая не later earlier
+		час часу часа часик полдень noon midday полночь midnight четверть без half quarter`)
+	for _, words := range []map[string]bool{inWords, nextWords, thisWords, restWords, afterWords, beforeWords, atWords} {
+		maps.Copy(all, words)
+	}
+	for _, words := range []map[string]int{months, weekdays, dayWords} {
+		for w := range words {
+			all[w] = true
+		}
+	}
+	for w := range parts {
+		all[w] = true
+	}
+	return all
+}()
 
 // when puts together what was found.
 func (p *parser) when() (When, bool) {

@@ -1,6 +1,9 @@
 package slots
 
 import (
+	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -295,5 +298,43 @@ func TestWhen(t *testing.T) {
 				t.Errorf("%q, want %q", got, want)
 			}
 		})
+	}
+}
+
+// The shortcut over words that begin no rule misses nothing: random talk of times is read the same without it.
+func TestNoRuleIsSkipped(t *testing.T) {
+	var vocabulary []string
+	for w := range firstWords {
+		vocabulary = append(vocabulary, w)
+	}
+	for _, words := range []map[string]bool{minuteWords, hourWords, daysWords, weekWords, monthWords, halfWords, clockNouns, amWords, pmWords, dayEnds, nightEnds, counted,
+		set("хочу можно мне a an of the past to and и о это 5 15 15:30 10.05 - 2026-05-05 12/5 полшестого полчаса двадцать пятого lunch обеда работы half")} {
+		for w := range words {
+			vocabulary = append(vocabulary, w)
+		}
+	}
+	slices.Sort(vocabulary)
+	random := rand.New(rand.NewPCG(1, 1))
+	found := 0
+	for range 20_000 {
+		var words []string
+		for range 1 + random.IntN(7) {
+			words = append(words, vocabulary[random.IntN(len(vocabulary))])
+		}
+		text := strings.Join(words, " ")
+		one := &parser{tokens: scan(text), now: now}
+		one.run()
+		got, ok := one.when()
+		all := &parser{tokens: scan(text), now: now, every: true}
+		all.run()
+		if want, is := all.when(); ok != is || got != want {
+			t.Fatalf("%q: %v %v, with every word tried %v %v", text, ok, got, is, want)
+		}
+		if ok {
+			found++
+		}
+	}
+	if found < 5_000 {
+		t.Errorf("only %d of the texts say a time", found)
 	}
 }
