@@ -153,7 +153,7 @@ func TestTriageSlots(t *testing.T) {
 	}
 	in := `{"text":"где вы находитесь? буду завтра после двух на маникюре, +79990000011","now":"2026-03-11T20:00:00Z"}` + "\n"
 	code, out, errs := command(t, in, "triage", "classify", "-c", config, "--examples", exampleFile(t, few), "--services", "Маникюр")
-	want := `"slots":{"when":{"start":"2026-03-13T14:00:00+07:00","end":"2026-03-14T00:00:00+07:00","kind":"part_of_day"},"service":"Маникюр","phone":"+79990000011"}}`
+	want := `"slots":{"when":{"start":"2026-03-13T14:00:00+07:00","end":"2026-03-13T23:00:00+07:00","kind":"part_of_day"},"service":"Маникюр","phone":"+79990000011"}}`
 	if code != exitOK || !strings.Contains(out, want) {
 		t.Errorf("exit %d: %s%s\nwant %s", code, out, errs, want)
 	}

@@ -5,6 +5,7 @@ package intent
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -102,7 +103,9 @@ func (m *Model) Read(text string) Result {
 		return Result{Intent: Other, Intents: []string{Other}, Confidence: sure, Reply: Stop, Rule: string(Stop)}
 	}
 	whole := m.judge(msg.tokens)
-	return m.result(&whole, m.parts(msg))
+	r := m.result(&whole, m.parts(msg))
+	r.Answered = r.Answered && !strings.ContainsAny(text, "{}\\") // what programs write, a person should see
+	return r
 }
 
 // judgement is what the model or a rule says of some tokens.

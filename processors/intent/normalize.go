@@ -98,12 +98,15 @@ func fold(text string) string {
 		}
 	}
 	return strings.Map(func(r rune) rune {
+		if '\u0300' <= r && r <= '\u036f' {
+			return -1 // a mark over a letter, which composing did not take in
+		}
 		switch r = unicode.ToLower(r); r {
 		case 'ё':
 			return 'е'
 		case '’', '‘', 'ʼ', '`', '´':
 			return '\''
-		case '\u0301', '\u00ad', '\u200b', '\u200d', '\ufe0f': // a stress mark and what is not seen
+		case '\u00ad', '\u200b', '\u200d', '\ufe0f': // what is not seen
 			return -1
 		}
 		return r

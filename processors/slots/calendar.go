@@ -36,6 +36,8 @@ func (p *parser) ruleIn() bool {
 		return p.later(3, 30*time.Minute)
 	case first == "half" && (second == "an" || second == "a") && hourWords[third]:
 		return p.later(4, 30*time.Minute)
+	case (first == "an" || first == "one") && hourWords[second] && third == "and" && p.look(4).text == "a" && p.look(5).text == "half":
+		return p.later(6, 90*time.Minute)
 	}
 	n, unit := 1, 1
 	if first := p.look(1); first.n >= 0 {

@@ -116,7 +116,7 @@ var parts = func() map[string]hours {
 	all := map[string]hours{}
 	for words, part := range map[string]hours{
 		"утром утра утречком утро утру morning": morning, "днем днём afternoon": afternoon, "вечером вечера вечерком вечер вечеру вечерок evening": evening,
-		"ночью ночи night": night, "обед обеденное lunchtime lunch": lunch,
+		"ночью ночи night": night, "обед обеду обеденное lunchtime lunch": lunch,
 	} {
 		for w := range strings.FieldsSeq(words) {
 			all[w] = part
@@ -153,7 +153,7 @@ func (p *parser) ruleClock() bool {
 		lead = 1
 	}
 	c, n, ok := p.hourAt(lead, lead > 0)
-	if !ok {
+	if !ok || p.is(lead+n, dateNouns) { // "до 15 числа"
 		return false
 	}
 	if *kind == nil && p.clock == nil && (lead == 0 || p.after == nil && p.before == nil || kind != &p.clock) {
@@ -223,6 +223,9 @@ func (p *parser) plainHour(i int, led bool) (c clock, used int, ok bool) {
 // minutesToken says whether two digits stand i places ahead that can be minutes.
 func (p *parser) minutesToken(i int) bool {
 	t := p.look(i)
+	if t.word && p.look(i-1).word { // "семь тридцать"
+		return t.n >= 10 && t.n < 60 && t.n%5 == 0 && !p.is(i+1, counted)
+	}
 	return len(t.text) == 2 && !t.word && t.n >= 0 && t.n < 60 && (t.n >= 25 || t.n%5 == 0) && !p.is(i+1, counted) || len(t.text) == 2 && !t.word && t.n >= 0 && t.n < 60 && p.is(i+1, minuteWords)
 }
 
@@ -282,6 +285,8 @@ func (p *parser) fraction(i int) (c clock, used int, ok bool) {
 		return at(third.n-1, 60-second.n, 3)
 	case first.text == "half" && second.text == "past" && isHour(third):
 		return at(third.n, 30, 3)
+	case first.text == "half" && isHour(second):
+		return at(second.n, 30, 2)
 	case first.text == "quarter" && second.text == "past" && isHour(third):
 		return at(third.n, 15, 3)
 	case first.text == "quarter" && second.text == "to" && isHour(third):

@@ -173,9 +173,9 @@ var months = table(1, "января январь январе янв january jan
 	"октября октябрь октябре окт october oct", "ноября ноябрь ноябре ноя november nov", "декабря декабрь декабре дек december dec")
 
 // weekdays count from Monday, 0.
-var weekdays = table(0, "понедельник понедельника понедельнику пн пнд monday mon", "вторник вторника вторнику вт втр tuesday tue tues", "среда среду среды среде ср wednesday wed",
-	"четверг четверга четвергу чт чтв thursday thu thur thurs", "пятница пятницу пятницы пятнице пт птн friday fri", "суббота субботу субботы субботе сб суб saturday sat",
-	"воскресенье воскресенья воскресенью воскресение вс вск sunday sun")
+var weekdays = table(0, "понедельник понедельника понедельнику пн пнд понед monday mon", "вторник вторника вторнику вт втр tuesday tue tues", "среда среду среды среде ср wednesday wed",
+	"четверг четверга четвергу чт чтв четв thursday thu thur thurs", "пятница пятницу пятницы пятнице пт птн пятн friday fri", "суббота субботу субботы субботе сб суб субб saturday sat",
+	"воскресенье воскресенья воскресенью воскресение вс вск воскр sunday sun")
 
 // dayWords are days from today.
 var dayWords = map[string]int{

@@ -28,11 +28,14 @@ type hours struct{ from, to int }
 
 const hour = 60
 
+// late is when the day of a business ends at the latest: "after 7" is until then.
+const late = 23 * hour
+
 // The parts of a day.
 var (
 	morning   = hours{6 * hour, 12 * hour}
 	afternoon = hours{12 * hour, 18 * hour}
-	evening   = hours{18 * hour, 24 * hour}
+	evening   = hours{18 * hour, late}
 	night     = hours{0, 6 * hour}
 	lunch     = hours{12 * hour, 14 * hour}
 )
@@ -146,8 +149,11 @@ func (p *parser) span() (hours, string) {
 		}
 		return hours{from, max(from, to)}, PartOfDay
 	case p.after != nil:
-		to := 24 * hour
+		to := late
 		from := p.resolve(p.after)
+		if from >= late {
+			to = 24 * hour
+		}
 		if p.part != nil && p.part.to > from {
 			to = p.part.to
 		}
