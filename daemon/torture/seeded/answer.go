@@ -26,7 +26,9 @@ func oneFault(f fault.Fault) scenario {
 func finishedLate(r *rig) {
 	w, l := r.world(proof.Setup{CRMKeys: "timeout: 500ms\nfar_limit: 5s"})
 	once(w, fault.Fault{FinishLate: 3500 * time.Millisecond})
+	before := w.CRM.Requests()
 	r.send(l, l.Customer())
+	r.until("the portal is called", func() bool { return w.CRM.Requests() > before })
 	time.Sleep(4 * time.Second) // until the portal has finished
 	r.until("the card is made", func() bool { return cards(w) > 0 })
 	r.verify(l)
@@ -44,6 +46,8 @@ func retryAfter(r *rig) {
 // retryAfterDate: the portal is asked to be left alone until a moment.
 func retryAfterDate(r *rig) {
 	w, l := r.world(proof.Setup{CRMKeys: "far_limit: 10ms\nretry: {attempts: 100, base: 20ms, factor: 1, max: 20ms, jitter: 0}"})
+	r.send(l, l.Customer()) // a daemon that has just started takes its time
+	r.until("the first lead is there", func() bool { return cards(w) > 0 })
 	moment := time.Now().Add(4 * time.Second)
 	once(w, fault.Fault{Status: http.StatusServiceUnavailable, RetryAfter: moment.UTC().Format(http.TimeFormat)})
 	r.send(l, l.Customer())
