@@ -43,6 +43,7 @@ type Setup struct {
 	CRMKeys  string         // further keys of the sink crm, each on its own line; they win
 	Tell     string         // names of the sinks that tell a person; empty: manager
 	Route    string         // where leads go; empty: crm
+	Tagging  string         // further keys of tagging, as in ", level: vip"
 	Sinks    string         // further sinks, as lines of YAML
 	More     string         // further top-level keys, as lines of YAML
 	Cards    bool           // a lead is a card, even of a customer who has one; else repeats are attached to the first
@@ -171,7 +172,7 @@ func (w *World) Configure() error {
 	if w.Cards {
 		line("triage: {dedupe_window: 0s}")
 	}
-	line("tagging: {sinks: [%s]}", or(w.Route, "crm"))
+	line("tagging: {sinks: [%s]%s}", or(w.Route, "crm"), w.Tagging)
 	line("sinks:\n  crm:")
 	for k, v := range crm {
 		line("    %s: %s", k, v)
