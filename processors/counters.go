@@ -112,8 +112,7 @@ func (c *counting) compared(name, value ast.Node) {
 		return
 	}
 	if days > 0 && days < 1000 {
-		at := time.Duration(days * float64(day))
-		c.windows = append(c.windows, at, at+time.Second) // "more than" is true a moment later
+		c.windows = append(c.windows, time.Duration(days*float64(day))) // it is looked at a buffer later, when "more than" is true
 	}
 }
 

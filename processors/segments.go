@@ -142,6 +142,9 @@ func (s *segmenter) judge(known *customer.Known, due bool) judgement {
 	if wait := now.Add(s.buffer); held && (c.Look.IsZero() || wait.Before(c.Look)) {
 		c.Look = wait
 	}
+	if !due && !known.Look.IsZero() && (c.Look.IsZero() || known.Look.Before(c.Look)) {
+		c.Look = known.Look // what just came does not put off what waits
+	}
 	sooner := !c.Look.IsZero() && (known.Look.IsZero() || c.Look.Before(known.Look))
 	if changed := s.compare(&j, known, found, &c); changed || due || sooner {
 		j.change = &c

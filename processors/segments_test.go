@@ -222,6 +222,22 @@ func TestBuffer(t *testing.T) {
 			t.Errorf("after the buffer: %v", got)
 		}
 	})
+	t.Run("nor does another rule's time", func(t *testing.T) {
+		l := newLife(t, rule, func(tg *Tagging) {
+			tg.Segments = append(tg.Segments, Segment{Name: "not-read", When: `without("sent", "read", "0s")`})
+		})
+		l.tag(streams.Lead{Event: "sent"})
+		l.pass(3 * time.Second)
+		l.tag(streams.Lead{Event: "click"})
+		l.pass(3 * time.Second) // five seconds after the first news the customer is judged, two after the click
+		if got := l.news(); len(got) != 0 {
+			t.Errorf("it fired before the buffer: %v", got)
+		}
+		l.pass(5 * time.Second)
+		if got := l.news(); !slices.Equal(got, []string{">clicked-no-order"}) {
+			t.Errorf("after the buffer: %v", got)
+		}
+	})
 	t.Run("other news do not hasten it", func(t *testing.T) {
 		l := newLife(t, rule)
 		l.tag(streams.Lead{Event: "click"})
