@@ -85,6 +85,11 @@ type Options struct {
 	// earlier. With none, nothing is. It is called by many goroutines.
 	Essential func(typ uint8) bool
 
+	// Known, if set, names closed segments whose records the caller knows already, all of those that Fits has found: they
+	// are not replayed. It is called by Open, once the journal is locked. Whoever uses it has each of them read by Check
+	// later, so that damage is noticed all the same.
+	Known func() []Known
+
 	// OnFault is told of damage (a Damage), a poisoned segment and lack of space. It must not block or call Close.
 	OnFault func(error)
 	Log     zerolog.Logger

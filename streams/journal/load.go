@@ -16,16 +16,16 @@ const quarantine = "quarantine"
 // load reads what is there, puts copies of damaged stretches aside, tidies up and begins a segment.
 func (j *Journal) load(replay func(Record) error) error {
 	s := scanner{dir: j.o.Dir, fn: replay, settle: j.settle}
+	if j.o.Known != nil {
+		s.known = map[string]Known{}
+		for _, k := range j.o.Known() {
+			s.known[k.Name] = k
+		}
+	}
 	if err := s.run(); err != nil {
 		return err
 	}
-	for _, d := range s.report.Damages {
-		if err := j.keepAside(d); err != nil {
-			j.o.Log.Error().Err(err).Msg("journal: copy of a damaged stretch")
-		}
-		j.o.Log.Error().Err(d).Msg("journal: damage")
-		j.o.OnFault(d)
-	}
+	j.tell(s.report.Damages)
 	for _, name := range s.report.Strangers {
 		j.o.OnFault(fmt.Errorf("journal: %s is not a segment and was not read", name))
 	}
@@ -35,6 +35,17 @@ func (j *Journal) load(replay func(Record) error) error {
 	j.seq, j.durable = s.last, s.last
 	failpoint.Hit(failpoint.StartRead)
 	return j.begin(s.found)
+}
+
+// tell reports damage and puts copies of it aside.
+func (j *Journal) tell(damages []Damage) {
+	for _, d := range damages {
+		if err := j.keepAside(d); err != nil {
+			j.o.Log.Error().Err(err).Msg("journal: copy of a damaged stretch")
+		}
+		j.o.Log.Error().Err(d).Msg("journal: damage")
+		j.o.OnFault(d)
+	}
 }
 
 // begin starts the segment of this run. Files of earlier runs that were never written serve for it.

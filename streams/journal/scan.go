@@ -60,6 +60,7 @@ type scanner struct {
 	dir    string
 	fn     func(Record) error
 	settle func(path string) bool // may be nil: called before a segment without a seal is read; false is not lasting
+	known  map[string]Known       // segments that need not be read, by file name
 	report Report
 	found  []*segment
 	buf    []byte
@@ -73,6 +74,11 @@ func (s *scanner) run() error {
 	}
 	s.report.Strangers = strangers
 	for _, id := range ids {
+		if k, ok := s.known[id.name()]; ok {
+			s.found = append(s.found, k.segment(id))
+			s.last = max(s.last, id.after, k.Last)
+			continue
+		}
 		if err := s.segment(id); err != nil && !errors.Is(err, os.ErrNotExist) { // dropped since it was listed
 			return err
 		}
