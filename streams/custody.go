@@ -60,11 +60,12 @@ type Custody struct {
 	Log        zerolog.Logger
 
 	journal *journal.Journal
+	dir     string     // its folder
 	forward []*backlog // a partition each: what Redis has not confirmed yet
 
 	noting  sync.RWMutex // held for writing while a lead is carried: its history must not overtake an event
 	mu      sync.Mutex
-	leads   map[string]*record
+	leads   map[string]*record   // but for those that are archived: find knows them all
 	open    map[string]*record   // home leads that have not ended
 	states  map[State]int        // how many home leads are in each
 	bodies  map[[16]byte]*record // by source and body, leads without a key
@@ -75,6 +76,14 @@ type Custody struct {
 	clashes map[string]uint64      // conflicting keys, by source
 	unread  map[string]Quarantined // quarantined requests that no person was told of
 	trouble map[string]*record     // home leads that are dead or held somewhere, of which no person was told
+
+	archives []*archive       // leads that had ended when their segments were indexed, the oldest first
+	past     map[uint64]*past // of those that are in no map above, by segment
+	floor    uint64           // what is archived of a segment before it is forgotten
+	indexed  uint64           // the last segment that snapshot and archives speak of
+	built    uint64           // the last segment in the index by now
+	opened   time.Time
+	torn     error // an archive could not be read
 }
 
 // Counts are totals since the start, for metrics and alerts.
@@ -90,6 +99,7 @@ type epochNote struct {
 	Foreign   int64     `json:"foreign"`         // entries of an epoch below this may have been delivered by an owner that is lost
 	Others    time.Time `json:"others,omitzero"` // when another instance was last seen to own it
 	At        time.Time `json:"at"`
+	segment   uint64    // of the journal
 }
 
 // Quarantined is a request that came with a valid key and could not be read.
@@ -103,9 +113,8 @@ type Quarantined struct {
 
 // Open opens the journal and reads the ledger from it. It comes before everything else.
 func (c *Custody) Open(o journal.Options) error {
-	c.leads, c.open, c.states = map[string]*record{}, map[string]*record{}, map[State]int{}
-	c.bodies, c.keyed, c.epochs = map[[16]byte]*record{}, map[[16]byte]*record{}, map[int]epochNote{}
-	c.clashes, c.unread, c.trouble = map[string]uint64{}, map[string]Quarantined{}, map[string]*record{}
+	c.reset()
+	c.clashes = map[string]uint64{}
 	c.Partitions = max(c.Partitions, 1)
 	c.Retention = max(c.Retention, sameEnquiry)
 	if c.Now == nil {
@@ -115,12 +124,19 @@ func (c *Custody) Open(o journal.Options) error {
 		c.forward = append(c.forward, newBacklog())
 	}
 	o.Essential = func(typ uint8) bool { return typ != recAccept && typ != recQuarantine }
+	o.Known = func() []journal.Known { return c.restore(o.Dir) }
 	j, err := journal.Open(o, c.replay)
+	if c.torn != nil {
+		c.reset()
+		o.Known = nil
+		j, err = journal.Open(o, c.replay)
+	}
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
-	c.journal = j
+	c.journal, c.dir = j, o.Dir
 	now := c.Now()
+	c.opened, c.built = now, c.indexed
 	for _, r := range c.leads {
 		c.count(r)
 		if r.home && !r.state().Final() || r.troubled() {
@@ -136,8 +152,32 @@ func (c *Custody) Open(o journal.Options) error {
 	return nil
 }
 
+// reset makes the ledger empty.
+func (c *Custody) reset() {
+	c.leads, c.open, c.states = map[string]*record{}, map[string]*record{}, map[State]int{}
+	c.bodies, c.keyed, c.epochs = map[[16]byte]*record{}, map[[16]byte]*record{}, map[int]epochNote{}
+	c.unread, c.trouble = map[string]Quarantined{}, map[string]*record{}
+	c.closeArchives()
+	c.past, c.floor, c.indexed, c.torn = map[uint64]*past{}, 0, 0, nil
+}
+
+func (c *Custody) closeArchives() {
+	for _, a := range c.archives {
+		a.f.Close()
+	}
+	c.archives = nil
+}
+
 // Close closes the journal.
-func (c *Custody) Close() error { return c.journal.Close() }
+func (c *Custody) Close() error {
+	err := c.journal.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, a := range c.archives {
+		a.f.Close()
+	}
+	return err
+}
 
 // Healthy is nil, or says why no lead can be taken now.
 func (c *Custody) Healthy() error { return c.journal.Healthy() }
@@ -249,6 +289,9 @@ func (c *Custody) recordOf(e event) *record {
 		return nil
 	}
 	r := c.leads[e.Lead]
+	if r == nil {
+		r = c.takeOut(e.Lead)
+	}
 	if r == nil { // delivered here for another instance
 		r = &record{id: strings.Clone(e.Lead), accepted: e.At, ready: closed, repeatOf: strings.Clone(e.RepeatOf)}
 		c.leads[r.id] = r
@@ -303,7 +346,11 @@ func (c *Custody) replay(rec journal.Record) error {
 			return err
 		}
 		r.partition = PartitionOf(lead.OrderKey(), c.Partitions)
-		if old := c.leads[r.id]; old != nil { // carried forward into a newer segment, maybe behind events that stayed
+		old := c.leads[r.id]
+		if old == nil {
+			old = c.takeOut(r.id)
+		}
+		if old != nil { // carried forward into a newer segment, maybe behind events that stayed
 			old.adopt(r)
 			r = old
 		}
@@ -321,6 +368,9 @@ func (c *Custody) replay(rec journal.Record) error {
 			if r := c.recordOf(e); r != nil {
 				e.RepeatOf, e.Remote, e.Reason = strings.Clone(e.RepeatOf), strings.Clone(e.Remote), intern(e.Reason)
 				r.apply(e)
+				if !r.home { // as long as anything is said of it
+					r.pos.Segment = rec.Pos.Segment
+				}
 			}
 		}
 	case recQuarantine:
@@ -335,9 +385,10 @@ func (c *Custody) replay(rec journal.Record) error {
 		if err := json.Unmarshal(rec.Payload, &n); err != nil {
 			return fmt.Errorf("epoch: %w", err)
 		}
+		n.segment = rec.Pos.Segment
 		c.epochs[n.Partition] = n
 	}
-	return nil
+	return c.torn
 }
 
 // appendAccept appends the payload of an accept record, a lead with what makes it the same lead: length, lead, accept

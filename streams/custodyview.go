@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"sort"
@@ -20,7 +21,7 @@ type standing struct {
 func (c *Custody) at(lead *Lead, dest string) standing {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r := c.leads[lead.ID]
+	r := c.find(lead.ID)
 	if r == nil {
 		return standing{forgotten: lead.Home == c.Instance}
 	}
@@ -43,7 +44,7 @@ func (c *Custody) at(lead *Lead, dest string) standing {
 func (c *Custody) outcome(id, dest string) (event, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r := c.leads[id]
+	r := c.find(id)
 	if r == nil {
 		return event{}, false
 	}
@@ -68,7 +69,7 @@ func (c *Custody) earlier(lead *Lead, dest string, since time.Time) *Earlier {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := &Earlier{}
-	r := c.leads[lead.RepeatOf]
+	r := c.find(lead.RepeatOf)
 	if r == nil {
 		return e
 	}
@@ -101,7 +102,7 @@ func (c *Custody) isOpen(id string) bool {
 func (c *Custody) Alive(id string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r := c.leads[id]
+	r := c.find(id)
 	return r == nil || alive(r)
 }
 
@@ -111,7 +112,7 @@ func (c *Custody) OnEnded(f func(ids []string)) { c.ended = f }
 // Lead reads a lead of ours as it was accepted.
 func (c *Custody) Lead(id string) (*Lead, bool) {
 	c.mu.Lock()
-	r := c.leads[id]
+	r := c.find(id)
 	c.mu.Unlock()
 	if r == nil || !r.home {
 		return nil, false
@@ -124,7 +125,7 @@ func (c *Custody) Lead(id string) (*Lead, bool) {
 func (c *Custody) Life(id string) (Life, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r := c.leads[id]
+	r := c.find(id)
 	if r == nil || !r.home {
 		return Life{}, false
 	}
@@ -140,35 +141,107 @@ type Query struct {
 	Limit        int    // 0 is 100
 }
 
+func (q Query) wants(r *record) bool {
+	return r.home && (q.State == "" || r.state() == q.State) && (q.Source == "" || r.source == q.Source) &&
+		(q.Since.IsZero() || !r.accepted.Before(q.Since)) && (q.Until.IsZero() || r.accepted.Before(q.Until))
+}
+
+// newestFirst orders leads as they are listed.
+func newestFirst(a, b *record) int {
+	return cmp.Or(b.accepted.Compare(a.accepted), cmp.Compare(a.id, b.id))
+}
+
 // Lives lists leads, newest first.
 func (c *Custody) Lives(q Query) []Life {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var rows []*record
-	for _, r := range c.leads {
-		if r.home && (q.State == "" || r.state() == q.State) && (q.Source == "" || r.source == q.Source) &&
-			(q.Since.IsZero() || !r.accepted.Before(q.Since)) && (q.Until.IsZero() || r.accepted.Before(q.Until)) {
-			rows = append(rows, r)
-		}
-	}
-	sort.Slice(rows, func(i, j int) bool {
-		if !rows[i].accepted.Equal(rows[j].accepted) {
-			return rows[i].accepted.After(rows[j].accepted)
-		}
-		return rows[i].id < rows[j].id
-	})
-	if q.After != "" {
-		i := slices.IndexFunc(rows, func(r *record) bool { return r.id == q.After })
-		rows = rows[i+1:]
-	}
 	if q.Limit <= 0 {
 		q.Limit = 100
 	}
-	lives := make([]Life, 0, min(q.Limit, len(rows)))
-	for _, r := range rows[:min(q.Limit, len(rows))] {
+	page := page{q: q, limit: q.Limit}
+	c.mu.Lock()
+	if q.After != "" {
+		if r := c.find(q.After); r != nil && q.wants(r) {
+			page.after = r
+		}
+	}
+	archives := slices.Clone(c.archives)
+	c.mu.Unlock()
+	for i, a := range slices.Backward(archives) { // without mu: it takes a while, and they do not change
+		if !page.full(a.note.Newest) {
+			c.listArchive(a, archives[i+1:], &page)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	page.rows = slices.DeleteFunc(page.rows, func(r *record) bool { return c.leads[r.id] != nil })
+	for _, r := range c.leads {
+		page.add(r)
+	}
+	page.cut()
+	lives := make([]Life, 0, len(page.rows))
+	for _, r := range page.rows {
 		lives = append(lives, r.life())
 	}
 	return lives
+}
+
+// listArchive adds the leads of an archive that are in none that is newer, nor in memory.
+func (c *Custody) listArchive(a *archive, newer []*archive, page *page) {
+	err := a.each(func(k archiveKey, b []byte) error {
+		if k[0] != byID {
+			return nil
+		}
+		r, err := unpack(b)
+		if err != nil {
+			return err
+		}
+		for _, n := range newer {
+			if b, err := n.get(k); err != nil || b != nil {
+				return err
+			}
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.mend(r)
+		if r.pos.Segment >= c.floor && c.leads[r.id] == nil {
+			page.add(r)
+		}
+		return nil
+	})
+	if err != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if slices.Contains(c.archives, a) {
+			c.unarchive(err) // now all of them are in memory
+		}
+	}
+}
+
+// page is the beginning of a list of leads, behind one of them.
+type page struct {
+	q     Query
+	after *record // nil: from the first
+	limit int
+	rows  []*record
+}
+
+func (p *page) add(r *record) {
+	if !p.q.wants(r) || p.after != nil && newestFirst(p.after, r) >= 0 {
+		return
+	}
+	if p.rows = append(p.rows, r); len(p.rows) >= 2*p.limit+1000 {
+		p.cut()
+	}
+}
+
+// full says that nothing accepted up to newest, in unix ms, has a place on the page.
+func (p *page) full(newest int64) bool {
+	p.cut()
+	return len(p.rows) == p.limit && p.rows[p.limit-1].accepted.UnixMilli() > newest
+}
+
+func (p *page) cut() {
+	slices.SortFunc(p.rows, newestFirst)
+	p.rows = p.rows[:min(p.limit, len(p.rows))]
 }
 
 // Unforwarded is how many leads are in the journal and not yet in Redis.
@@ -196,6 +269,9 @@ func (c *Custody) Tally() Tally {
 	t := Tally{States: map[State]int{}, Open: len(c.open), Counts: c.counts}
 	for _, s := range []State{InFlight, Held, Delivered, Merged, Dropped, Dead, Erased} {
 		t.States[s] = c.states[s]
+		for _, p := range c.past {
+			t.States[s] += p.states[s]
+		}
 	}
 	for _, r := range c.open {
 		if t.Oldest.IsZero() || r.accepted.Before(t.Oldest) {
@@ -315,6 +391,11 @@ func (c *Custody) Standings(lateAfter func(dest string) time.Duration) (by map[s
 			n.Held++
 		}
 		by[dest] = n
+	}
+	since := now.Add(-24 * time.Hour).UnixMilli()
+	for _, p := range c.past {
+		i, _ := slices.BinarySearch(p.times, since+1)
+		day += len(p.times) - i
 	}
 	for _, r := range c.leads {
 		if !r.home {

@@ -255,7 +255,7 @@ func (p *Partition) dropDelivered(ctx context.Context, events []event) error {
 func (c *Custody) endAt(id, dest string) (delivered, dead bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r := c.leads[id]
+	r := c.find(id)
 	if r == nil {
 		return false, false
 	}

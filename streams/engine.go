@@ -58,6 +58,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			}
 		})
 	}
+	wg.Go(func() { e.Custody.runIndex(ctx) })
 	wg.Go(func() {
 		for ctx.Err() == nil {
 			sleep(ctx, failpoint.Sooner(failpoint.TidyEvery, 10*time.Minute))

@@ -22,15 +22,23 @@ func (c *Custody) epochOf(partition int) epochNote {
 }
 
 func (c *Custody) noteEpoch(n epochNote) error {
+	c.noting.RLock()
+	defer c.noting.RUnlock()
+	return c.appendEpoch(n)
+}
+
+func (c *Custody) appendEpoch(n epochNote) error {
 	b, err := json.Marshal(n)
 	if err != nil {
 		return err
 	}
-	if _, _, err := c.journal.Append(recEpoch, b); err != nil {
+	pos, _, err := c.journal.Append(recEpoch, b)
+	if err != nil {
 		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	n.segment = pos.Segment
 	c.epochs[n.Partition] = n
 	return nil
 }

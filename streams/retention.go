@@ -3,6 +3,7 @@ package streams
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -44,6 +45,9 @@ func (c *Custody) tidyAt(cutoff time.Time) error {
 		carry = nil
 	}
 	if err := c.carry(carry); err != nil {
+		return err
+	}
+	if err := c.carryEpochs(keep); err != nil {
 		return err
 	}
 	c.forget(keep, cutoff)
@@ -89,6 +93,24 @@ func (c *Custody) carryOne(r *record) error {
 	c.mu.Lock()
 	r.pos = pos[0]
 	c.mu.Unlock()
+	return nil
+}
+
+// carryEpochs writes again what is known of partitions in segments before keep: Redis may stay as it is for years.
+func (c *Custody) carryEpochs(keep uint64) error {
+	c.noting.Lock()
+	defer c.noting.Unlock()
+	c.mu.Lock()
+	notes := slices.Collect(maps.Values(c.epochs))
+	c.mu.Unlock()
+	for _, n := range notes {
+		if n.segment >= keep {
+			continue
+		}
+		if err := c.appendEpoch(n); err != nil {
+			return fmt.Errorf("epoch: %w", err)
+		}
+	}
 	return nil
 }
 
@@ -145,4 +167,13 @@ func (c *Custody) forget(keep uint64, cutoff time.Time) {
 			c.unindex(r)
 		}
 	}
+	c.floor = max(c.floor, keep)
+	maps.DeleteFunc(c.past, func(segment uint64, _ *past) bool { return segment < c.floor })
+	c.archives = slices.DeleteFunc(c.archives, func(a *archive) bool {
+		if a.note.Last >= c.floor {
+			return false
+		}
+		a.f.Close()
+		return true
+	})
 }

@@ -127,15 +127,15 @@ func (c *Custody) keep(taken []Taken, all []taking, ready chan struct{}) error {
 func (c *Custody) reserve(lead *Taken, t *taking, now time.Time, ready chan struct{}) Receipt {
 	conflict := false
 	if lead.Key != "" {
-		r := c.leads[t.id]
+		r := c.find(t.id)
 		if r != nil && r.ready == closed && failpoint.Seeded(failpoint.KeysForgotten) {
 			r = nil
 		}
 		if r != nil && r.ready != nil {
 			return c.duplicate(t, r)
 		}
-		conflict = c.keyed[t.key] != nil
-	} else if r := c.bodies[t.body]; r != nil && alive(r) {
+		conflict = c.keyKnown(t.key)
+	} else if r := c.latest(t.body); r != nil && alive(r) {
 		switch age := now.Sub(r.accepted); {
 		case age <= sameRequest:
 			return c.duplicate(t, r)
@@ -246,7 +246,7 @@ func (c *Custody) takeExternal(entries []*Entry, partition int) error {
 		if e.Lead.Source == "" {
 			e.Lead.Source = "xadd"
 		}
-		if c.leads[id] != nil {
+		if c.find(id) != nil {
 			continue
 		}
 		rows = append(rows, &record{id: id, source: e.Lead.Source, home: true, accepted: c.Now(), repeatOf: e.Lead.RepeatOf,

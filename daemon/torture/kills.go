@@ -62,6 +62,8 @@ func moments() []moment {
 			m.unordered = true
 		case "stop":
 			m.most, m.during = 1, stop
+		case "index": // of what the lives before have written
+			m.most = 1
 		case "replay":
 			m.during, m.unordered = replay, true
 		case "tell", "dead":

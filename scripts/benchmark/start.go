@@ -47,7 +47,26 @@ func writeJournal(dir string, size int64) int64 {
 		p.fill(step)
 		p.drain(step * 9 / 10)
 	}
+	for !indexed(dir) { // as it would be a minute later
+		time.Sleep(100 * time.Millisecond)
+	}
 	return folder(dir)
+}
+
+// indexed says whether the journal's index has come to the segment that is being written.
+func indexed(dir string) bool {
+	segments, err := filepath.Glob(filepath.Join(dir, "*.seg"))
+	check(err)
+	snapshots, err := filepath.Glob(filepath.Join(dir, "index", "ledger-*"))
+	check(err)
+	const digits = 16
+	number := func(path string, at int) (n uint64) {
+		_, err := fmt.Sscanf(filepath.Base(path)[at:at+digits], "%x", &n)
+		check(err)
+		return n
+	}
+	last := number(segments[len(segments)-1], 0)
+	return last == 1 || len(snapshots) > 0 && number(snapshots[len(snapshots)-1], len("ledger-")) >= last-1
 }
 
 // folder is how many bytes its files take on the disk.
@@ -64,15 +83,17 @@ func folder(dir string) (size int64) {
 
 // evict has the kernel forget the files' pages.
 func evict(dir string) {
-	files, err := os.ReadDir(dir)
-	check(err)
-	for _, file := range files {
-		f, err := os.Open(filepath.Join(dir, file.Name()))
+	check(filepath.WalkDir(dir, func(path string, file os.DirEntry, err error) error {
+		check(err)
+		if file.IsDir() {
+			return nil
+		}
+		f, err := os.Open(path)
 		check(err)
 		check(f.Sync())
 		check(unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED))
-		check(f.Close())
-	}
+		return f.Close()
+	}))
 }
 
 func startTime(home string) float64 {

@@ -76,6 +76,13 @@ const (
 	// SegmentDropped: a segment that nothing needs is deleted, in a folder that is not synced.
 	SegmentDropped Point = "segment.dropped"
 
+	// The journal is indexed.
+
+	// IndexArchived: the leads that have ended have a file, of which no snapshot knows.
+	IndexArchived Point = "index.archived"
+	// IndexSaved: there is a new snapshot; the one before is still there.
+	IndexSaved Point = "index.saved"
+
 	// The lead goes to Redis.
 
 	// ForwardBegun: a batch is about to be sent.
@@ -187,6 +194,7 @@ var Points = []Point{
 	LeaseTaken, LeaseRenewed, EpochSet, EpochNoted, EpochRedriven, DeadRestored, TakenOver, Owned,
 	IntakeRead, IntakeJudged, CustodyReserved, JournalEncoded, JournalWritten, JournalSynced, JournalTold, CustodyKept, IntakeKept, IntakeAnswered,
 	SegmentCreated, SegmentRenamed, SegmentStarted, SpareMade, SpareReady, SegmentSealed, SegmentTrimmed, LeadCarried, SegmentDropped,
+	IndexArchived, IndexSaved,
 	ForwardBegun, ForwardAdded, ForwardNoted,
 	QueueRead, JudgeBegun, ContactClaimed, JudgeAnswered, JudgeDecided, JudgeNoted, JudgeSettled,
 	CallBegun, CallIntended, BitrixLooked, BitrixAttached, BitrixContacted, BitrixAnswered, BitrixCreated, BitrixCompleted,
