@@ -41,6 +41,7 @@ type cli struct {
 	Pause   pauseCmd   `cmd:"" help:"Stop deliveries to a destination; leads wait.|Остановить доставку в приёмник; заявки ждут." example:"leadstream pause crm --for 2h --reason \"works until noon\""`
 	Resume  resumeCmd  `cmd:"" help:"Go on with deliveries to a destination.|Продолжить доставку в приёмник." example:"leadstream resume crm"`
 	Triage  triageCmd  `cmd:"" help:"Try how messages are understood, and teach it.|Попробовать, как понимаются сообщения, и научить."`
+	Channel channelCmd `cmd:"" help:"Messengers and telephony as sources.|Мессенджеры и телефония как источники."`
 	Key     keyCmd     `cmd:"" help:"Make a source's key, and its line for config.yaml.|Создать ключ источника и строку для config.yaml." example:"leadstream key site"`
 	Version versionCmd `cmd:"" help:"Print the version.|Показать версию." example:"leadstream version"`
 }

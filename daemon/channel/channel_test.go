@@ -99,11 +99,15 @@ func TestMissing(t *testing.T) {
 // The same event told twice is the same lead, one that reuses the number of another is not.
 func TestCanonical(t *testing.T) {
 	a := Event{Lead: streams.Lead{Channel: "telegram", UserID: "1", Key: "5", EventAt: at(100), Message: "да"}, Raw: []byte("a")}
-	again, other := a, a
+	again, other, news := a, a, a
+	news.Lead.Event = "sent"
 	again.Raw, again.Lead.Name = []byte("b"), "Ольга"
 	other.Lead.Message = "нет"
 	if string(a.Canonical()) != string(again.Canonical()) {
 		t.Error("an event told again is another lead")
+	}
+	if string(a.Canonical()) == string(news.Canonical()) {
+		t.Error("what a customer wrote is the same lead as news of the same number")
 	}
 	if string(a.Canonical()) == string(other.Canonical()) {
 		t.Error("another event of the same number is the same lead")

@@ -24,7 +24,6 @@ func (u uis) Read(body []byte, _ string) ([]Event, error) {
 	members := make(map[string]id)
 	if err := json.Unmarshal(body, &members); err != nil {
 		// A variable without a value leaves a hole in the template, and one that is a text may bring quotes of its own.
-		clear(members)
 		if !strings.HasSuffix(strings.TrimSpace(string(body)), "}") {
 			return nil, errors.New("the notification is no whole JSON object")
 		}

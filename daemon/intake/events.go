@@ -111,16 +111,29 @@ func (s *source) taken(e *channel.Event, now time.Time) Taken {
 	return Taken{Lead: l, Key: l.Key, Canonical: e.Canonical(), Raw: e.Raw}
 }
 
+// Thanks is the body of the answer of that name: what a service takes for "kept".
+func Thanks(answer string) string {
+	switch answer {
+	case "ok":
+		return "ok"
+	case "empty":
+		return ""
+	case "twiml":
+		return `<?xml version="1.0" encoding="UTF-8"?><Response/>`
+	}
+	return `{"ok":true}`
+}
+
 // thank answers as the service wants to be answered.
 func (s *source) thank(q *request) {
-	switch s.Answer {
+	switch body := []byte(Thanks(s.Answer)); s.Answer {
 	case "ok":
-		writeBody(q.w, s.Code, typeText, []byte("ok"))
+		writeBody(q.w, s.Code, typeText, body)
 	case "empty":
 		q.w.WriteHeader(s.Code)
 	case "twiml":
-		writeBody(q.w, s.Code, typeXML, []byte(`<?xml version="1.0" encoding="UTF-8"?><Response/>`))
+		writeBody(q.w, s.Code, typeXML, body)
 	default:
-		writeBody(q.w, s.Code, typeJSON, []byte(`{"ok":true}`))
+		writeBody(q.w, s.Code, typeJSON, body)
 	}
 }

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"cmp"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"leadstream/daemon/channel"
+	"leadstream/daemon/intake"
+)
+
+type channelCmd struct {
+	Add channelAddCmd `cmd:"" help:"Make a source of a messenger or an exchange, step by step.|Подключить мессенджер или АТС, по шагам." example:"leadstream channel add telegram --host https://leads.example.ru"`
+	Try channelTryCmd `cmd:"" help:"Prove that the daemon takes what the service will send.|Проверить, что демон примет сообщения сервиса." example:"leadstream channel try telegram"`
+}
+
+// walk is what a person has to do for one kind of channel.
+type walk struct {
+	secret string // what to put into its secret; empty: we make it up
+	verify string // the same of its verification
+	ours   string // what stands in accounts; empty: nothing need
+	there  string // what to do at the service; %[1]s is the address, %[2]s our secret, %[3]s our verification
+}
+
+// walks are "English|Russian".
+var walks = map[string]walk{
+	"telegram": {there: `curl "https://api.telegram.org/bot$TOKEN/setWebhook" -d url=%[1]s -d secret_token=%[2]s   (TOKEN: @BotFather)` +
+		`|curl "https://api.telegram.org/bot$TOKEN/setWebhook" -d url=%[1]s -d secret_token=%[2]s   (TOKEN даёт @BotFather)`},
+	"vk": {verify: "the string that the server must return|строка, которую должен вернуть сервер", ours: "group_id",
+		there: "Community: Manage → API usage → Callback API: enter the secret %[2]s and the address %[1]s, press Confirm, choose the events." +
+			"|Сообщество: Управление → Работа с API → Callback API: введите секрет %[2]s и адрес %[1]s, нажмите «Подтвердить», отметьте события."},
+	"max": {there: `curl https://platform-api2.max.ru/subscriptions -H "Authorization: $TOKEN" -H 'Content-Type: application/json' -d '{"url":"%[1]s","secret":"%[2]s"}'` +
+		`|curl https://platform-api2.max.ru/subscriptions -H "Authorization: $TOKEN" -H 'Content-Type: application/json' -d '{"url":"%[1]s","secret":"%[2]s"}'`},
+	"whatsapp": {secret: "App settings → Basic → App secret|Настройки приложения → Основное → Секрет приложения", ours: "phone number id",
+		there: "developers.facebook.com → WhatsApp → Configuration: address %[1]s, verify token %[3]s, subscribe to messages." +
+			"|developers.facebook.com → WhatsApp → Configuration: адрес %[1]s, маркер подтверждения %[3]s, подписка на messages."},
+	"meta": {secret: "App settings → Basic → App secret|Настройки приложения → Основное → Секрет приложения", ours: "page id",
+		there: "developers.facebook.com → Webhooks: address %[1]s, verify token %[3]s, subscribe Page and Instagram to messages and leadgen." +
+			"|developers.facebook.com → Webhooks: адрес %[1]s, маркер подтверждения %[3]s, подписка Page и Instagram на messages и leadgen."},
+	"avito": {ours: "your number at Avito|ваш номер в Авито", there: `curl https://api.avito.ru/messenger/v3/webhook -H "Authorization: Bearer $TOKEN" -d '{"url":"%[1]s"}'` +
+		`|curl https://api.avito.ru/messenger/v3/webhook -H "Authorization: Bearer $TOKEN" -d '{"url":"%[1]s"}'`},
+	"mango": {secret: "Integrations → API connector → salt|Интеграции → API коннектор → ключ для создания подписи", ours: "vpbx_api_key",
+		there: "Integrations → API connector: address of the outer system %[1]s.|Интеграции → API коннектор: адрес внешней системы %[1]s."},
+	"zadarma": {secret: "Settings → Integrations and API → secret|Настройки → Интеграции и API → Secret",
+		there: "Notifications of the exchange: address %[1]s, tick NOTIFY_END.|Уведомления АТС: адрес %[1]s, отметьте NOTIFY_END."},
+	"twilio": {secret: "Console → Auth token|Console → Auth token", there: "The number's status callback: %[1]s|Status callback номера: %[1]s"},
+	"uis": {there: "Notifications → add: event lost call, HTTP, POST, %[1]s, and the body that stands in README." +
+		"|Уведомления → Добавить: событие «Потерянный звонок», HTTP, POST, %[1]s, тело запроса — в README."},
+}
+
+type channelAddCmd struct {
+	Kind string `arg:"" help:"telegram, vk, max, whatsapp, meta, avito, mango, zadarma, twilio or uis.|telegram, vk, max, whatsapp, meta, avito, mango, zadarma, twilio или uis."`
+	Name string `placeholder:"NAME" help:"Of the source in config.yaml; default: its kind.|Имя источника в config.yaml; по умолчанию вид."`
+	Host string `default:"https://your-host" placeholder:"URL" help:"Under which the daemon is reached from outside.|Адрес демона снаружи."`
+}
+
+var sourceName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,39}$`)
+
+func (cmd channelAddCmd) Run(t *terminal) error {
+	w, ok := walks[cmd.Kind]
+	if !ok {
+		return usageError{fmt.Errorf(t.say("%s is no channel; write one of %s", "%s — не канал; напишите один из: %s"), cmd.Kind, strings.Join(slices.Sorted(maps.Keys(walks)), ", "))}
+	}
+	if cmd.Name == "" {
+		cmd.Name = cmd.Kind
+	}
+	host, err := url.Parse(cmd.Host)
+	if err != nil || host.Scheme != "https" || host.Host == "" || !sourceName.MatchString(cmd.Name) {
+		return usageError{errors.New(t.say("--host is https://…, --name small letters and digits", "--host — это https://…, --name — строчные латинские буквы и цифры"))}
+	}
+	address := strings.TrimSuffix(cmd.Host, "/") + "/in/" + cmd.Name
+	env := strings.ToUpper(strings.ReplaceAll(cmd.Name, "-", "_"))
+	missing := channel.Missing(cmd.Kind, channel.Config{})
+	var secret, verify, key string
+	var lines, block []string
+	// value is what stands in the environment: made up here, or to be taken from the service.
+	value := func(name, from string) string {
+		made := ""
+		if from == "" {
+			made = rand.Text()
+		}
+		if lines = append(lines, env+name+"="+made); from != "" {
+			lines[len(lines)-1] += "   # " + t.side(from)
+		}
+		return made
+	}
+	if _, needs := missing["secrets"]; needs {
+		secret = value("_SECRET", w.secret)
+		block = append(block, fmt.Sprintf(`secrets: ["${env:%s_SECRET}"]`, env))
+	}
+	if _, needs := missing["verification"]; needs {
+		verify = value("_VERIFICATION", w.verify)
+		block = append(block, fmt.Sprintf(`verification: "${env:%s_VERIFICATION}"`, env))
+	}
+	if channel.Open(cmd.Kind) {
+		key = intake.NewKey(cmd.Name)
+		block = append(block, fmt.Sprintf("keys: [%q]", intake.KeyHash(key)))
+		address += "/" + key
+	}
+	if _, needs := missing["url"]; needs {
+		block = append(block, fmt.Sprintf("url: %q", address))
+	}
+	if w.ours != "" {
+		block = append(block, `#accounts: [""]   # `+t.side(w.ours))
+	}
+	step := 0
+	say := func(en, ru string, what ...string) {
+		step++
+		fmt.Fprintf(t.out, "%d. %s\n", step, t.say(en, ru))
+		for _, line := range what {
+			fmt.Fprintln(t.out, "    "+line)
+		}
+	}
+	if len(lines) > 0 {
+		say("Put into the daemon's environment; what is made up here is shown only now:", "Добавьте в окружение демона; придуманное здесь показано только сейчас:", lines...)
+	}
+	say("Add to config.yaml, under sources:", "Добавьте в config.yaml, в sources:", append([]string{cmd.Name + ":", "  preset: " + cmd.Kind}, indented(block)...)...)
+	say("Restart the daemon, and try it, then from outside:", "Перезапустите демон и проверьте, затем снаружи:", cmd.trials(key)...)
+	say("At the service:", "В сервисе:", strings.NewReplacer("%[1]s", address, "%[2]s", secret, "%[3]s", verify).Replace(t.side(w.there)))
+	return nil
+}
+
+func indented(lines []string) []string {
+	out := make([]string, len(lines))
+	for i, line := range lines {
+		out[i] = "  " + line
+	}
+	return out
+}
+
+func (cmd channelAddCmd) trials(key string) []string {
+	try := "leadstream channel try " + cmd.Name
+	if key != "" {
+		try += " --key " + key
+	}
+	return []string{try, try + " --host " + cmd.Host}
+}
+
+type channelTryCmd struct {
+	Name string `arg:"" help:"Of the source in config.yaml.|Имя источника в config.yaml."`
+	Host string `placeholder:"URL" help:"Go by this address, as the service will; default: listen of config.yaml.|Через этот адрес, как сервис; по умолчанию listen из config.yaml."`
+	Key  string `env:"LEADSTREAM_KEY" help:"The source's key, where its address holds one.|Ключ источника, если он стоит в адресе."`
+}
+
+// Run sends what proves itself as the service's and tells nothing.
+func (cmd channelTryCmd) Run(t *terminal) error {
+	cfg, err := t.loadConfig()
+	if err != nil {
+		return err
+	}
+	s, ok := cfg.Sources[cmd.Name]
+	if !ok || !channel.Known(s.Preset) {
+		return usageError{fmt.Errorf(t.say("config.yaml has no channel %s among its sources", "в config.yaml среди sources нет канала %s"), cmd.Name)}
+	}
+	if cmd.Host == "" {
+		cmd.Host = "http://" + cfg.Listen
+	}
+	address := strings.TrimSuffix(cmd.Host, "/") + "/in/" + cmd.Name
+	if cmd.Key != "" {
+		address += "/" + url.PathEscape(cmd.Key)
+	}
+	trial := channel.Trial(s.Preset, channel.Config{Secrets: s.Secrets, Accounts: s.Accounts, Verification: s.Verification, URL: s.URL})
+	req, err := http.NewRequestWithContext(t, http.MethodPost, address, strings.NewReader(trial.Body))
+	if err != nil {
+		return usageError{errors.New(t.say("--host is no address", "--host — не адрес"))} // err would show the key
+	}
+	req.Header.Set("Content-Type", trial.ContentType)
+	if trial.Header[0] != "" {
+		req.Header.Set(trial.Header[0], trial.Header[1])
+	}
+	client := http.Client{Timeout: 15 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	res, err := client.Do(req)
+	if err != nil {
+		var inner *url.Error
+		if errors.As(err, &inner) {
+			err = inner.Err // without the address, which may hold a key
+		}
+		return fmt.Errorf(t.say("nobody answers at %s: %w", "по адресу %s никто не отвечает: %w"), cmd.Host, err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, 4<<10))
+	switch {
+	case err != nil:
+		return fmt.Errorf(t.say("the answer was cut off: %w", "ответ оборвался: %w"), err)
+	case res.StatusCode == http.StatusUnauthorized:
+		return errors.New(t.say("refused: the daemon knows another secret or key; restart it after a change of config.yaml",
+			"отказ: демон знает другой секрет или ключ; после правки config.yaml перезапустите его"))
+	case res.StatusCode != http.StatusOK || string(body) != intake.Thanks(cmp.Or(s.Answer, channel.Answer(s.Preset))):
+		return fmt.Errorf(t.say("the answer is not the daemon's: code %d, %d bytes; what stands before it changes answers or hides it",
+			"ответ не от демона: код %d, байт: %d; прокси меняет ответы или закрывает адрес"), res.StatusCode, len(body))
+	}
+	fmt.Fprintf(t.out, t.say("ok: %s takes what %s sends, by %s\n", "ok: источник %s примет сообщения %s, адрес %s\n"), cmd.Name, s.Preset, cmd.Host)
+	return nil
+}
