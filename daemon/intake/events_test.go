@@ -340,6 +340,9 @@ func TestGreetings(t *testing.T) {
 	keyed := services["vk"].source
 	keyed.Keys = []string{KeyHash(testKey)}
 	c.Sources["keyed"] = keyed
+	keyed = services["whatsapp"].source
+	keyed.Keys = []string{KeyHash(testKey + "wa")}
+	c.Sources["wakeyed"] = keyed
 	tests := map[string]struct {
 		method, target, body string
 		code                 int
@@ -352,6 +355,8 @@ func TestGreetings(t *testing.T) {
 		"whatsapp, wrong token":    {"GET", "/in/wa?hub.mode=subscribe&hub.verify_token=guess&hub.challenge=1158201444", "", 401, ""},
 		"zadarma":                  {"GET", "/in/zd?zd_echo=a1B2", "", 200, "a1B2"},
 		"zadarma, a page":          {"GET", "/in/zd?zd_echo=<b>", "", 405, ""},
+		"whatsapp, with a key":     {"GET", "/in/wakeyed/" + testKey + "wa?hub.mode=subscribe&hub.verify_token=token&hub.challenge=5", "", 200, "5"},
+		"whatsapp, without a key":  {"GET", "/in/wakeyed?hub.mode=subscribe&hub.verify_token=token&hub.challenge=5", "", 405, ""},
 		"whatsapp, looked at":      {"GET", "/in/wa", "", 405, ""},
 		"vk, of somebody's secret": {"POST", "/in/vk", `{"type":"confirmation","group_id":1,"secret":"guess"}`, 401, ""},
 	}
