@@ -87,6 +87,31 @@ func TestVanishedInHand(t *testing.T) {
 	}
 }
 
+// Redis comes back with an older copy while an answer is waited for. That the copy does not know an entry as ours does not
+// mean that it was settled: what is behind it waits until the partition is opened again.
+func TestSettledAtAnotherServer(t *testing.T) {
+	t.Parallel()
+	for name, other := range map[string]bool{"the same server": false, "another one": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, s := shelf(t)
+			e := r.readOne(t, "a", "+79990000011")
+			r.identify(e)
+			q := r.queues[0]
+			if err := s.Client.XGroupDelConsumer(t.Context(), q.keys.Queue(q.name), Group, r.p.Custody.Instance).Err(); err != nil {
+				t.Fatal(err)
+			}
+			c := &call{r: r, entries: []*Entry{e}, verdicts: make([]Verdict, 1), outs: []outcome{{entry: e}}, run: redisRun(t, s.Client)}
+			if other {
+				c.run = "the one before"
+			}
+			if got := c.settle(t.Context()); got[0].left != other || (len(r.p.moved) == 1) != other {
+				t.Errorf("left to the next opening: %v, which is asked for: %v; want %v", got[0].left, len(r.p.moved) == 1, other)
+			}
+		})
+	}
+}
+
 // Somebody empties a queue while nobody serves it. What was parked is taken off the pending list at the opening: nothing
 // would be heard of it until it is due.
 func TestEmptiedWhileParked(t *testing.T) {

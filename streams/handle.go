@@ -22,6 +22,7 @@ type call struct {
 	events   []event
 	away     []away   // for other instances, carried by their entries' settling
 	lost     []*Entry // were not ours any more when they were settled
+	run      string   // id of the server under whose lease it began
 }
 
 // away is an event for a lead whose home is another instance.
@@ -33,6 +34,9 @@ type away struct {
 // handle tries a batch once, journals what became of it, and settles it.
 func (r *runner) handle(ctx context.Context, batch []*Entry) []settled {
 	c := &call{r: r, entries: batch, verdicts: make([]Verdict, len(batch)), outs: make([]outcome, len(batch))}
+	if l := r.p.lease.Load(); l != nil {
+		c.run = l.run
+	}
 	start := time.Now()
 	r.reached(failpoint.JudgeBegun, failpoint.CallBegun)
 	next := r.next()
@@ -358,6 +362,11 @@ func (c *call) settle(ctx context.Context) []settled {
 				switch {
 				case why != nil:
 					again, err = append(again, left[i]), why
+				case !took[i] && c.run != "" && !r.p.Clients.servers.same(c.run):
+					// Not ours, says a server that came with an older copy. It has not settled it before, and what the one before
+					// has done is gone with it.
+					r.p.lost()
+					return unsettled(result)
 				case heard && !took[i]: // gone, or another's: it will not come back to us
 					c.lost = append(c.lost, left[i].entry)
 					result[left[i].entry.slot].parked, result[left[i].entry.slot].waits = false, false
