@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -63,7 +64,7 @@ func inRedis(do func(context.Context, redis.UniversalClient) error) func(context
 		c := streamstest.Dial(st.redis.Addr)
 		defer c.Close()
 		err := do(ctx, c)
-		if redis.HasErrorPrefix(err, "ERR") || redis.HasErrorPrefix(err, "NOGROUP") {
+		if answer := redis.Error(nil); errors.As(err, &answer) {
 			return nil
 		}
 		return err
