@@ -59,7 +59,8 @@ func (s *Server) Start() error {
 // Close ends the sessions.
 func (s *Server) Close() error {
 	if s.listener != nil {
-		_ = s.server.Close() // its error is the listener's, closed here on purpose
+		_ = s.listener.Close() // the server does not know it yet when Close comes right after Start
+		_ = s.server.Close()   // its error is the listener's, closed here on purpose
 		s.serving.Wait()
 	}
 	return nil

@@ -20,3 +20,17 @@ func TestMailArrives(t *testing.T) {
 		t.Errorf("messages %+v", got)
 	}
 }
+
+// A drill that ends on a mistake of its command line closes what it has only just started.
+func TestCloseRightAfterStart(t *testing.T) {
+	t.Parallel()
+	for range 200 {
+		s := New()
+		if err := s.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
