@@ -83,7 +83,8 @@ type Custody struct {
 	indexed  uint64           // the last segment that snapshot and archives speak of
 	built    uint64           // the last segment in the index by now
 	opened   time.Time
-	torn     error // an archive could not be read
+	torn     error             // an archive could not be read
+	room     func(int64) error // whether the index may write so many bytes
 }
 
 // Counts are totals since the start, for metrics and alerts.

@@ -21,7 +21,8 @@ import (
 // stood at the end of the last segment. A start reads the snapshot and the segments behind it; leads that ended before are
 // looked up in the archives when somebody asks. Nothing is believed that does not fit the journal, byte for byte or by
 // checksum: then the whole journal is read, as without an index. It may be deleted at any time.
-// Whoever changes what these files hold changes the number in snapshotMagic.
+// Whoever changes what these files hold, or what the ledger makes of a record of the journal, changes the number in
+// snapshotMagic.
 const (
 	indexFolder    = "index"
 	snapshotPrefix = "ledger-"
@@ -411,7 +412,7 @@ func (c *Custody) archive(dir string, segment uint64) error {
 	}
 	b, sum := encodeArchive(entries)
 	note.Size, note.Sum = int64(len(b)), sum
-	if err := replaceFile(filepath.Join(dir, indexFolder, note.Name), b); err != nil {
+	if err := c.write(filepath.Join(dir, indexFolder, note.Name), b); err != nil {
 		return err
 	}
 	failpoint.Hit(failpoint.IndexArchived)
@@ -467,7 +468,7 @@ func (c *Custody) save(dir string, known []journal.Known) error {
 	b = append(append(b, head...), w.b...)
 	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 	name := fmt.Sprintf("%s%016x", snapshotPrefix, known[len(known)-1].Number())
-	if err := replaceFile(filepath.Join(dir, indexFolder, name), b); err != nil {
+	if err := c.write(filepath.Join(dir, indexFolder, name), b); err != nil {
 		return err
 	}
 	failpoint.Hit(failpoint.IndexSaved)
@@ -491,6 +492,14 @@ func (c *Custody) sweep(dir string, needed map[string]bool) error {
 }
 
 const tmpSuffix = ".tmp"
+
+// write writes a file of the index, unless the disk is too full for what can be made anew at any time.
+func (c *Custody) write(path string, b []byte) error {
+	if err := c.room(int64(len(b))); err != nil {
+		return err
+	}
+	return replaceFile(path, b)
+}
 
 // replaceFile writes a file that is there whole, or not at all, also after a power cut.
 func replaceFile(path string, b []byte) error {

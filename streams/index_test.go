@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
 
 	"leadstream/streams/journal"
 )
@@ -647,6 +648,94 @@ func TestEpochOutlivesItsSegment(t *testing.T) {
 	got.segment = 0
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("%+v, want %+v", got, want)
+	}
+	h.check(h.c.Close())
+}
+
+// What could not be read while the index was made is not taken for what is not there.
+func TestUnreadableSegmentIsNotIndexed(t *testing.T) {
+	t.Parallel()
+	h, ids := filled(t)
+	path := h.segment(2)
+	whole, err := os.ReadFile(path)
+	h.check(err)
+	harmed := slices.Clone(whole)
+	harmed[len(harmed)/2] ^= 1
+	h.check(os.WriteFile(path, harmed, 0o600))
+	if err := h.c.buildIndex(t.Context()); !errors.Is(err, journal.ErrDamaged) {
+		t.Errorf("%v, want that a segment is damaged", err)
+	}
+	if s := h.c.journal.Segments(); s[0].Damaged || !s[1].Damaged {
+		t.Errorf("segments: %+v", s)
+	}
+	h.check(h.c.buildIndex(t.Context()))
+	h.check(h.c.Close())
+	h.check(os.WriteFile(path, whole, 0o600)) // it was the cable
+	h.c = openQuietly(t, h.dir, h.clk)
+	if h.c.indexed != 1 {
+		t.Errorf("indexed up to segment %d, want the one before", h.c.indexed)
+	}
+	for _, id := range ids {
+		if l, ok := h.c.Life(id); !ok || l.State != Delivered {
+			t.Fatalf("lead %s: %+v, %v", id, l, ok)
+		}
+	}
+	h.check(h.c.Close())
+}
+
+// segment is the path of the segment with a number.
+func (h *history) segment(number uint64) string {
+	h.t.Helper()
+	paths, err := filepath.Glob(filepath.Join(h.dir, fmt.Sprintf("%016x-*.seg", number)))
+	if err != nil || len(paths) != 1 {
+		h.t.Fatalf("segment %d: %v, %v", number, paths, err)
+	}
+	return paths[0]
+}
+
+// The index leaves the space on the disk to the leads.
+func TestIndexLeavesSpaceToTheJournal(t *testing.T) {
+	t.Parallel()
+	h, _ := filled(t)
+	h.check(h.c.Close())
+	var st unix.Statfs_t
+	h.check(unix.Statfs(h.dir, &st))
+	free := int64(st.Bavail) * st.Bsize
+	h.c = &Custody{Instance: "one", Partitions: 2, Now: h.clk.now, Log: zerolog.Nop()}
+	h.check(h.c.Open(journal.Options{Dir: h.dir, Reserve: free * 2 / 3, SegmentSize: 32 << 10, MaxRecord: 8 << 10}))
+	h.check(h.c.Healthy())
+	if err := h.c.buildIndex(t.Context()); !errors.Is(err, journal.ErrFull) {
+		t.Errorf("%v, want that there is no room for it", err)
+	}
+	if files, _ := os.ReadDir(filepath.Join(h.dir, indexFolder)); len(files) != 0 {
+		t.Errorf("it has written %v", files)
+	}
+	takeOne(t, h.c, "site", "one more", "one more")
+	h.check(h.c.Close())
+}
+
+// An archive that is forgotten while somebody lists it is no damage.
+func TestListWhileArchivesAreForgotten(t *testing.T) {
+	t.Parallel()
+	h, _ := filled(t)
+	h.check(h.c.buildIndex(t.Context()))
+	h.reopen()
+	archives := slices.Clone(h.c.archives)
+	if len(archives) < 2 {
+		t.Fatalf("%d archives", len(archives))
+	}
+	archives[1].note.Last = 0 // as if its leads had come before those of the first
+	for i := range archives[1].foot.filter {
+		archives[1].foot.filter[i] = 0xff // it is read for every lead
+	}
+	h.c.forget(0, time.Time{})
+	if slices.Contains(h.c.archives, archives[1]) {
+		t.Fatal("it is not forgotten")
+	}
+	page := page{limit: 1000}
+	h.c.listArchive(archives[0], archives[1:], &page)
+	if len(page.rows) == 0 || len(h.c.archives) != len(archives)-1 {
+		t.Errorf("%d leads listed, %d archives left of %d", len(page.rows), len(h.c.archives), len(archives))
 	}
 	h.check(h.c.Close())
 }

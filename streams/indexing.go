@@ -16,11 +16,12 @@ import (
 func (c *Custody) runIndex(ctx context.Context) {
 	unread := c.indexed
 	for ctx.Err() == nil {
-		pause := time.Second
+		pause, begun := time.Second, time.Now()
 		if err := c.buildIndex(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, os.ErrNotExist) { // dropped meanwhile
 			c.Log.Warn().Err(err).Msg("journal not indexed: the next start reads all of it")
 			pause = time.Minute
 		}
+		pause = max(pause, 20*time.Since(begun)) // with many open leads a snapshot is large, and each segment asks for one
 		if unread > 0 && ctx.Err() == nil {
 			c.checkIndexed(ctx, unread)
 			unread = 0
@@ -48,10 +49,6 @@ const snapshotEvery = 16
 // buildIndex brings the index to the last closed segment. It replays into a ledger of its own: what the index says follows
 // from the journal alone.
 func (c *Custody) buildIndex(ctx context.Context) error {
-	known, err := c.journal.Known()
-	if err != nil {
-		return err
-	}
 	c.mu.Lock()
 	done, torn := c.built, c.torn != nil
 	c.torn = nil
@@ -62,14 +59,19 @@ func (c *Custody) buildIndex(ctx context.Context) error {
 		}
 		done = 0
 	}
-	if len(known) == 0 || known[len(known)-1].Number() <= done || c.journal.Healthy() != nil {
+	if c.lastClosed() <= done || c.journal.Healthy() != nil {
 		return nil
+	}
+	known, err := c.journal.Known()
+	if err != nil || len(known) == 0 || known[len(known)-1].Number() <= done {
+		return err
 	}
 	if err := os.MkdirAll(filepath.Join(c.dir, indexFolder), 0o700); err != nil {
 		return err
 	}
 	s := c.blank()
 	defer s.closeArchives()
+	s.room = c.journal.Room
 	s.restore(c.dir)
 	s.floor = known[0].Number()
 	for i, k := range known {
@@ -77,7 +79,10 @@ func (c *Custody) buildIndex(ctx context.Context) error {
 			continue
 		}
 		if err := s.indexSegment(ctx, c.journal, c.dir, k.Number()); err != nil {
-			if errors.Is(err, errArchive) {
+			switch {
+			case errors.Is(err, journal.ErrDamaged): // what stands there may be read again one day
+				err = errors.Join(err, c.journal.Check(k.Number()))
+			case errors.Is(err, errArchive):
 				err = errors.Join(err, os.RemoveAll(filepath.Join(c.dir, indexFolder)))
 			}
 			return fmt.Errorf("segment %d: %w", k.Number(), err)
@@ -92,6 +97,16 @@ func (c *Custody) buildIndex(ctx context.Context) error {
 	c.built = known[len(known)-1].Number()
 	c.mu.Unlock()
 	return nil
+}
+
+// lastClosed is the number of the last segment that is not written any more; 0 if there is none.
+func (c *Custody) lastClosed() (last uint64) {
+	for _, s := range c.journal.Segments() {
+		if s.Closed {
+			last = s.Number
+		}
+	}
+	return last
 }
 
 // indexSegment replays one more segment and archives what has ended by its end.

@@ -169,11 +169,6 @@ func (c *Custody) forget(keep uint64, cutoff time.Time) {
 	}
 	c.floor = max(c.floor, keep)
 	maps.DeleteFunc(c.past, func(segment uint64, _ *past) bool { return segment < c.floor })
-	c.archives = slices.DeleteFunc(c.archives, func(a *archive) bool {
-		if a.note.Last >= c.floor {
-			return false
-		}
-		a.f.Close()
-		return true
-	})
+	// Somebody may be reading them: the file closes itself once nobody does.
+	c.archives = slices.DeleteFunc(slices.Clone(c.archives), func(a *archive) bool { return a.note.Last < c.floor })
 }

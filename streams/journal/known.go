@@ -95,13 +95,17 @@ func Fits(dir string, known []Known) ([]Known, bool) {
 	return known, true
 }
 
-// Replay hands the records of one closed segment to fn, as Open does.
+// Replay hands the records of one closed segment to fn, as Open does. If not all of them can be read, it hands over those
+// that can, and is ErrDamaged: Check reports it.
 func (j *Journal) Replay(number uint64, fn func(Record) error) error {
-	_, err := j.read(number, fn)
+	damages, err := j.read(number, fn)
+	if err == nil && len(damages) > 0 {
+		err = damages[0]
+	}
 	return err
 }
 
-// Check reads a segment that Open was told of as Known, and reports damage as Open does.
+// Check reads a closed segment, and reports damage as Open does.
 func (j *Journal) Check(number uint64) error {
 	damages, err := j.read(number, nil)
 	if len(damages) == 0 || err != nil {
@@ -117,11 +121,18 @@ func (j *Journal) Check(number uint64) error {
 }
 
 func (j *Journal) read(number uint64, fn func(Record) error) ([]Damage, error) {
-	id, ok := j.find(number)
+	known, ok := j.find(number)
 	if !ok {
 		return nil, os.ErrNotExist
 	}
 	s := scanner{dir: j.o.Dir, fn: fn}
-	err := s.segment(id)
-	return s.report.Damages, err
+	if err := s.segment(known.identity); err != nil {
+		return nil, err
+	}
+	// Zeros at the end of a segment without a seal look like space not used yet.
+	if found := s.found[0]; found.last < known.last && !found.damaged {
+		s.damaged(found, found.size, found.length)
+		s.report.Damages[0].Lost = known.last - found.last
+	}
+	return s.report.Damages, nil
 }

@@ -151,3 +151,29 @@ func TestCheckFindsDamage(t *testing.T) {
 		t.Errorf("%d segments from a damaged one on are known, %v", len(now), err)
 	}
 }
+
+// Replay and Check tell what they could not read, also where it looks like space that was not used yet.
+func TestReplayMissesNothingInSilence(t *testing.T) {
+	dir, w := write(t, "one", "two", "three")
+	put(t, w.path, w.crashed(w.lastEnd()-1))
+	var faults []error
+	j, _ := open(t, dir, func(o *Options) { o.OnFault = func(err error) { faults = append(faults, err) } })
+	var got []string
+	replay := func() error {
+		got = nil
+		return j.Replay(1, func(r Record) error { got = append(got, string(r.Payload)); return nil })
+	}
+	if err := replay(); err != nil || len(got) != 2 {
+		t.Errorf("%q, %v", got, err)
+	}
+	put(t, w.path, w.crashed(w.ends[0]))
+	if err := replay(); !errors.Is(err, ErrDamaged) || len(got) != 1 {
+		t.Errorf("%q, %v, want the first one and what is missing", got, err)
+	}
+	if err := j.Check(1); err != nil || len(faults) != 1 {
+		t.Fatalf("faults: %v, %v", faults, err)
+	}
+	if d, ok := faults[0].(Damage); !ok || d.Lost != 1 || !j.Segments()[0].Damaged {
+		t.Errorf("%+v, want one record lost", faults[0])
+	}
+}

@@ -83,7 +83,7 @@ func (j *Journal) Read(p Pos) (Record, error) {
 	if _, err := f.ReadAt(b, off); err != nil {
 		return Record{}, fmt.Errorf("%w: %v: %v", ErrDamaged, p, err)
 	}
-	h, ok := parseHeader(b, id.seed(), off)
+	h, ok := parseHeader(b, id.seed, off)
 	payload := b[headerSize:]
 	if !ok || int(h.size) != len(payload) || h.typ > MaxType || crc32.Checksum(payload, castagnoli) != h.sum {
 		return Record{}, fmt.Errorf("%w: %v", ErrDamaged, p)
@@ -91,15 +91,15 @@ func (j *Journal) Read(p Pos) (Record, error) {
 	return Record{Type: h.typ, Seq: h.seq, Payload: payload, Pos: p, Time: time.Unix(0, h.time)}, nil
 }
 
-func (j *Journal) find(number uint64) (identity, bool) {
+func (j *Journal) find(number uint64) (segment, bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, s := range j.segments {
 		if s.number == number {
-			return s.identity, true
+			return *s, true
 		}
 	}
-	return identity{}, false
+	return segment{}, false
 }
 
 // Drop deletes the closed segments before number keepFrom that ok lets go. One with damage stays for a person.

@@ -75,10 +75,7 @@ func (j *Journal) checkSpace() {
 		j.o.Log.Warn().Err(err).Msg("journal: free space")
 		return // unknown is not full: the segment is allocated already
 	}
-	reserve := j.o.Reserve
-	if reserve == 0 {
-		reserve = min(maxReserve, total/20)
-	}
+	reserve := j.reserve(total)
 	j.mu.Lock()
 	was := j.full != nil
 	switch {
@@ -98,4 +95,24 @@ func (j *Journal) checkSpace() {
 	case now == nil && was:
 		j.o.Log.Info().Msg("journal: space again")
 	}
+}
+
+func (j *Journal) reserve(total int64) int64 {
+	if j.o.Reserve == 0 {
+		return min(maxReserve, total/20)
+	}
+	return j.o.Reserve
+}
+
+// Room is nil if size bytes that can be done without leave the disk twice the reserve: what comes to the journal must not
+// be refused because of them.
+func (j *Journal) Room(size int64) error {
+	free, total, err := j.disk.space(j.o.Dir)
+	if err != nil {
+		return fmt.Errorf("journal: free space: %w", err)
+	}
+	if left, least := free-size, 2*max(j.reserve(total), 0); left < least {
+		return fmt.Errorf("%w: %d bytes would be left, at least %d have to", ErrFull, left, least)
+	}
+	return nil
 }
