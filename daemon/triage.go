@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -105,34 +107,53 @@ func (cmd triageClassifyCmd) Run(t *terminal) error {
 	return t.classify(u, in)
 }
 
+// classify answers each line with a line. One that cannot be read gets one too, so that the two files stay side by side,
+// and is told at the end.
 func (t *terminal) classify(u understanding, in io.Reader) error {
-	lines := bufio.NewScanner(in)
-	lines.Buffer(nil, maxRow)
+	lines := bufio.NewReaderSize(in, 64<<10)
+	if bom, _ := lines.Peek(3); bytes.Equal(bom, []byte("\ufeff")) {
+		_, _ = lines.Discard(3)
+	}
 	out := bufio.NewWriter(t.out)
 	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
-		if line == "" {
-			continue
+	var bad error
+	for n := 1; ; n++ {
+		line, end := lines.ReadBytes('\n')
+		if end != nil && end != io.EOF {
+			return errors.Join(out.Flush(), end)
 		}
-		var q question
-		if err := json.Unmarshal([]byte(line), &q); err != nil {
-			_ = out.Flush()
-			return usageError{fmt.Errorf(t.say("line %d: %w", "строка %d: %w"), n, err)}
+		if line = bytes.TrimSpace(line); len(line) > 0 {
+			q, err := t.question(line)
+			r := reading{Intent: intent.Other, Intents: []string{intent.Other}}
+			if err == nil {
+				r = t.understand(u, q)
+			} else {
+				r.Reason = t.say("not read: ", "не прочитано: ") + err.Error()
+				bad = cmp.Or(bad, error(usageError{fmt.Errorf(t.say("line %d: %w", "строка %d: %w"), n, err)}))
+			}
+			if err := enc.Encode(r); err != nil {
+				return err
+			}
 		}
-		if q.Question != "" && q.Question != "yes_no" {
-			_ = out.Flush()
-			return usageError{errors.New(t.say("line %d: question: the only one is yes_no", "строка %d: question: бывает только yes_no", n))}
-		}
-		if err := enc.Encode(t.understand(u, q)); err != nil {
-			return err
+		if end == io.EOF {
+			break
 		}
 	}
 	if err := out.Flush(); err != nil {
 		return err
 	}
-	return lines.Err()
+	return bad
+}
+
+func (t *terminal) question(line []byte) (q question, err error) {
+	if err := json.Unmarshal(line, &q); err != nil {
+		return q, err
+	}
+	if q.Question != "" && q.Question != "yes_no" {
+		return q, errors.New(t.say("question: the only one is yes_no", "question: бывает только yes_no"))
+	}
+	return q, nil
 }
 
 func (t *terminal) understand(u understanding, q question) reading {

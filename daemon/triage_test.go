@@ -159,6 +159,37 @@ func TestTriageSlots(t *testing.T) {
 	}
 }
 
+// A line that cannot be read stops none behind it, and neither does a long one or what Windows puts before the first.
+func TestTriageClassifiesLineByLine(t *testing.T) {
+	english(t)
+	long := `{"text":"` + strings.Repeat("сколько стоит стрижка ", 40_000) + `"}` // above 1 MB
+	in := "\ufeff" + `{"text":"где вы находитесь"}` + "\r\nhello\n" + `{"text":5}` + "\n" + long + "\n" + `{"text":"сколько стоит стрижка"}`
+	code, out, errs := command(t, in, "triage", "classify", "--examples", exampleFile(t, few))
+	if code != exitUsage || !strings.Contains(errs, "line 2: ") {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+	var got []string
+	for line := range strings.Lines(out) {
+		var said struct {
+			Intent, Reason string
+			Answered       bool
+		}
+		if err := json.Unmarshal([]byte(line), &said); err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(said.Reason, "not read: ") {
+			said.Intent = "not read"
+			if said.Answered {
+				t.Errorf("%s", line)
+			}
+		}
+		got = append(got, said.Intent)
+	}
+	if want := []string{"address", "not read", "not read", "price", "price"}; !cmp.Equal(got, want) {
+		t.Error(cmp.Diff(got, want))
+	}
+}
+
 func TestTriageRefusesInput(t *testing.T) {
 	english(t)
 	for name, tt := range map[string]struct{ in, want string }{

@@ -87,8 +87,7 @@ func intentsOf(l *streams.Lead) []string { return union([]string{l.Intent}, l.In
 
 // segment judges the customers of a batch once all that came of them is known, and puts the segments into the leads.
 func (t *Tagging) segment(jobs []*tagJob) []customer.Change {
-	var changes []customer.Change
-	latest := map[string]int{} // of a customer's several leads the last one says all
+	latest := map[string]judgement{} // of a customer's several leads the last one says all, also that nothing changes
 	for _, j := range jobs {
 		if j.known == nil {
 			continue
@@ -104,15 +103,13 @@ func (t *Tagging) segment(jobs []*tagJob) []customer.Change {
 			}
 		}
 		j.lead.Segments = namesOf(is.in)
-		if is.change == nil {
-			continue
+		latest[j.known.Key()] = is
+	}
+	var changes []customer.Change
+	for _, is := range latest {
+		if is.change != nil {
+			changes = append(changes, *is.change)
 		}
-		if at, ok := latest[j.known.Key()]; ok {
-			changes[at] = *is.change
-			continue
-		}
-		latest[j.known.Key()] = len(changes)
-		changes = append(changes, *is.change)
 		t.Metrics.segments(is)
 	}
 	return changes

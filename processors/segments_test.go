@@ -131,6 +131,23 @@ func TestCustomersAreApart(t *testing.T) {
 	in(t, v[1].Followers[0].Lead, "potential", "price-sensitive")
 }
 
+// Leads of one customer in one batch: the last one says where the customer is, also where the customer was before them.
+func TestSegmentsWithinABatch(t *testing.T) {
+	l := newLife(t, func(tg *Tagging) { tg.Events = []string{"hook"} })
+	l.says("запишите")
+	v := l.tag(streams.Lead{Message: "дорого"}, streams.Lead{Message: "всё равно дорого"}, streams.Lead{Message: "тогда запишите"})
+	in(t, v[1].Followers[0].Lead, "potential", "too-expensive")
+	in(t, v[2].Followers[0].Lead, "potential")
+	if got := l.news(); !slices.Equal(got, []string{">potential"}) {
+		t.Errorf("told %v, but it is over", got)
+	}
+	l.says("дорого")
+	l.says("очень дорого")
+	if got := l.news(); !slices.Contains(got, ">too-expensive") {
+		t.Errorf("told %v, and not that it is so now", got)
+	}
+}
+
 // A lead that is handed out again, as after a crash, counts once; its change is told once.
 func TestSegmentsUnderRedelivery(t *testing.T) {
 	l := newLife(t, func(tg *Tagging) { tg.Events = []string{"hook"} })
