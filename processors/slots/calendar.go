@@ -73,12 +73,21 @@ func (p *parser) inUnits(n, unit int) bool {
 	case p.is(unit, weekWords):
 		p.weeks = n
 	case p.is(unit, monthWords):
-		p.setDay(p.today().AddDate(0, n, 0), 1)
+		p.setDay(monthsOn(p.today(), n), 1)
 	default:
 		return false
 	}
 	p.at += unit + 1
 	return true
+}
+
+// monthsOn is the same day n months on, or the last of a month that has none: a month after January 31 February ends.
+func monthsOn(day time.Time, n int) time.Time {
+	at := day.AddDate(0, n, 0)
+	if at.Day() != day.Day() {
+		at = at.AddDate(0, 0, -at.Day())
+	}
+	return at
 }
 
 // later takes a moment from now, to the minute.
@@ -120,11 +129,14 @@ func (p *parser) ruleDate() bool {
 	return p.month(m)
 }
 
+// measures make a fraction of what could be a date: "2.5 литра".
+var measures = set("л литр литра литров кг кило см мм км тонны тонн раза часа года процента тысячи тыс миллиона млн tdi tsi liter liters litre litres kg cm mm km hours")
+
 // numericDate reads a date written with digits alone. "15.30" is an hour, and so is "15.10" where one says "в 15.10".
 func (p *parser) numericDate() (d, m, y int, ok bool) {
 	s := p.look(0).text
 	parts := strings.FieldsFunc(s, func(c rune) bool { return c == '.' || c == '/' || c == '-' })
-	if len(parts) < 2 || strings.Contains(s, ":") {
+	if len(parts) < 2 || strings.Contains(s, ":") || s == "24/7" || len(parts) == 2 && len(parts[1]) == 1 && p.is(1, measures) {
 		return 0, 0, 0, false
 	}
 	var n [3]int
@@ -292,6 +304,10 @@ func (p *parser) ruleDayWord() bool {
 		return true
 	}
 	if n, ok := dayWords[p.look(0).text]; ok {
+		if p.notMeant(1) {
+			p.at++
+			return true
+		}
 		p.setDay(p.today().AddDate(0, 0, n), 1)
 		p.at++
 		return true
@@ -306,11 +322,29 @@ func (p *parser) ruleDayWord() bool {
 	if !ok || p.look(used-1).text == "the" && used == 0 {
 		return false
 	}
-	if p.named == nil {
+	if p.named == nil && !p.notMeant(used+1) {
 		p.named, p.next = &day, next
 	}
 	p.at += used + 1
 	return true
+}
+
+// notMeant says whether the day of so many words that stands here is refused or moved from: "не завтра", "с пятницы на субботу".
+func (p *parser) notMeant(used int) bool {
+	before := -1
+	if p.is(before, atWords) {
+		before--
+	}
+	if first := p.look(before).text; first == "не" || first == "not" {
+		return true
+	}
+	if lead := p.look(-1).text; lead != "с" && lead != "со" || p.look(used).text != "на" {
+		return false
+	}
+	to := p.look(used + 1).text
+	_, word := dayWords[to]
+	_, day := weekdays[to]
+	return word || day
 }
 
 // settle turns a weekday or a week that was named into days, when no date was.

@@ -120,7 +120,7 @@ func (a *amounts) amount(i int) (amount, bool) {
 		return m, false
 	}
 	m.used++
-	if thousands[a.word(i+m.used)] {
+	if thousands[a.word(i+m.used)] && !a.leadsToHour(i+m.used) {
 		value *= 1000
 		m.money, m.used = true, m.used+1
 		if a.word(i+m.used) == "." { // т.р.
@@ -133,6 +133,18 @@ func (a *amounts) amount(i int) (amount, bool) {
 	m.value = int(value)
 	return m, m.value > 0
 }
+
+// leadsToHour says whether the "к" at i is no thousand but leads to an hour: "15.03 к 10", "25.12 к семи".
+func (a *amounts) leadsToHour(i int) bool {
+	next := a.word(i + 1)
+	if a.word(i) != "к" || next == "" || a.at[i-1][1] == a.at[i][0] {
+		return false
+	}
+	return isDigit(rune(next[0])) || numbers[next] > 0 || hourNames[next]
+}
+
+// hourNames are hours that are no numbers.
+var hourNames = set("часу полудню обеду вечеру утру полуночи")
 
 // leastSum is from when on a number after "до" is a sum and not an hour or a house.
 const leastSum = 300

@@ -45,6 +45,9 @@ func numberEnd(s string, i int) int {
 	if first-i > 2 || sep != '.' && sep != '/' && sep != ':' {
 		return first
 	}
+	if end := digitsEnd(s, first+1); sep != ':' && end > first+3 {
+		return end // 15.000 km
+	}
 	second := min(digitsEnd(s, first+1), first+3)
 	n := second - first - 1
 	switch {

@@ -35,6 +35,57 @@ func short(w When) string {
 	return string(w.Kind) + " " + w.Start.Format(layout+" "+clock) + ".." + end
 }
 
+// "к" between a date and an hour makes no thousands of the date.
+func TestDateIsNoPrice(t *testing.T) {
+	r := Reader{Zone: moscow}
+	for text, want := range map[string]string{
+		"можно 15.03 к 10 утра":  "exact 03-15 10:00",
+		"запишите 25.12 к 14":    "exact 12-25 14:00",
+		"01.04.26 к двум":        "exact 04-01 14:00",
+		"15.03 к обеду":          "part_of_day 03-15 12:00..14:00",
+		"бюджет 15 к, в пятницу": "day 03-13",
+		"дам 15к":                "",
+	} {
+		s, got := r.Read(text, now), ""
+		if s.When != nil {
+			got = short(*s.When)
+		}
+		if money := strings.Contains(text, "15к") || strings.Contains(text, "бюджет"); got != want || (s.Price != nil) != money {
+			t.Errorf("%q: %s, price %v; want %s", text, got, s.Price, want)
+		}
+	}
+}
+
+// What is refused, moved from, or no date at all.
+func TestWhenNotMeant(t *testing.T) {
+	r := Reader{Zone: moscow}
+	for text, want := range map[string]string{
+		"могу не завтра, а в пятницу":           "day 03-13",
+		"давайте не в пятницу, а в субботу":     "day 03-14",
+		"перенесите с пятницы на субботу":       "day 03-14",
+		"перенесите с завтра на пт 15:30":       "exact 03-13 15:30",
+		"not tomorrow, on friday":               "day 03-13",
+		"не завтра":                             "",
+		"вы работаете 24/7?":                    "",
+		"пробег 15.000":                         "",
+		"двигатель 2.5 литра, можно в пятницу?": "day 03-13",
+		"запишите на 2.5":                       "day 05-02",
+		"12.04.2026 в 18:00":                    "exact 04-12 18:00",
+	} {
+		got := ""
+		if w, ok := r.When(text, now); ok {
+			got = short(w)
+		}
+		if got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+	end := time.Date(2026, 1, 31, 12, 0, 0, 0, moscow)
+	if w, _ := r.When("через месяц", end); short(w) != "day 02-28" {
+		t.Errorf("a month after January 31 is %s", short(w))
+	}
+}
+
 func TestWhen(t *testing.T) {
 	tests := map[string]string{
 		// days
