@@ -352,8 +352,12 @@ func (c *Custody) replay(rec journal.Record) error {
 			old = c.takeOut(r.id)
 		}
 		if old != nil { // carried forward into a newer segment, maybe behind events that stayed
+			c.unname(old)
 			old.adopt(r)
 			r = old
+		}
+		if rec.Time.Sub(r.accepted) > sameEnquiry {
+			c.unname(r)
 		}
 		r.home, r.pos, r.ready = true, rec.Pos, closed
 		c.index(r)

@@ -739,3 +739,51 @@ func TestListWhileArchivesAreForgotten(t *testing.T) {
 	}
 	h.check(h.c.Close())
 }
+
+// A dead lead that is carried to a newer segment does not hide what came with the same body since.
+func TestCarriedLeadHidesNoLaterOne(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		indexed bool
+		ago     time.Duration // its age by the disk's clock, which tests cannot set: what a start goes by
+		starts  int           // behind the carrying
+	}{
+		"replayed":         {ago: 72 * time.Hour, starts: 1},
+		"with an index":    {indexed: true, ago: 72 * time.Hour, starts: 1},
+		"before any start": {indexed: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := &history{t: t, clk: &clock{t: time.Now().Add(-tc.ago).Truncate(time.Millisecond)}, dir: t.TempDir()}
+			h.c = openQuietly(t, h.dir, h.clk)
+			end := func(id string, kind eventKind) {
+				at := h.clk.now().UTC()
+				h.check(h.c.note([]event{{Lead: id, Kind: evRouted, Dests: []string{"crm"}, At: at}, {Lead: id, Kind: kind, Dest: "crm", At: at}}))
+			}
+			first, _ := takeOne(t, h.c, "site", "", "the same")
+			end(first.LeadID, evDead)
+			h.reopen()
+			h.clk.add(72 * time.Hour)
+			second, _ := takeOne(t, h.c, "site", "", "the same")
+			end(second.LeadID, evDelivered)
+			h.reopen()
+			if tc.indexed {
+				h.check(h.c.buildIndex(t.Context()))
+				h.reopen()
+			}
+			h.check(h.c.tidyAt(h.c.journal.Segments()[0].Newest))
+			if at := h.c.find(first.LeadID).pos.Segment; at < 3 {
+				t.Fatalf("the first one is in segment %d: it was not carried", at)
+			}
+			for start := range tc.starts + 1 {
+				if start > 0 {
+					h.reopen()
+				}
+				h.clk.add(time.Minute)
+				if again, _ := takeOne(t, h.c, "site", "", "the same"); !again.Duplicate || again.LeadID != second.LeadID {
+					t.Errorf("the second request once more: %+v, want a duplicate of %s", again, second.LeadID)
+				}
+			}
+			h.check(h.c.Close())
+		})
+	}
+}

@@ -92,6 +92,9 @@ func (c *Custody) carryOne(r *record) error {
 	failpoint.Hit(failpoint.LeadCarried)
 	c.mu.Lock()
 	r.pos = pos[0]
+	if c.Now().Sub(r.accepted) > sameEnquiry {
+		c.unname(r)
+	}
 	c.mu.Unlock()
 	return nil
 }

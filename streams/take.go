@@ -193,6 +193,15 @@ func (c *Custody) unindex(r *record) {
 	}
 }
 
+// unname has a lead no longer found by its body: carried behind leads that have come with the same one since, and too old
+// for anything to repeat it, it would hide them.
+func (c *Custody) unname(r *record) {
+	if c.bodies[r.body] == r {
+		delete(c.bodies, r.body)
+	}
+	r.body = [16]byte{}
+}
+
 // alive is false for a lead whose repeats are leads of their own.
 func alive(r *record) bool {
 	switch r.state() {
