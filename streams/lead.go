@@ -30,6 +30,11 @@ type Lead struct {
 
 	UTM    map[string]string          `json:"utm,omitempty"`    // source, medium, campaign, content, term
 	Fields map[string]json.RawMessage `json:"fields,omitempty"` // whatever else came, verbatim
+	Media  []Media                    `json:"media,omitempty"`  // files that came with it (IN-12)
+
+	// Ref names the enquiry at its service when nothing else has come of it: "leadgen:400000000000001". It is fetched
+	// before the lead is judged, and then empty.
+	Ref string `json:"ref,omitempty"`
 
 	// Event names what has happened with a customer when this is no enquiry but news: one of Events, or EventSegment.
 	// Empty: an enquiry. News are counted in what is remembered of the customer and go to nobody who did not ask for them.
@@ -61,6 +66,19 @@ type Lead struct {
 	HotWords  []string `json:"hot_words,omitempty"` // classes of which words stand in the message (G-15)
 	Segments  []string `json:"segments,omitempty"`  // that the customer is in (G-17)
 	Sentiment float64  `json:"sentiment,omitempty"` // 0.01 (not content at all) to 1; 0: the message tells nothing (G-12)
+}
+
+// Media is a file that a customer has sent: where the service has it, and, once it was fetched, which of the stored files
+// it is. It is settled when it has a Hash or a Problem.
+type Media struct {
+	Kind    string `json:"kind"`              // photo, voice, audio, video, document, sticker; else as the service names it
+	Name    string `json:"name,omitempty"`    // as the sender named the file
+	Type    string `json:"type,omitempty"`    // MIME type: as told, and once stored as found
+	Size    int64  `json:"size,omitempty"`    // bytes: as told, and once stored as they are
+	Ref     string `json:"ref,omitempty"`     // the service's own id of the file
+	URL     string `json:"url,omitempty"`     // where the service has it; seldom for long
+	Hash    string `json:"hash,omitempty"`    // of the stored file: SHA-256 in hex
+	Problem string `json:"problem,omitempty"` // why there is no file, or not the one wanted: a word of media.Problems
 }
 
 // Slots are the particulars of a message that have no field of their own.

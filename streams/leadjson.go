@@ -43,6 +43,8 @@ func appendLead(b []byte, l *Lead) ([]byte, error) {
 	if len(l.Fields) > 0 {
 		w.object("fields", sortedKeys(few[:0], l.Fields), func(k string) { w.raw(l.Fields[k]) })
 	}
+	w.media(l.Media)
+	w.text("ref", l.Ref)
 	w.text("event", l.Event)
 	w.text("about", l.About)
 	w.list("problems", l.Problems)
@@ -140,6 +142,28 @@ func (w *leadWriter) slots(s *Slots) {
 		w.b = append(w.b, '}')
 	}
 	w.b = append(w.b, '}')
+}
+
+func (w *leadWriter) media(all []Media) {
+	if len(all) == 0 {
+		return
+	}
+	w.key("media")
+	for i := range all {
+		m := &all[i]
+		w.b = append(w.b, "[,"[min(i, 1)], '{')
+		w.key("kind")
+		w.quote(m.Kind)
+		w.text("name", m.Name)
+		w.text("type", m.Type)
+		w.int("size", int(m.Size))
+		w.text("ref", m.Ref)
+		w.text("url", m.URL)
+		w.text("hash", m.Hash)
+		w.text("problem", m.Problem)
+		w.b = append(w.b, '}')
+	}
+	w.b = append(w.b, ']')
 }
 
 // open begins an object.
@@ -299,6 +323,12 @@ func (r *leadReader) lead(l *Lead) bool {
 				l.Fields = map[string]json.RawMessage{}
 				ok = r.members(func(k string) (ok bool) { l.Fields[k], ok = r.raw(); return ok })
 			}
+		case "media":
+			if l.Media == nil {
+				l.Media, ok = r.media()
+			}
+		case "ref":
+			l.Ref, ok = r.text()
 		case "event":
 			l.Event, ok = r.text()
 		case "about":
@@ -381,6 +411,43 @@ func (r *leadReader) slots(s *Slots) bool {
 		}
 		return ok
 	})
+}
+
+func (r *leadReader) media() (all []Media, ok bool) {
+	for sep := "["; sep == "[" || !r.skip("]"); sep = "," {
+		if !r.skip(sep) {
+			return nil, false
+		}
+		var m Media
+		ok := r.members(func(key string) (ok bool) {
+			switch key {
+			case "kind":
+				m.Kind, ok = r.text()
+			case "name":
+				m.Name, ok = r.text()
+			case "type":
+				m.Type, ok = r.text()
+			case "size":
+				var n int
+				n, ok = r.number()
+				m.Size = int64(n)
+			case "ref":
+				m.Ref, ok = r.text()
+			case "url":
+				m.URL, ok = r.text()
+			case "hash":
+				m.Hash, ok = r.text()
+			case "problem":
+				m.Problem, ok = r.text()
+			}
+			return ok
+		})
+		if !ok {
+			return nil, false
+		}
+		all = append(all, m)
+	}
+	return all, true
 }
 
 func (r *leadReader) when(w *When) bool {

@@ -30,6 +30,8 @@ func fullLead(t *testing.T) *Lead {
 		case **Slots:
 			at := time.Date(2026, 3, i%28+1, 15, 30, 0, 0, time.FixedZone("", 3*3600))
 			*f = &Slots{When: &When{at, at.Add(time.Hour), "part_of_day"}, Order: "А-17", Product: "\"X\"", Branch: "б", Price: &Price{-1, 2000}}
+		case *[]Media:
+			*f = []Media{{Kind: "photo", Name: "я\n", Type: "image/jpeg", Size: 7, Ref: "r", URL: "https://a.test/?a=1&b", Hash: "h", Problem: "p"}, {}}
 		case *[]string:
 			*f = []string{name, "б\"\\\n", ""}
 		case *map[string]string:
