@@ -78,7 +78,7 @@ func (c *call) retry(i int, v Verdict) {
 			c.fail(i, v)
 			return
 		case DropIt:
-			c.event(e, event{Kind: evDropped, Reason: "ambiguous", Attempts: e.meta.Attempts})
+			c.event(e, event{Kind: evDropped, Reason: reasonAmbiguous, Attempts: e.meta.Attempts})
 			c.outs[i] = outcome{entry: e}
 			return
 		}

@@ -36,6 +36,9 @@ const (
 	evErased    eventKind = "erased"
 )
 
+// reasonAmbiguous is why a lead is dropped that may have been delivered, where the far side cannot be asked.
+const reasonAmbiguous = "ambiguous"
+
 var eventKinds = []eventKind{evIntent, evUnsent, evUnsure, evRouted, evDelivered, evMerged, evDropped, evDead, evHeld, evReopened, evTold, evErased}
 
 // event is one fact about a lead's custody. It is journaled by the instance that learns it, and travels to the lead's

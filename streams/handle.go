@@ -199,7 +199,7 @@ func (c *call) without(e *Entry) (Verdict, bool) {
 		case HoldIt:
 			return Verdict{Result: Permanent, Outcome: string(Held), Err: errors.New("it may have been delivered; the destination cannot be asked")}, true
 		case DropIt:
-			return Verdict{Result: Drop, Reason: "ambiguous"}, true
+			return Verdict{Result: Drop, Reason: reasonAmbiguous}, true
 		}
 	}
 	return Verdict{}, false

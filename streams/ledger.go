@@ -153,6 +153,9 @@ func (r *record) apply(e event) {
 		if s.state == Delivered || s.state == Merged {
 			return
 		}
+		if s.state == Dead && e.Kind == evDropped && e.Reason == reasonAmbiguous { // by an owner that did not know; its letter is kept
+			return
+		}
 		s.state, s.at, s.remote, s.reason = finalOf[e.Kind], e.At, e.Remote, e.Reason
 		if s.state != Dead && s.state != Held { // a replay of those must know that they may have been sent
 			s.intent = time.Time{}

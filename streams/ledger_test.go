@@ -125,3 +125,29 @@ func TestEndAfterAReplayElsewhereIsToldAgain(t *testing.T) {
 		})
 	}
 }
+
+// An owner that cannot know drops what may have been delivered. Where the lead is known to have died, it stays dead, with
+// its letter; once that was replayed the next end counts, whatever it is.
+func TestDroppedByWhoDidNotKnow(t *testing.T) {
+	t.Parallel()
+	at := time.Now()
+	dead := event{Kind: evDead, Dest: "crm", At: at}
+	unknowing := event{Kind: evDropped, Dest: "crm", Reason: reasonAmbiguous, At: at.Add(time.Second)}
+	for name, c := range map[string]struct {
+		events []event
+		want   State
+	}{
+		"alone":                {[]event{unknowing}, Dropped},
+		"after it has died":    {[]event{dead, unknowing}, Dead},
+		"after a replay":       {[]event{dead, {Kind: evReopened, Dest: "crm"}, unknowing}, Dropped},
+		"a person has decided": {[]event{dead, {Kind: evDropped, Dest: "crm", Reason: "paid already", At: at}}, Dropped},
+	} {
+		r := &record{}
+		for _, e := range c.events {
+			r.apply(e)
+		}
+		if got := r.stop("crm").state; got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}

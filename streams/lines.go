@@ -89,21 +89,19 @@ func (l *lines) known(key string, h handle) bool {
 	return ln != nil && (ln.parked[h] || slices.Contains(ln.waiters, h))
 }
 
-// due says that a parked entry is back in hand. It answers false for a waiter whose turn it is not.
+// due says that an entry of a line (known) is back in hand. It answers false for a waiter whose turn it is not: something of
+// its customer is in hand or parked, or waits before it.
 func (l *lines) due(key string, h handle) bool {
 	ln := l.byKey[key]
-	if ln == nil {
-		return true
-	}
 	if ln.parked[h] {
 		delete(ln.parked, h)
 		return true
 	}
-	if len(ln.parked) == 0 && l.busy[key] == 0 {
-		l.drop(key, h)
-		return true
+	if ln.waiters[0] != h || len(ln.parked) > 0 || l.busy[key] > 0 {
+		return false
 	}
-	return !slices.Contains(ln.waiters, h)
+	l.drop(key, h)
+	return true
 }
 
 // gone takes out an entry that has vanished from Redis, and answers the key that it stood in the way of.

@@ -245,6 +245,7 @@ func (r *runner) admit(e *Entry) {
 	case r.lines.known(key, h):
 		if !r.lines.due(key, h) {
 			r.defers = append(r.defers, e)
+			r.ended[key] = true // if nothing is before them but one that could not be taken up
 			return
 		}
 	case r.lines.mustWait(key) && !failpoint.Seeded(failpoint.OrderIgnored):

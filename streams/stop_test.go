@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/redis/go-redis/v9"
 
 	"leadstream/streams/streamstest"
@@ -123,6 +124,42 @@ func TestTakenOverInOrder(t *testing.T) {
 				t.Errorf("it waits: %v, want %v", waits, c.waits)
 			}
 		})
+	}
+}
+
+// Two wait behind one that has ended. Redis dies as the first is taken up: the answer is lost. When it is back the second
+// is due before the first has been asked for again, and must not overtake it.
+func TestDueBeforeItsTurn(t *testing.T) {
+	t.Parallel()
+	r, s := shelf(t)
+	r.w.Guard = nil
+	const phone = "+79990000011"
+	var ids []string
+	for _, id := range []string{"first", "second"} {
+		e := r.readOne(t, id, phone)
+		r.identify(e)
+		e.meta.Waiter = true
+		r.settleOne(t, e, outcome{entry: e, park: true})
+		r.lines.wait(e.meta.Key, e.handle())
+		ids = append(ids, e.ID)
+	}
+	if err := s.Client.XClaim(t.Context(), &redis.XClaimArgs{Stream: r.p.Keys.Queue(r.queues[0].name), Group: Group,
+		Consumer: r.p.Custody.Instance, Messages: ids[:1]}).Err(); err != nil {
+		t.Fatal(err) // the first was taken, and nobody heard of it
+	}
+	r.beginPass()
+	r.reclaim(t.Context(), 10)
+	if len(r.ready) > 0 {
+		t.Fatalf("lead %s is in hand before the one that came first", r.ready[0].Lead.ID)
+	}
+	r.park(t.Context())
+	r.release(t.Context())
+	var got []string
+	for _, e := range r.ready {
+		got = append(got, e.Lead.ID)
+	}
+	if diff := cmp.Diff([]string{"first", "second"}, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

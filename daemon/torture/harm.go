@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -27,9 +29,13 @@ type harms struct {
 
 // run does each harm so many times.
 func (hs harms) run(ctx context.Context, b *bench, t *table, rounds int) error {
+	list := slices.DeleteFunc(slices.Clone(hs.list), func(h harm) bool { return !strings.HasPrefix(h.what, b.point) })
+	if len(list) == 0 {
+		return fmt.Errorf("there is no harm %q", b.point)
+	}
 	var jobs []func(context.Context) error
-	for _, h := range hs.list {
-		for n := max(rounds/len(hs.list), 1); n > 0; n -= hs.perWorld {
+	for _, h := range list {
+		for n := max(rounds/len(list), 1); n > 0; n -= hs.perWorld {
 			share := min(n, hs.perWorld)
 			jobs = append(jobs, func(ctx context.Context) error { return hs.bear(ctx, b, t, h.what, []harm{h}, share) })
 		}

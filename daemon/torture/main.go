@@ -68,7 +68,7 @@ func run(ctx, enough context.Context, args []string) error {
 	flags := flag.NewFlagSet("torture", flag.ContinueOnError)
 	rounds := flags.Int("rounds", 0, "rounds of each scenario (kills, for kills); 0 is what a release takes")
 	only := flags.String("only", "", "names of scenarios, with commas; empty: all")
-	point := flags.String("point", "", "of the kills of kills and crm, only those at the moments that begin like this; empty: all")
+	point := flags.String("point", "", "only the moments of kills and crm, or the harms of the others, that begin like this; empty: all")
 	parallel := flags.Int("parallel", runtime.NumCPU(), "worlds at a time")
 	binary := flags.String("daemon", "", "the daemon, built with the tag torture; empty: built now")
 	list := flags.Bool("list", false, "say what there is")

@@ -65,7 +65,7 @@ type bench struct {
 	enough   context.Context // once it ends, what has begun is judged, and nothing more begins
 	binary   string
 	parallel int
-	point    string // kills only at the moments that begin like this
+	point    string // only the moments, or the harms, that begin like this
 	load     *proof.Schedule
 	reached  string // file that takes the moments that were reached; empty: nobody asks
 	bar      *progressbar.ProgressBar
