@@ -199,18 +199,22 @@ func measureLatency(p plan) {
 	const rate = 1000
 	s := startServer("leadstream", 0)
 	s.profile("latency", p.paced)
-	answered := paced(s.addr, rate, p.paced)
+	answered := paced(s.addr, rate, p.paced, (*sender).post)
 	st := s.drained()
 	s.stop()
 	alone := startServer("intake", 0)
 	alone.redis.halt()
-	unaided := paced(alone.addr, rate, p.paced)
+	unaided := paced(alone.addr, rate, p.paced, (*sender).post)
 	alone.stop()
+	messengers := startServer("leadstream", 0)
+	hooks := paced(messengers.addr, rate/2, p.paced, (*sender).hook)
+	messengers.stop()
 	fmt.Printf("3. Latency at %d leads/s for %s, open loop, from the moment a lead ought to be sent; %d delivered\n", rate, p.paced, len(st.Delays))
 	for _, what := range []struct {
 		name, target string
 		took         []time.Duration
-	}{{"until the 200", "p99 < 10ms", answered}, {"until the 200, Redis down", "p99 < 10ms", unaided}, {"until the sink is called", "p99 < 20ms", st.Delays}} {
+	}{{"until the 200", "p99 < 10ms", answered}, {"until the 200, Redis down", "p99 < 10ms", unaided}, {"until the sink is called", "p99 < 20ms", st.Delays},
+		{"a messenger's webhook, 500/s, signature checked", "p99 < 10ms", hooks}} {
 		at := func(q float64) time.Duration { return percentile(what.took, q).Round(10 * time.Microsecond) }
 		target := what.target
 		if target != "" {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"log"
@@ -19,6 +21,23 @@ func body(i int, sent time.Time) []byte {
 		`"message":"`+enquiry+`",`+
 		`"channel":"site","utm_source":"instagram","utm_medium":"cpc","utm_campaign":"osen","page":"https://salon.example.test/price",`+
 		`"form":"%d","sent":"%d"}`, i%1e7, i, i, sent.UnixNano())
+}
+
+// A messenger's webhook, as WhatsApp sends it: signed over its raw bytes.
+const hookSource, hookSecret = "whatsapp", "bench-secret-0123456789"
+
+// whatsApp is what a customer writes there. Each i is another customer.
+func whatsApp(i int) []byte {
+	return fmt.Appendf(make([]byte, 0, 800), `{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":{`+
+		`"messaging_product":"whatsapp","metadata":{"display_phone_number":"79990000000","phone_number_id":"2"},`+
+		`"contacts":[{"profile":{"name":"Анна"},"wa_id":"7999%07d"}],"messages":[{"from":"7999%07d","id":"wamid.%d",`+
+		`"timestamp":"1767225600","type":"text","text":{"body":"`+enquiry+`"}}]}}]}]}`, i%1e7, i%1e7, i)
+}
+
+func signed(body []byte) string {
+	m := hmac.New(sha256.New, []byte(hookSecret))
+	m.Write(body)
+	return fmt.Sprintf("sha256=%x", m.Sum(nil))
 }
 
 // sentAt is the time that body was given.

@@ -29,10 +29,19 @@ func dial(addr string) *sender {
 
 // post sends lead i, and returns when it has been answered 200. Anything else ends the run.
 func (s *sender) post(i int, sent time.Time) {
-	lead := body(i, sent)
-	s.out = append(s.out[:0], "POST /v1/leads HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nX-Api-Key: "+apiKey+"\r\nContent-Length: "...)
-	s.out = strconv.AppendInt(s.out, int64(len(lead)), 10)
-	s.out = append(append(s.out, "\r\n\r\n"...), lead...)
+	s.request("/v1/leads", "X-Api-Key: "+apiKey, body(i, sent))
+}
+
+// hook sends message i as WhatsApp does.
+func (s *sender) hook(i int, _ time.Time) {
+	b := whatsApp(i)
+	s.request("/in/"+hookSource, "X-Hub-Signature-256: "+signed(b), b)
+}
+
+func (s *sender) request(path, proof string, body []byte) {
+	s.out = append(s.out[:0], "POST "+path+" HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"+proof+"\r\nContent-Length: "...)
+	s.out = strconv.AppendInt(s.out, int64(len(body)), 10)
+	s.out = append(append(s.out, "\r\n\r\n"...), body...)
 	_, err := s.conn.Write(s.out)
 	check(err)
 	check(s.answer())
@@ -95,9 +104,9 @@ func closed(addr string, conns int, d time.Duration) (rate float64, all int64) {
 	return rate, answers.Load()
 }
 
-// paced sends rate leads a second whatever the server does, and returns how long after the moment at which each ought
+// paced sends rate requests a second whatever the server does, and returns how long after the moment at which each ought
 // to have been sent its 200 was there.
-func paced(addr string, rate int, d time.Duration) []time.Duration {
+func paced(addr string, rate int, d time.Duration, send func(s *sender, i int, at time.Time)) []time.Duration {
 	const conns = 64
 	total := int(d.Seconds() * float64(rate))
 	took := make([]time.Duration, total)
@@ -115,7 +124,7 @@ func paced(addr string, rate int, d time.Duration) []time.Duration {
 				}
 				at := start.Add(time.Duration(i) * time.Second / time.Duration(rate))
 				time.Sleep(time.Until(at))
-				s.post(int(numbers.Add(1)), at)
+				send(s, int(numbers.Add(1)), at)
 				took[i] = time.Since(at)
 			}
 		})

@@ -35,11 +35,16 @@ func serve(what, socket, dir string, bound int64) {
 	go garbage.Tune(context.Background()) // as the daemon does
 	config := intake.Defaults()
 	config.ConnectionsPerIP = 1024
-	config.Sources = map[string]intake.Source{"site": {Keys: []string{intake.KeyHash(apiKey)}, Concurrency: 1024}}
+	config.Sources = map[string]intake.Source{
+		"site":     {Keys: []string{intake.KeyHash(apiKey)}, Concurrency: 1024},
+		hookSource: {Preset: "whatsapp", Secrets: []string{hookSecret}, Verification: "v", Concurrency: 1024},
+	}
 	mux := http.NewServeMux()
 	switch what {
 	case "leadstream":
-		mux.Handle("/v1/leads", leadstream(mux, config, startEngine(socket, dir), bound))
+		shim := leadstream(mux, config, startEngine(socket, dir), bound)
+		mux.Handle("/v1/leads", shim)
+		mux.Handle("/in/", shim)
 	case "intake":
 		mux.Handle("/v1/leads", leadstream(mux, config, startIntake(socket, dir, nil), bound))
 	default:
