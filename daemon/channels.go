@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -16,6 +17,8 @@ import (
 
 	"leadstream/daemon/channel"
 	"leadstream/daemon/intake"
+	"leadstream/daemon/poll"
+	"leadstream/processors/monitor"
 )
 
 type channelCmd struct {
@@ -29,12 +32,17 @@ type walk struct {
 	verify string // the same of its verification
 	ours   string // what stands in accounts; empty: nothing need
 	there  string // what to do at the service; %[1]s is the address, %[2]s our secret, %[3]s our verification
+	token  string // where the token comes from, of a service that can be asked
+	asked  string // what to do at the service so that it can be asked
 }
 
 // walks are "English|Russian".
 var walks = map[string]walk{
 	"telegram": {there: `curl "https://api.telegram.org/bot$TOKEN/setWebhook" -d url=%[1]s -d secret_token=%[2]s   (TOKEN: @BotFather)` +
-		`|curl "https://api.telegram.org/bot$TOKEN/setWebhook" -d url=%[1]s -d secret_token=%[2]s   (TOKEN даёт @BotFather)`},
+		`|curl "https://api.telegram.org/bot$TOKEN/setWebhook" -d url=%[1]s -d secret_token=%[2]s   (TOKEN даёт @BotFather)`,
+		token: "@BotFather → /newbot|@BotFather → /newbot",
+		asked: `Nothing. If the bot had a webhook: curl "https://api.telegram.org/bot$TOKEN/deleteWebhook"` +
+			`|Ничего. Если у бота был вебхук: curl "https://api.telegram.org/bot$TOKEN/deleteWebhook"`},
 	"vk": {verify: "the string that the server must return|строка, которую должен вернуть сервер", ours: "group_id",
 		there: "Community: Manage → API usage → Callback API: enter the secret %[2]s and the address %[1]s, press Confirm, choose the events." +
 			"|Сообщество: Управление → Работа с API → Callback API: введите секрет %[2]s и адрес %[1]s, нажмите «Подтвердить», отметьте события."},
@@ -61,6 +69,7 @@ type channelAddCmd struct {
 	Kind string `arg:"" help:"telegram, vk, max, whatsapp, meta, avito, mango, zadarma, twilio or uis.|telegram, vk, max, whatsapp, meta, avito, mango, zadarma, twilio или uis."`
 	Name string `placeholder:"NAME" help:"Of the source in config.yaml; default: its kind.|Имя источника в config.yaml; по умолчанию вид."`
 	Host string `default:"https://your-host" placeholder:"URL" help:"Under which the daemon is reached from outside.|Адрес демона снаружи."`
+	Poll bool   `help:"Ask the service instead of waiting for it: no public address is needed (telegram).|Спрашивать сервис самим, без публичного адреса (telegram)."`
 }
 
 var sourceName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,39}$`)
@@ -76,6 +85,9 @@ func (cmd channelAddCmd) Run(t *terminal) error {
 	host, err := url.Parse(cmd.Host)
 	if err != nil || host.Scheme != "https" || host.Host == "" || !sourceName.MatchString(cmd.Name) {
 		return usageError{errors.New(t.say("--host is https://…, --name small letters and digits", "--host — это https://…, --name — строчные латинские буквы и цифры"))}
+	}
+	if cmd.Poll {
+		return cmd.polled(t, w)
 	}
 	address := strings.TrimSuffix(cmd.Host, "/") + "/in/" + cmd.Name
 	env := strings.ToUpper(strings.ReplaceAll(cmd.Name, "-", "_"))
@@ -112,20 +124,40 @@ func (cmd channelAddCmd) Run(t *terminal) error {
 	if w.ours != "" {
 		block = append(block, `#accounts: [""]   # `+t.side(w.ours))
 	}
-	step := 0
-	say := func(en, ru string, what ...string) {
-		step++
-		fmt.Fprintf(t.out, "%d. %s\n", step, t.say(en, ru))
-		for _, line := range what {
-			fmt.Fprintln(t.out, "    "+line)
-		}
-	}
+	say := t.steps()
 	if len(lines) > 0 {
 		say("Put into the daemon's environment; what is made up here is shown only now:", "Добавьте в окружение демона; придуманное здесь показано только сейчас:", lines...)
 	}
 	say("Add to config.yaml, under sources:", "Добавьте в config.yaml, в sources:", append([]string{cmd.Name + ":", "  preset: " + cmd.Kind}, indented(block)...)...)
 	say("Restart the daemon, and try it, then from outside:", "Перезапустите демон и проверьте, затем снаружи:", cmd.trials(key)...)
 	say("At the service:", "В сервисе:", strings.NewReplacer("%[1]s", address, "%[2]s", secret, "%[3]s", verify).Replace(t.side(w.there)))
+	return nil
+}
+
+// steps says what to do, step by step.
+func (t *terminal) steps() func(en, ru string, what ...string) {
+	step := 0
+	return func(en, ru string, what ...string) {
+		step++
+		fmt.Fprintf(t.out, "%d. %s\n", step, t.say(en, ru))
+		for _, line := range what {
+			fmt.Fprintln(t.out, "    "+line)
+		}
+	}
+}
+
+// polled says how to make a source that is asked.
+func (cmd channelAddCmd) polled(t *terminal, w walk) error {
+	if !channel.Asked(cmd.Kind) {
+		return usageError{fmt.Errorf(t.say("%s cannot be asked: leave --poll out", "%s нельзя спрашивать: уберите --poll"), cmd.Kind)}
+	}
+	env := strings.ToUpper(strings.ReplaceAll(cmd.Name, "-", "_")) + "_TOKEN"
+	say := t.steps()
+	say("Put into the daemon's environment:", "Добавьте в окружение демона:", env+"=   # "+t.side(w.token))
+	say("Add to config.yaml, under sources:", "Добавьте в config.yaml, в sources:",
+		cmd.Name+":", "  preset: "+cmd.Kind, "  poll: true", fmt.Sprintf(`  token: "${env:%s}"`, env))
+	say("At the service:", "В сервисе:", t.side(w.asked))
+	say("Try it, then restart the daemon and write to the bot:", "Проверьте, затем перезапустите демон и напишите боту:", "leadstream channel try "+cmd.Name)
 	return nil
 }
 
@@ -160,6 +192,9 @@ func (cmd channelTryCmd) Run(t *terminal) error {
 	s, ok := cfg.Sources[cmd.Name]
 	if !ok || !channel.Known(s.Preset) {
 		return usageError{fmt.Errorf(t.say("config.yaml has no channel %s among its sources", "в config.yaml среди sources нет канала %s"), cmd.Name)}
+	}
+	if s.Poll {
+		return cmd.ask(t, s)
 	}
 	if cmd.Host == "" {
 		cmd.Host = "http://" + cfg.Listen
@@ -199,5 +234,19 @@ func (cmd channelTryCmd) Run(t *terminal) error {
 			"ответ не от демона: код %d, байт: %d; прокси меняет ответы или закрывает адрес"), res.StatusCode, len(body))
 	}
 	fmt.Fprintf(t.out, t.say("ok: %s takes what %s sends, by %s\n", "ok: источник %s примет сообщения %s, адрес %s\n"), cmd.Name, s.Preset, cmd.Host)
+	return nil
+}
+
+// ask shows that the service knows the token and lets itself be asked. It takes no message: that is the daemon's to do.
+func (cmd channelTryCmd) ask(t *terminal, s intake.Source) error {
+	ctx, cancel := context.WithTimeout(t, 15*time.Second)
+	defer cancel()
+	account, err := poll.Try(ctx, s, version())
+	if err != nil {
+		why := cmp.Or(monitor.ChannelWhy(string(t.lang), poll.Why(err)), err.Error())
+		return fmt.Errorf(t.say("%s cannot be asked: %s (%w)", "%s нельзя спросить: %s (%w)"), cmd.Name, why, err)
+	}
+	fmt.Fprintf(t.out, t.say("ok: %s is asked with the token of %s %s; write to it, and the message becomes a lead\n",
+		"ok: источник %s спрашивает %s, номер бота или группы %s; напишите туда — сообщение станет заявкой\n"), cmd.Name, s.Preset, account)
 	return nil
 }

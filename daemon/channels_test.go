@@ -11,6 +11,7 @@ import (
 
 	"leadstream/daemon/channel"
 	"leadstream/daemon/intake"
+	"leadstream/sinks/sim/phone"
 )
 
 // What `channel add` says, done word for word, makes a source that `channel try` finds to be in order, for every kind;
@@ -117,5 +118,40 @@ func TestChannelFaults(t *testing.T) {
 	}
 	if len(walks) != len(channel.Names()) {
 		t.Errorf("%d ways to add a channel, %d channels", len(walks), len(channel.Names()))
+	}
+}
+
+// What `channel add --poll` says, done word for word, makes a source that `channel try` finds to be in order.
+func TestChannelAddToAsk(t *testing.T) {
+	english(t)
+	bot := phone.New(phone.Options{PlainHTTP: true})
+	if err := bot.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer bot.Close()
+	code, out, errs := command(t, "", "channel", "add", "telegram", "--poll", "--name", "our-own")
+	block := regexp.MustCompile(`(?s)    (our-own:.*?)\n\d\.`).FindStringSubmatch(out)
+	if code != exitOK || block == nil || !strings.Contains(out, "OUR_OWN_TOKEN=   # @BotFather") || !strings.Contains(out, "deleteWebhook") {
+		t.Fatalf("exit %d\n%s%s", code, out, errs)
+	}
+	t.Setenv("OUR_OWN_TOKEN", "110201543:phone-token")
+	path := withSources(t, block[1]+"\n      base_url: "+bot.URL()+"\n      allow_private: true")
+	if _, faults := load(t, path); len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	if code, out, errs := command(t, "", "channel", "try", "our-own", "-c", path); code != exitOK || !strings.HasPrefix(out, "ok: our-own is asked with the token of telegram 110201543") {
+		t.Errorf("exit %d\n%s%s", code, out, errs)
+	}
+	bot.SetWebhook("http://127.0.0.1:1/in/x", "")
+	if code, _, errs := command(t, "", "channel", "try", "our-own", "-c", path); code != exitFailed || !strings.Contains(errs, "the bot has a webhook") {
+		t.Errorf("with a webhook: exit %d\n%s", code, errs)
+	}
+	bot.SetWebhook("", "")
+	t.Setenv("OUR_OWN_TOKEN", "110201543:another-one")
+	if code, _, errs := command(t, "", "channel", "try", "our-own", "-c", path); code != exitFailed || !strings.Contains(errs, "does not take the token") || strings.Contains(errs, "another-one") {
+		t.Errorf("with another token: exit %d\n%s", code, errs)
+	}
+	if code, _, errs := command(t, "", "channel", "add", "avito", "--poll"); code != exitUsage || !strings.Contains(errs, "avito cannot be asked") {
+		t.Errorf("avito: exit %d\n%s", code, errs)
 	}
 }

@@ -128,6 +128,8 @@ func (m *measure) counters(add func(string, float64, ...string)) {
 				if l["end"] == string(streams.Delivered) {
 					good[l["destination"]] += n
 				}
+			case "leadstream_channel_down":
+				add("channel_down", s.GetGauge().GetValue(), "source", l["source"], "why", l["why"])
 			case "leadstream_intake_mapping_errors_total":
 				add("mapping_errors", m.over("mapping "+l["source"], lastHour, s.GetCounter().GetValue()), "source", l["source"])
 			}

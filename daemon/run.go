@@ -17,6 +17,7 @@ import (
 
 	"leadstream/daemon/garbage"
 	"leadstream/daemon/intake"
+	"leadstream/daemon/poll"
 	"leadstream/processors"
 	"leadstream/processors/intent"
 	"leadstream/processors/learn"
@@ -105,6 +106,10 @@ func run(ctx context.Context, cfg *Config) error {
 	if err != nil {
 		return err
 	}
+	channels, err := poll.New(poll.Options{Sources: cfg.Sources, Keep: shim.Told, Dir: cfg.inData("channels"), Version: version(), Reg: reg, Log: log})
+	if err != nil {
+		return err
+	}
 	late := lateAfter(cfg)
 	by := people(destinations)
 	rows, err := manualRows(cfg, sinkEnv(cfg, "tell", instance, log))
@@ -135,6 +140,7 @@ func run(ctx context.Context, cfg *Config) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { garbage.Tune(ctx); return nil })
 	g.Go(func() error { return doors.Run(ctx) })
+	g.Go(func() error { return channels.Run(ctx) })
 	taught := sync.OnceValue(func() error { return teach(desk, log) })
 	g.Go(taught) // while Redis starts, and while leads are taken
 	g.Go(func() error {

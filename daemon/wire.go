@@ -19,6 +19,7 @@ import (
 	"leadstream/processors/llm"
 	"leadstream/sinks"
 	"leadstream/streams"
+	"leadstream/streams/journal"
 )
 
 // destination is a configured sink at work.
@@ -170,6 +171,9 @@ func (t taker) TakeAll(ctx context.Context, all []intake.Taken) ([]intake.Receip
 		taken[i] = streams.Taken(a)
 	}
 	rs, err := t.custody.TakeAll(ctx, taken)
+	if errors.Is(err, journal.ErrTooLarge) {
+		return nil, intake.ErrTooLarge
+	}
 	if err != nil {
 		return nil, intake.ErrUnavailable{Err: err}
 	}

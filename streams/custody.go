@@ -188,6 +188,8 @@ func (c *Custody) Quarantine(q Quarantined) error {
 	if q.At.IsZero() {
 		q.At = c.Now().UTC()
 	}
+	// What does not fit into a record would be refused for ever, and with it whatever its sender has to tell after it.
+	q.Raw = q.Raw[:min(len(q.Raw), c.journal.MaxRecord()/2)]
 	q.ID = quarantineID + NewID("quarantine", q.Source, q.At.Format(time.RFC3339Nano), string(q.Raw))
 	b, err := json.Marshal(q)
 	if err != nil {

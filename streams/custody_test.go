@@ -453,3 +453,14 @@ func TestQuarantineIsToldOnce(t *testing.T) {
 		t.Errorf("told twice: %+v", q)
 	}
 }
+
+// A request that is longer than a record of the journal is kept as far as it fits: refused, it would come again for ever.
+func TestQuarantineOfALongRequest(t *testing.T) {
+	c := newCustody(t, t.TempDir(), &clock{t: time.Now()})
+	if err := c.Quarantine(Quarantined{Source: "tg", Reason: "too large", Raw: make([]byte, 4<<20)}); err != nil {
+		t.Fatal(err)
+	}
+	if n := c.Tally().Counts.Quarantined; n != 1 {
+		t.Errorf("%d in quarantine", n)
+	}
+}

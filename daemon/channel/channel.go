@@ -68,6 +68,8 @@ type Config struct {
 	Region       string   // country of phone numbers written without one
 	Language     string   // of what a person reads: ru or en
 	URL          string   // under which the service knows the address, where it signs it
+	Poll         bool     // we ask, and the service sends nothing
+	Token        string   // of our questions
 	Zone         *time.Location
 }
 
@@ -81,6 +83,7 @@ type kind struct {
 	accounts     bool   // needs Accounts
 	verification bool   // needs Verification
 	url          bool   // needs URL
+	poll         bool   // can be asked for its events
 }
 
 // kinds are the protocols by the name of their preset.
@@ -89,7 +92,7 @@ var kinds = map[string]kind{
 	"mango":    {new: newMango, answer: "ok", secrets: true},
 	"max":      {new: newMax, answer: "empty", secrets: true},
 	"meta":     {new: newMeta, answer: "empty", secrets: true, verification: true},
-	"telegram": {new: newTelegram, answer: "empty", secrets: true},
+	"telegram": {new: newTelegram, answer: "empty", secrets: true, poll: true},
 	"twilio":   {new: newTwilio, answer: "twiml", secrets: true, url: true},
 	"uis":      {new: newUIS, answer: "ok", open: true},
 	"vk":       {new: newVK, answer: "ok", secrets: true, verification: true},
@@ -115,6 +118,9 @@ func New(name string, c Config) Protocol {
 // Open says that nothing proves who sends: a source of this protocol needs a key in its address.
 func Open(name string) bool { return kinds[name].open }
 
+// Asked says whether a service of this protocol can be asked for its events.
+func Asked(name string) bool { return kinds[name].poll }
+
 // Known says whether a preset is a protocol.
 func Known(name string) bool { return kinds[name].new != nil }
 
@@ -124,6 +130,12 @@ func Answer(name string) string { return kinds[name].answer }
 // Missing says for each key that a source of this protocol must have and has not, what to write there.
 func Missing(name string, c Config) map[string]string {
 	k, cures := kinds[name], map[string]string{}
+	if c.Poll {
+		if c.Token == "" {
+			cures["token"] = "write the token that the service has given, say \"${env:CHANNEL_TOKEN}\""
+		}
+		return cures
+	}
 	if k.secrets && (len(c.Secrets) == 0 || slices.Contains(c.Secrets, "")) {
 		cures["secrets"] = "write the secret that the service knows, say [\"${env:CHANNEL_SECRET}\"]"
 	}

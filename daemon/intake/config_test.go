@@ -46,6 +46,15 @@ func TestFaults(t *testing.T) {
 				ThankYou: []string{"/thanks"}, Fields: map[string]string{"a": "surname"}, Rate: Rate{PerSecond: -1}}
 		}, []string{"sources.x.answer", "sources.x.code", "sources.x.concurrency", "sources.x.fields", "sources.x.language",
 			"sources.x.preset", "sources.x.rate", "sources.x.thank_you"}},
+		"polled, no token": {func(c *Config) { c.Sources["x"] = Source{Preset: "telegram", Poll: true} }, []string{"sources.x.token"}},
+		"polled, cannot be asked": {func(c *Config) {
+			c.Sources["x"] = Source{Preset: "avito", Poll: true, Token: "t", Keys: []string{good}}
+		}, []string{"sources.x.poll"}},
+		"polled, no messenger": {func(c *Config) { c.Sources["x"] = Source{Poll: true, Keys: []string{good}} }, []string{"sources.x.poll"}},
+		"one bot, two pollers": {func(c *Config) {
+			c.Sources["x"], c.Sources["y"] = Source{Preset: "telegram", Poll: true, Token: "t"}, Source{Preset: "telegram", Token: "t", Secrets: []string{"s"}}
+		}, []string{"sources.y.token"}},
+		"base_url":        {func(c *Config) { c.Sources["x"] = Source{Preset: "telegram", Poll: true, Token: "t", BaseURL: "api"} }, []string{"sources.x.base_url"}},
 		"204 with a body": {func(c *Config) { c.Sources["x"] = Source{Keys: []string{good}, Code: 204} }, []string{"sources.x.code"}},
 	}
 	for name, tt := range tests {

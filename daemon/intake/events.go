@@ -1,8 +1,12 @@
 package intake
 
 import (
+	"context"
 	"crypto/sha256"
+	"errors"
+	"fmt"
 	"net/http"
+	"runtime"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -15,6 +19,7 @@ import (
 func (s Source) spoken(zone *time.Location) channel.Config {
 	return channel.Config{
 		Secrets: s.Secrets, Accounts: s.Accounts, Verification: s.Verification, URL: s.URL, Region: s.Region, Language: s.Language, Zone: zone,
+		Poll: s.Poll, Token: s.Token,
 	}
 }
 
@@ -56,48 +61,97 @@ func (h *Handler) greeted(q *request) bool {
 	return true
 }
 
-// events keeps what a service tells. What it tells and we cannot read is kept raw and answered as a success: the service
-// would send it again for a day, and with some of them nothing else of that chat would come before it.
+// events keeps what a service tells, and answers.
 func (h *Handler) events(q *request, body []byte) {
-	s := q.source
 	ctx, cancel := h.takeContext(q.r)
 	defer cancel()
-	found, err := s.protocol.Read(body, q.r.Header.Get("Content-Type"))
-	if err != nil {
-		found = []channel.Event{{Raw: body, Err: err}}
+	if err := h.keepEvents(ctx, q, [][]byte{body}); err != nil {
+		h.later(q, err)
+		return
 	}
-	taken := make([]Taken, 0, len(found))
-	for i := range found {
-		e := &found[i]
-		switch {
-		case e.Err != nil:
-			why := reason{"unreadable", s.say("an event of the service could not be read: ", "событие сервиса не прочитано: ") + e.Err.Error()}
-			if err := h.quarantine(ctx, q, why, e.Raw); err != nil {
-				h.later(q, err)
-				return
+	q.source.thank(q)
+}
+
+// Told keeps what a service has said to a question: events, each as its webhook would have brought it. It returns nil once
+// all of them are on disk, and an error when none of the leads is: ask for the same events again then.
+func (h *Handler) Told(ctx context.Context, source string, events [][]byte) error {
+	s := h.sources[source]
+	if s == nil || s.protocol == nil {
+		return fmt.Errorf("%s is no source that speaks a protocol", source)
+	}
+	q := &request{r: &http.Request{Header: http.Header{"Content-Type": typeJSON}}, start: h.now(), source: s, keyed: true}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.config.TakeTimeout) // a stop waits for the disk
+	defer cancel()
+	return h.keepEvents(ctx, q, events)
+}
+
+// keepEvents makes durable what a service tells, all or nothing. What it tells and we cannot read is kept raw and counts
+// as kept: the service would tell it again for a day, and with some of them nothing else of that chat would come before it.
+func (h *Handler) keepEvents(ctx context.Context, q *request, bodies [][]byte) error {
+	s := q.source
+	taken := make([]Taken, 0, len(bodies))
+	for n, body := range bodies {
+		if n%turn == turn-1 {
+			runtime.Gosched()
+		}
+		found, err := s.protocol.Read(body, q.r.Header.Get("Content-Type"))
+		if err != nil {
+			found = []channel.Event{{Raw: body, Err: err}}
+		}
+		for i := range found {
+			e := &found[i]
+			switch {
+			case e.Err != nil:
+				why := reason{"unreadable", s.say("an event of the service could not be read: ", "событие сервиса не прочитано: ") + e.Err.Error()}
+				if err := h.quarantine(ctx, q, why, e.Raw); err != nil {
+					return err
+				}
+				s.result["quarantined"].Inc()
+			case e.Ignore != "":
+				s.result[Ignored].Inc()
+				level := zerolog.DebugLevel
+				if e.Ignore == channel.Stranger {
+					level = zerolog.WarnLevel // else a forgotten account would be silent
+				}
+				h.log.WithLevel(level).Str("source", s.name).Str("why", e.Ignore).Msg("event ignored")
+			default:
+				taken = append(taken, s.taken(e, q.start))
 			}
-			s.result["quarantined"].Inc()
-		case e.Ignore != "":
-			s.result[Ignored].Inc()
-			level := zerolog.DebugLevel
-			if e.Ignore == channel.Stranger {
-				level = zerolog.WarnLevel // else a forgotten account would be silent
-			}
-			h.log.WithLevel(level).Str("source", s.name).Str("why", e.Ignore).Msg("event ignored")
-		default:
-			taken = append(taken, s.taken(e, q.start))
 		}
 	}
 	receipts, err := h.take(ctx, taken)
+	if errors.Is(err, ErrTooLarge) {
+		return h.keepEach(ctx, q, taken)
+	}
 	if err != nil {
-		h.later(q, err)
-		return
+		return err
 	}
 	for _, receipt := range receipts {
 		h.received(q, receipt)
 		s.result[receipt.Status].Inc()
 	}
-	s.thank(q)
+	return nil
+}
+
+// keepEach takes leads one by one, because one of them is too long: that one is kept raw, as much of it as fits.
+func (h *Handler) keepEach(ctx context.Context, q *request, taken []Taken) error {
+	s := q.source
+	for _, one := range taken {
+		receipt, err := h.taker.Take(ctx, one)
+		switch {
+		case errors.Is(err, ErrTooLarge):
+			if err := h.quarantine(ctx, q, reason{"too_large", fault("too_large", "").Text(s.language)}, one.Raw); err != nil {
+				return err
+			}
+			s.result["quarantined"].Inc()
+		case err != nil:
+			return err
+		default:
+			h.received(q, receipt)
+			s.result[receipt.Status].Inc()
+		}
+	}
+	return nil
 }
 
 // taken is an event as the journal takes it.

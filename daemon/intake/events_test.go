@@ -383,3 +383,42 @@ func TestEventsByGet(t *testing.T) {
 		t.Errorf("got %d", w.Code)
 	}
 }
+
+// What is longer than the journal takes holds up nothing: it is kept raw, and what came with it is taken.
+func TestEventsTooLongForTheJournal(t *testing.T) {
+	m := &memory{most: 1000}
+	h := newHandler(t, eventConfig(), m)
+	long := update(2, strings.Repeat("a", 2000))
+	if w := send(h, "/in/tg", long, secretHeader, "the_secret"); w.Code != 200 || len(m.taken) != 0 || len(m.quarantined) != 1 || m.quarantined[0].Code != "too_large" {
+		t.Errorf("got %d, %d taken, quarantined %+v", w.Code, len(m.taken), m.quarantined)
+	}
+	err := h.Told(t.Context(), "tg", [][]byte{[]byte(update(3, "да")), []byte(long), []byte(update(4, "нет"))})
+	if err != nil || len(m.taken) != 2 || len(m.quarantined) != 2 {
+		t.Errorf("%v, %d taken, %d quarantined", err, len(m.taken), len(m.quarantined))
+	}
+	w := send(h, "/v1/leads", `{"name":"`+strings.Repeat("a", 2000)+`"}`, "X-Api-Key", testKey+"api")
+	if w.Code != http.StatusRequestEntityTooLarge || len(m.taken) != 2 || len(m.quarantined) != 3 {
+		t.Errorf("a lead: %d, %d taken, %d quarantined", w.Code, len(m.taken), len(m.quarantined))
+	}
+}
+
+// What a service says when it is asked is the same lead as by its webhook, all of it or nothing.
+func TestToldAsByWebhook(t *testing.T) {
+	m := &memory{}
+	h := newHandler(t, eventConfig(), m)
+	send(h, "/in/tg", update(5, "да"), secretHeader, "the_secret")
+	told := [][]byte{[]byte(update(5, "да")), []byte(update(6, "нет")), []byte("[]"), []byte(`{"update_id":7,"poll":{}}`)}
+	if err := h.Told(t.Context(), "tg", told); err != nil {
+		t.Fatal(err)
+	}
+	if len(m.taken) != 3 || m.taken[0].Key != m.taken[1].Key || string(m.taken[0].Canonical) != string(m.taken[1].Canonical) || len(m.quarantined) != 1 {
+		t.Errorf("%d taken, %d quarantined", len(m.taken), len(m.quarantined))
+	}
+	m.fail = ErrUnavailable{}
+	if err := h.Told(t.Context(), "tg", told[1:2]); err == nil {
+		t.Error("the journal is away, and it counts as kept")
+	}
+	if err := h.Told(t.Context(), "site", told); err == nil {
+		t.Error("a source without a protocol")
+	}
+}

@@ -58,7 +58,7 @@ func (c Config) Faults() []Fault {
 	if c.InFlightBytes > 0 && c.InFlightBytes/4 < c.MaxBody {
 		add("in_flight_bytes", "is less than four times max_body", "raise it: no body of full size would ever be let in")
 	}
-	owners := map[string]string{}
+	owners, askers := map[string]string{}, map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
 		s := c.Sources[name]
 		at := func(key, problem, cure string) { add("sources."+name+"."+key, problem, cure) }
@@ -72,6 +72,10 @@ func (c Config) Faults() []Fault {
 			}
 			owners[key] = name
 		}
+		if other, taken := askers[s.Preset+" "+s.Token]; taken && s.Token != "" && (s.Poll || c.Sources[other].Poll) {
+			at("token", "is also that of "+other, "keep one of the two sources: whoever asks takes the messages from the other")
+		}
+		askers[s.Preset+" "+s.Token] = name
 	}
 	slices.SortStableFunc(faults, func(a, b Fault) int { return strings.Compare(a.Key, b.Key) })
 	return faults
@@ -91,6 +95,14 @@ func (s Source) faults(add func(key, problem, cure string)) {
 	for _, key := range s.Keys {
 		if _, ok := parseKeyHash(key); !ok {
 			add("keys", "one of them is no hash", "write sha256: and the 64 hex digits of the key's SHA-256, never the key")
+		}
+	}
+	if s.Poll && !channel.Asked(s.Preset) {
+		add("poll", or(s.Preset, "generic")+" cannot be asked", "write preset: telegram, or take poll out")
+	}
+	if s.BaseURL != "" {
+		if u, err := url.Parse(s.BaseURL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+			add("base_url", "is no address", "leave it out, or write https://host")
 		}
 	}
 	if spoken && (s.Public || s.HMAC != nil) {

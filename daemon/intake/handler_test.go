@@ -22,6 +22,7 @@ type memory struct {
 	taken       []Taken
 	quarantined []Quarantined
 	fail        error
+	most        int // bytes of a lead; 0: any
 }
 
 func (m *memory) Take(ctx context.Context, t Taken) (Receipt, error) {
@@ -37,6 +38,11 @@ func (m *memory) TakeAll(_ context.Context, ts []Taken) ([]Receipt, error) {
 	defer m.mu.Unlock()
 	if m.fail != nil {
 		return nil, m.fail
+	}
+	for _, t := range ts {
+		if m.most > 0 && len(t.Raw) > m.most {
+			return nil, ErrTooLarge
+		}
 	}
 	var receipts []Receipt
 	for _, t := range ts {

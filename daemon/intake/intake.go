@@ -5,6 +5,7 @@ package intake
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -55,6 +56,9 @@ type Quarantined struct {
 	Raw         []byte // as it arrived, cut at the source's size limit
 	ReceivedAt  time.Time
 }
+
+// ErrTooLarge says that a lead is too long for the journal, and always will be.
+var ErrTooLarge = errors.New("longer than the journal takes")
 
 // ErrOverloaded says that the Taker has too much to do: the answer is 429.
 type ErrOverloaded struct {

@@ -212,6 +212,9 @@ func (h *Handler) later(q *request, err error) {
 	var over ErrOverloaded
 	var down ErrUnavailable
 	switch {
+	case errors.Is(err, ErrTooLarge):
+		h.reject(q, fault("too_large", ""))
+		return
 	case errors.As(err, &over):
 		h.refuse(q, fault("too_many_requests", ""), or(over.RetryAfter, time.Second))
 	case errors.As(err, &down):

@@ -44,6 +44,7 @@ type Setup struct {
 	Tell     string         // names of the sinks that tell a person; empty: manager
 	Route    string         // where leads go; empty: crm
 	Tagging  string         // further keys of tagging, as in ", level: vip"
+	Sources  string         // further sources, as lines of YAML; %s stands for the phone's address
 	Sinks    string         // further sinks, as lines of YAML
 	More     string         // further top-level keys, as lines of YAML
 	Cards    bool           // a lead is a card, even of a customer who has one; else repeats are attached to the first
@@ -168,6 +169,7 @@ func (w *World) Configure() error {
 	line("log: {level: %s, format: json}", or(w.Level, "info"))
 	line("redis: %s", or(w.Redis, "embedded"))
 	line("sources:\n  site: {keys: [%q], channel: site, concurrency: 1024}", intake.KeyHash(w.Key))
+	b.WriteString(strings.ReplaceAll(w.Sources, "%s", w.Phone.URL()))
 	line("intake: {connections_per_ip: 2000}")
 	if w.Cards {
 		line("triage: {dedupe_window: 0s}")

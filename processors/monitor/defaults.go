@@ -1,6 +1,9 @@
 package monitor
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // Metrics are the names that the daemon's Source gives, and what they count.
 var Metrics = map[string]string{
@@ -18,6 +21,7 @@ var Metrics = map[string]string{
 	"unexplained":            "leads whose fate nobody can tell: must be 0",
 	"mapping_errors":         "leads of the last hour with a field that could not be mapped {source}",
 	"key_conflicts":          "requests of the last hour with a used key and another body {source}",
+	"channel_down":           "1 while a messenger cannot be asked or does not send {source, why}",
 	"leads_day":              "leads of the last 24 hours",
 	"in_flight":              "leads on their way",
 	"triage_accuracy":        "share of messages that triage understands, 0 to 1 {by: check, its own examination; people, of its last 200 answers those that nobody has corrected}",
@@ -25,6 +29,44 @@ var Metrics = map[string]string{
 	"operator_share":         "share of the last day's conversations that asked for a person, 0 to 1",
 	"conversations":          "conversations behind that share",
 	"unlabelled":             "messages that triage did not understand and that wait for a label",
+}
+
+// channelWhy are the reasons of channel_down as a person says them.
+var channelWhy = map[string][][2]string{
+	"ru": {
+		{"token", "сервис не принимает токен"}, {"webhook", "у бота установлен вебхук, при нём спрашивать нельзя"},
+		{"poller", "тем же токеном спрашивает другая программа и забирает сообщения"}, {"off", "Long Poll выключен в настройках"},
+		{"unreachable", "сервис не отвечает"}, {"unreadable", "ответ сервиса не читается"}, {"journal", "журнал не пишется"},
+		{"gone", "подписка пропала, и поставить её снова не удалось"}, {"elsewhere", "сервис шлёт на другой адрес"},
+		{"failing", "сервис не может до нас достучаться"},
+	},
+	"en": {
+		{"token", "the service does not take the token"}, {"webhook", "the bot has a webhook, and with it nobody may ask"},
+		{"poller", "another program asks with the same token and takes the messages"}, {"off", "Long Poll is off in the settings"},
+		{"unreachable", "the service does not answer"}, {"unreadable", "the service's answer cannot be read"}, {"journal", "the journal cannot be written"},
+		{"gone", "the subscription is gone and could not be made again"}, {"elsewhere", "the service sends to another address"},
+		{"failing", "the service does not get through to us"},
+	},
+}
+
+// ChannelWhy is a reason of channel_down in words, and as it is when it has none.
+func ChannelWhy(language, why string) string {
+	for _, w := range channelWhy[language] {
+		if w[0] == why {
+			return w[1]
+		}
+	}
+	return why
+}
+
+// choice is a template that says the words of a label's value.
+func choice(label string, words [][2]string) string {
+	text, or := "", "{{if"
+	for _, w := range words {
+		text += or + " eq .Labels." + label + " " + strconv.Quote(w[0]) + "}}" + w[1]
+		or = "{{else if"
+	}
+	return text + "{{else}}{{.Labels." + label + "}}{{end}}"
 }
 
 // DefaultRules are the alerts of an installation that says nothing about them (M-01, M-02, M-03 and the engine's own).
@@ -124,6 +166,15 @@ func DefaultRules() []Rule {
 					"{{.Labels.source}}: один ключ у разных заявок. Поправьте ключ"},
 				"en": {"Source {{.Labels.source}} sends different leads with one key", "They were taken as new leads. Each needs a key of its own: mend the Idempotency-Key.",
 					"{{.Labels.source}}: one key for different leads. Mend the key"},
+			},
+		},
+		{
+			Name: "channel_down", When: "channel_down > 0", For: 2 * time.Minute, KeepFiringFor: time.Minute, Severity: Critical,
+			Texts: Texts{
+				"ru": {"{{.Labels.source}} не приносит сообщений: " + choice("why", channelWhy["ru"]), "Сообщения ждут у сервиса, обычно сутки. leadstream channel try {{.Labels.source}} скажет, что исправить.",
+					"{{.Labels.source}} не приносит сообщений ({{.Labels.why}}). Проверьте"},
+				"en": {"{{.Labels.source}} brings no messages: " + choice("why", channelWhy["en"]), "They wait at the service, a day as a rule. leadstream channel try {{.Labels.source}} says what to mend.",
+					"{{.Labels.source}} brings no messages ({{.Labels.why}}). Look at it"},
 			},
 		},
 		{

@@ -199,6 +199,9 @@ func flock(path string) (*os.File, error) {
 	return f, nil
 }
 
+// MaxRecord is the longest payload that is taken, in bytes.
+func (j *Journal) MaxRecord() int { return j.o.MaxRecord }
+
 // Append writes one record and returns when it is on the disk. After an error the record may or may not turn up in a
 // later replay: whoever sent it was told no, and may send it again.
 func (j *Journal) Append(typ uint8, payload []byte) (Pos, uint64, error) {

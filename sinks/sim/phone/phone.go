@@ -1,7 +1,7 @@
 // Package phone is a simulated person's phone: a server that speaks enough of the Telegram Bot API and of several SMS
 // gateways to receive messages, keeps what arrived, shows it, and on request misbehaves as package fault describes.
 //
-// It leaves out what a message to a person never touches: files, updates from the person, delivery callbacks.
+// Its person also writes to the bot, which gets that by a webhook or by asking. It leaves out files and delivery callbacks.
 package phone
 
 import (
@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"leadstream/sinks/sim/fault"
+	"leadstream/sinks/sim/push"
 )
 
 // Fault is one way for the phone's services to misbehave; Method is sendMessage and the like for Telegram, else
@@ -37,13 +38,18 @@ type Chat struct {
 
 // Options are a phone's settings. The zero value knows one chat, 1000001, and the keys below.
 type Options struct {
-	Addr    string           // 127.0.0.1:0 when empty
-	Token   string           // of the bot: 110201543:phone-token
-	Chats   []Chat           // nil: a private chat 1000001
-	Login   string           // SMSC and Kannel user, Twilio account: AC…1 for Twilio, "shop" for the others
-	Secret  string           // SMSC password or apikey, SMS.ru api_id, Kannel password, Twilio token: "secret"
-	Balance float64          // of the SMS accounts: 412.50
-	Clock   func() time.Time // time.Now when nil
+	Addr    string  // 127.0.0.1:0 when empty
+	Token   string  // of the bot: 110201543:phone-token
+	Chats   []Chat  // nil: a private chat 1000001
+	Login   string  // SMSC and Kannel user, Twilio account: AC…1 for Twilio, "shop" for the others
+	Secret  string  // SMSC password or apikey, SMS.ru api_id, Kannel password, Twilio token: "secret"
+	Balance float64 // of the SMS accounts: 412.50
+
+	PlainHTTP bool    // the bot's webhook may be http, at any port, and set again at once
+	Hurry     float64 // how many times faster than Telegram's the webhook's delays pass: 1
+	FirstID   int64   // of the updates: 700000001
+
+	Clock func() time.Time // time.Now when nil
 }
 
 // TwilioAccount is the account that the phone's Twilio knows when Options name none.
@@ -81,6 +87,11 @@ type Phone struct {
 	messages []Message
 	chats    []Chat
 	sent     map[int64][]time.Time // per chat, for Telegram's limits; 0 is the whole bot
+	bot      botState
+
+	updates *push.Queue // what people write to the bot
+	closed  chan struct{}
+	closing sync.Once
 }
 
 // New makes a phone. It does no I/O.
@@ -99,10 +110,14 @@ func New(o Options) *Phone {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
+	if o.FirstID == 0 {
+		o.FirstID = 700000001
+	}
 	if o.Chats == nil {
 		o.Chats = []Chat{{ID: 1000001, Type: "private", Name: "Менеджер"}}
 	}
-	p := &Phone{o: o, chats: slices.Clone(o.Chats), sent: map[int64][]time.Time{}, mux: http.NewServeMux()}
+	p := &Phone{o: o, chats: slices.Clone(o.Chats), sent: map[int64][]time.Time{}, mux: http.NewServeMux(),
+		updates: push.New(push.Options{Clock: o.Clock, Hurry: o.Hurry, First: o.FirstID}), closed: make(chan struct{})}
 	p.telegramRoutes()
 	p.smscRoutes()
 	p.smsruRoutes()
@@ -126,7 +141,9 @@ func (p *Phone) Start() error {
 
 // Close ends the calls in flight.
 func (p *Phone) Close() error {
+	p.closing.Do(func() { close(p.closed) })
 	p.faults.Close()
+	p.updates.Close()
 	if p.server != nil {
 		_ = p.server.Close() // its error is the listener's, closed here on purpose
 		p.serving.Wait()
@@ -170,6 +187,7 @@ type request struct {
 
 // service is how one gateway is spoken to: what a call does, and what a refusal looks like.
 type service struct {
+	waits  bool // run takes p.mu itself, for it may wait
 	run    func(*request) fault.Answer
 	refuse func(Fault) fault.Answer
 }
@@ -185,9 +203,11 @@ func (p *Phone) serve(w http.ResponseWriter, r *http.Request, method string, s s
 	p.faults.Serve(w, r, fault.Exchange{
 		Method: method,
 		Run: func() fault.Answer {
-			p.mu.Lock()
-			defer p.mu.Unlock()
 			q.now = p.o.Clock()
+			if !s.waits {
+				p.mu.Lock()
+				defer p.mu.Unlock()
+			}
 			return s.run(q)
 		},
 		Refuse: func(f Fault) fault.Answer {

@@ -17,6 +17,7 @@ import (
 func (p *Phone) telegramRoutes() {
 	methods := map[string]func(*request) (any, *refusal){
 		"getme": getMe, "getchat": getChat, "sendmessage": sendMessage, "editmessagetext": editMessageText,
+		"setwebhook": setWebhook, "deletewebhook": deleteWebhook, "getwebhookinfo": getWebhookInfo, "answercallbackquery": answerCallbackQuery,
 	}
 	p.mux.HandleFunc("/{bot}/{method}", func(w http.ResponseWriter, r *http.Request) {
 		token, ok := strings.CutPrefix(r.PathValue("bot"), "bot")
@@ -26,13 +27,18 @@ func (p *Phone) telegramRoutes() {
 		}
 		name := r.PathValue("method")
 		run := methods[strings.ToLower(name)]
+		waits := token == p.o.Token && strings.EqualFold(name, "getUpdates")
 		p.serve(w, r, name, service{
+			waits: waits,
 			run: func(q *request) fault.Answer {
 				if !strings.Contains(token, ":") {
 					return refuse(404, "Not Found")
 				}
 				if token != p.o.Token {
 					return refuse(401, "Unauthorized")
+				}
+				if waits {
+					return p.getUpdates(r.Context(), q.args)
 				}
 				if run == nil {
 					return refuse(404, "Not Found")

@@ -1,0 +1,140 @@
+package poll
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"leadstream/daemon/intake"
+	"leadstream/sinks/httpx"
+)
+
+// telegram is the Bot API (core.telegram.org/bots/api#getting-updates). Its cursor is the offset that confirms what has been
+// read, and empty once it has done so: the service itself remembers what was confirmed, and numbers may begin anew, so that an
+// old offset would say nothing.
+type telegram struct {
+	api   *api
+	base  string
+	token string
+}
+
+func newTelegram(s intake.Source, a *api) service {
+	return &telegram{a, strings.TrimRight(cmp.Or(s.BaseURL, "https://api.telegram.org"), "/"), s.Token}
+}
+
+// telegramKinds are the updates that are read, and edits, which whoever else reads the bot's settings expects.
+var telegramKinds = []string{"message", "edited_message", "callback_query", "my_chat_member", "business_connection", "business_message", "edited_business_message"}
+
+// telegramAnswer is every answer of the Bot API.
+type telegramAnswer struct {
+	OK          bool            `json:"ok"`
+	Result      json.RawMessage `json:"result"`
+	Code        int             `json:"error_code"`
+	Description string          `json:"description"`
+	Parameters  struct {
+		RetryAfter int64 `json:"retry_after"`
+	} `json:"parameters"`
+}
+
+func (t *telegram) call(ctx context.Context, method string, args any, limit time.Duration) (json.RawMessage, error) {
+	var a telegramAnswer
+	status, err := t.api.ask(ctx, httpx.Request{URL: t.base + "/bot" + t.token + "/" + method, Body: body(args), Timeout: limit,
+		Header: http.Header{"Content-Type": {"application/json"}}}, &a)
+	later := time.Duration(min(max(a.Parameters.RetryAfter, 0), 3600)) * time.Second
+	if err != nil {
+		if t := asTrouble(err); later > t.wait {
+			t.wait = later
+		}
+		return nil, err
+	}
+	if a.OK && status == http.StatusOK {
+		return a.Result, nil
+	}
+	why := &trouble{why: whyUnreachable, wait: later, err: fmt.Errorf("%s: status %d", method, status)}
+	switch {
+	case status == http.StatusUnauthorized, status == http.StatusNotFound, status == http.StatusForbidden:
+		why.why, why.wait = whyToken, parkedToken
+	case status == http.StatusConflict && strings.Contains(a.Description, "webhook"):
+		why.why, why.wait = whyWebhook, parkedOther
+	case status == http.StatusConflict:
+		why.why = whyPoller
+	}
+	return nil, why
+}
+
+func (t *telegram) account(ctx context.Context) (string, error) {
+	raw, err := t.call(ctx, "getMe", struct{}{}, 0)
+	if err != nil {
+		return "", err
+	}
+	var me struct {
+		ID int64 `json:"id"`
+	}
+	if err := json.Unmarshal(raw, &me); err != nil || me.ID == 0 {
+		return "", &trouble{why: whyUnreadable, err: errors.New("getMe names no bot")}
+	}
+	return strconv.FormatInt(me.ID, 10), nil
+}
+
+// telegramHook is what Telegram says of a webhook.
+type telegramHook struct {
+	URL     string `json:"url"`
+	Pending int64  `json:"pending_update_count"`
+	ErrorAt int64  `json:"last_error_date"`
+}
+
+func (t *telegram) hook(ctx context.Context) (h telegramHook, err error) {
+	raw, err := t.call(ctx, "getWebhookInfo", struct{}{}, 0)
+	if err != nil {
+		return h, err
+	}
+	if err := json.Unmarshal(raw, &h); err != nil {
+		return h, &trouble{why: whyUnreadable, err: errors.New("getWebhookInfo: not what it should be")}
+	}
+	return h, nil
+}
+
+func (t *telegram) free(ctx context.Context) error {
+	h, err := t.hook(ctx)
+	if err == nil && h.URL != "" {
+		return &trouble{why: whyWebhook, err: errors.New("a webhook is set")}
+	}
+	return err
+}
+
+func (t *telegram) next(ctx context.Context, cursor string, most int) (answer, error) {
+	args := map[string]any{"limit": most, "timeout": int(wait / time.Second), "allowed_updates": telegramKinds}
+	if offset, err := strconv.ParseInt(cursor, 10, 64); err == nil {
+		args["offset"] = offset
+	}
+	raw, err := t.call(ctx, "getUpdates", args, wait+call)
+	if err != nil {
+		return answer{}, err
+	}
+	return telegramUpdates(raw)
+}
+
+// telegramUpdates takes a list of updates apart. The cursor is behind the last of them that has a number.
+func telegramUpdates(raw []byte) (answer, error) {
+	var list []json.RawMessage
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return answer{}, &trouble{why: whyUnreadable, err: errors.New("getUpdates: no list of updates")}
+	}
+	var a answer
+	for _, update := range list {
+		var u struct {
+			ID int64 `json:"update_id"`
+		}
+		a.events = append(a.events, update)
+		if json.Unmarshal(update, &u) == nil && u.ID > 0 {
+			a.cursor = strconv.FormatInt(u.ID+1, 10)
+		}
+	}
+	return a, nil
+}
