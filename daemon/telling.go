@@ -75,16 +75,20 @@ var troubles = map[streams.State]processors.Trouble{
 func (u untold) Untold(now time.Time) []processors.Case {
 	var cases []processors.Case
 	for _, l := range u.custody.Untold(now, u.lateAfter) {
-		if l.Lead == nil { // its record in the journal is damaged: its id is all that is left
-			l.Lead = &streams.Lead{ID: l.LeadID}
-		}
-		cases = append(cases, processors.Case{Lead: l.Lead, Destination: l.Destination, Trouble: troubles[l.State],
+		cases = append(cases, processors.Case{LeadID: l.LeadID, Destination: l.Destination, Trouble: troubles[l.State],
 			Since: l.Since, Attempts: l.Attempts, Err: l.Error})
 	}
 	for _, q := range u.custody.UntoldQuarantine() {
 		cases = append(cases, processors.Case{Destination: q.ID, Trouble: processors.Quarantine, Since: q.At, Err: q.Source + ": " + q.Reason})
 	}
 	return cases
+}
+
+func (u untold) Lead(id string) *streams.Lead {
+	if l, ok := u.custody.Lead(id); ok {
+		return l
+	}
+	return &streams.Lead{ID: id} // its record in the journal is damaged
 }
 
 func (u untold) Told(_ context.Context, cases []processors.Case, _ string) error {
@@ -95,7 +99,7 @@ func (u untold) Told(_ context.Context, cases []processors.Case, _ string) error
 			quarantined = append(quarantined, c.Destination)
 			continue
 		}
-		t := streams.Untold{LeadID: c.Lead.ID, Destination: c.Destination}
+		t := streams.Untold{LeadID: c.LeadID, Destination: c.Destination}
 		for state, trouble := range troubles {
 			if trouble == c.Trouble {
 				t.State = state

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -24,7 +25,8 @@ const (
 
 // Case is one lead in trouble at one destination.
 type Case struct {
-	Lead        *streams.Lead // nil: a request that holds none
+	LeadID      string        // empty: a request that holds none
+	Lead        *streams.Lead // only where the case is written down or told of: thousands may wait for that in an outage
 	Destination string        // of quarantine: the request's id
 	Trouble     Trouble
 	Since       time.Time
@@ -34,9 +36,9 @@ type Case struct {
 
 // key is the same for as long as nobody was told. A late lead may reach one destination and still lack the next.
 func (c Case) key() string {
-	id := c.Since.UTC().Format(time.RFC3339Nano)
-	if c.Lead != nil {
-		id = c.Lead.ID
+	id := c.LeadID
+	if id == "" {
+		id = c.Since.UTC().Format(time.RFC3339Nano)
 	}
 	if c.Trouble == Late {
 		return id + "\x00" + string(Late)
@@ -65,7 +67,9 @@ func (a *attempts) note(err error, now time.Time) error {
 
 // Ledger knows which cases nobody was told of, over restarts too.
 type Ledger interface {
-	Untold(now time.Time) []Case
+	Untold(now time.Time) []Case // oldest first
+	// Lead reads a lead; when it cannot be read, its id is all there is.
+	Lead(id string) *streams.Lead
 	// Told records that a person knows; how is the name of the notifier.
 	Told(ctx context.Context, cases []Case, how string) error
 }
@@ -124,7 +128,7 @@ func (t *Teller) Step(ctx context.Context, now time.Time) error {
 		return err
 	}
 	noRows := t.rows.failures > 0
-	by, refused := Tell(ctx, t.People, t.compose(open, noRows), t.Language)
+	by, refused := Tell(ctx, t.People, t.compose(t.read(open), noRows), t.Language)
 	failpoint.Hit(failpoint.ToldSent)
 	if by == "" {
 		return errors.Join(err, t.messages.note(refused, now))
@@ -178,14 +182,33 @@ func (t *Teller) write(ctx context.Context, cases []Case, now time.Time) error {
 	if len(fresh) == 0 || t.Rows == nil || !t.rows.due(now) {
 		return nil
 	}
-	if err := t.rows.note(t.Rows(ctx, fresh), now); err != nil {
-		return fmt.Errorf("write leads in trouble to the file: %w", err)
+	for part := range slices.Chunk(fresh, rowsAtOnce) {
+		if ctx.Err() != nil { // a stop does not wait for all of them
+			return ctx.Err()
+		}
+		if err := t.rows.note(t.Rows(ctx, t.read(part)), now); err != nil {
+			return fmt.Errorf("write leads in trouble to the file: %w", err)
+		}
+		for _, c := range part {
+			t.written[c.key()] = true
+		}
+		failpoint.Hit(failpoint.ToldRow)
 	}
-	for _, c := range fresh {
-		t.written[c.key()] = true
-	}
-	failpoint.Hit(failpoint.ToldRow)
 	return nil
+}
+
+// rowsAtOnce bounds what of an outage is in memory.
+const rowsAtOnce = 500
+
+// read answers the cases with their leads.
+func (t *Teller) read(cases []Case) []Case {
+	cases = slices.Clone(cases)
+	for i := range cases {
+		if c := &cases[i]; c.LeadID != "" {
+			c.Lead = t.Ledger.Lead(c.LeadID)
+		}
+	}
+	return cases
 }
 
 // record tells the ledger of the cases whose message was taken; when it cannot be told, no second message goes out.

@@ -36,13 +36,17 @@ func (d *desk) Untold(time.Time) (open []Case) {
 	return open
 }
 
+func (d *desk) Lead(id string) *streams.Lead {
+	return &streams.Lead{ID: id, Name: "Клиент " + id, Phone: phone1, Service: "Маникюр"}
+}
+
 func (d *desk) Told(_ context.Context, cases []Case, how string) error {
 	if d.noVault {
 		return errors.New("journal is full")
 	}
 	for _, c := range cases {
 		if d.told[c.key()] != "" {
-			d.t.Errorf("%v was told twice", c.Lead)
+			d.t.Errorf("%s was told twice", c.LeadID)
 		}
 		d.told[c.key()] = how
 	}
@@ -88,8 +92,7 @@ func (d *desk) restart() {
 
 func (d *desk) dies(ids ...string) {
 	for _, id := range ids {
-		d.open = append(d.open, Case{Trouble: Dead, Destination: "crm", Since: d.now, Attempts: 5, Err: "status 503",
-			Lead: &streams.Lead{ID: id, Name: "Клиент " + id, Phone: phone1, Service: "Маникюр"}})
+		d.open = append(d.open, Case{LeadID: id, Trouble: Dead, Destination: "crm", Since: d.now, Attempts: 5, Err: "status 503"})
 	}
 }
 
@@ -278,4 +281,27 @@ func TestTellerRunStops(t *testing.T) {
 			t.Errorf("Run = %v with %d messages, want nil with 1", err, len(d.got))
 		}
 	})
+}
+
+// A stop in an outage does not wait until thousands of rows are written; the next start writes what is missing.
+func TestTellerStopsInAnOutage(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	for i := range 3*rowsAtOnce - 1 {
+		d.dies(fmt.Sprint("lead", i))
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	write := d.teller.Rows
+	d.teller.Rows = func(ctx context.Context, cases []Case) error {
+		stop()
+		return write(ctx, cases)
+	}
+	if err := d.teller.Step(ctx, d.now); !errors.Is(err, context.Canceled) || len(d.rows) != rowsAtOnce {
+		t.Errorf("%d rows after the stop, %v; want %d, canceled", len(d.rows), err, rowsAtOnce)
+	}
+	d.restart()
+	d.rows = nil
+	if _, rows := d.pass(5 * time.Second); rows != len(d.open) {
+		t.Errorf("%d rows after the next start, want %d", rows, len(d.open))
+	}
 }

@@ -409,7 +409,7 @@ func TestLateIsToldOnce(t *testing.T) {
 	}
 	clk.add(11 * time.Minute)
 	u := c.Untold(clk.now(), late)
-	if len(u) != 1 || u[0].LeadID != r.LeadID || u[0].State != InFlight || u[0].Lead.Phone == "" {
+	if len(u) != 1 || u[0].LeadID != r.LeadID || u[0].State != InFlight {
 		t.Fatalf("after 11 min: %+v", u)
 	}
 	if err := c.Told(u); err != nil {

@@ -284,7 +284,6 @@ func (c *Custody) Tally() Tally {
 
 // Untold is a lead that a person has to be told of, once.
 type Untold struct {
-	Lead        *Lead // nil when it cannot be read back
 	LeadID      string
 	Destination string
 	State       State // dead, held; in_flight: it is late
@@ -293,15 +292,14 @@ type Untold struct {
 	Error       string
 }
 
-// Untold lists what no person was told of yet: dead, held and late leads. lateAfter says from when on a lead on its way
+// Untold lists what no person was told of yet, oldest first: dead, held and late leads. lateAfter says from when on a lead on its way
 // to a destination ("" before it is routed) is late.
 func (c *Custody) Untold(now time.Time, lateAfter func(dest string) time.Duration) []Untold {
 	c.mu.Lock()
 	var list []Untold
-	var rows []*record
 	add := func(r *record, u Untold) {
 		u.LeadID = r.id
-		list, rows = append(list, u), append(rows, r)
+		list = append(list, u)
 	}
 	for _, r := range c.trouble {
 		if r.whole == Dead && !r.toldWhole {
@@ -323,9 +321,6 @@ func (c *Custody) Untold(now time.Time, lateAfter func(dest string) time.Duratio
 		}
 	}
 	c.mu.Unlock()
-	for i := range list {
-		list[i].Lead, _, _ = c.lead(rows[i])
-	}
 	sort.Slice(list, func(i, j int) bool { return list[i].Since.Before(list[j].Since) })
 	return list
 }
