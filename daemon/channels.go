@@ -61,15 +61,19 @@ var walks = map[string]walk{
 	"zadarma": {secret: "Settings → Integrations and API → secret|Настройки → Интеграции и API → Secret",
 		there: "Notifications of the exchange: address %[1]s, tick NOTIFY_END.|Уведомления АТС: адрес %[1]s, отметьте NOTIFY_END."},
 	"twilio": {secret: "Console → Auth token|Console → Auth token", there: "The number's status callback: %[1]s|Status callback номера: %[1]s"},
+	"mail": {there: "Any program may send a message, as it came, to %[1]s (message/rfc822)." +
+		"|Любая программа может слать письма, как они пришли, на %[1]s (message/rfc822)."},
 	"uis": {there: "Notifications → add: event lost call, HTTP, POST, %[1]s, and the body that stands in README." +
 		"|Уведомления → Добавить: событие «Потерянный звонок», HTTP, POST, %[1]s, тело запроса — в README."},
 }
 
 type channelAddCmd struct {
-	Kind string `arg:"" help:"telegram, vk, max, whatsapp, meta, avito, mango, zadarma, twilio or uis.|telegram, vk, max, whatsapp, meta, avito, mango, zadarma, twilio или uis."`
+	Kind string `arg:"" help:"telegram, vk, max, whatsapp, meta, avito, mango, zadarma, twilio, uis or mail.|telegram, vk, max, whatsapp, meta, avito, mango, zadarma, twilio, uis или mail."`
 	Name string `placeholder:"NAME" help:"Of the source in config.yaml; default: its kind.|Имя источника в config.yaml; по умолчанию вид."`
 	Host string `default:"https://your-host" placeholder:"URL" help:"Under which the daemon is reached from outside.|Адрес демона снаружи."`
 	Poll bool   `help:"Ask the service instead of waiting for it: no public address is needed (telegram).|Спрашивать сервис самим, без публичного адреса (telegram)."`
+
+	Mailbox string `placeholder:"ADDRESS" help:"mail: read this mailbox by IMAP.|mail: читать этот ящик по IMAP."`
 }
 
 var sourceName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,39}$`)
@@ -88,6 +92,9 @@ func (cmd channelAddCmd) Run(t *terminal) error {
 	}
 	if cmd.Poll {
 		return cmd.polled(t, w)
+	}
+	if cmd.Mailbox != "" {
+		return cmd.mailbox(t)
 	}
 	address := strings.TrimSuffix(cmd.Host, "/") + "/in/" + cmd.Name
 	env := strings.ToUpper(strings.ReplaceAll(cmd.Name, "-", "_"))
@@ -130,6 +137,11 @@ func (cmd channelAddCmd) Run(t *terminal) error {
 	}
 	say("Add to config.yaml, under sources:", "Добавьте в config.yaml, в sources:", append([]string{cmd.Name + ":", "  preset: " + cmd.Kind}, indented(block)...)...)
 	say("Restart the daemon, and try it, then from outside:", "Перезапустите демон и проверьте, затем снаружи:", cmd.trials(key)...)
+	if cmd.Kind == "mail" {
+		say("Write the key into a file that the mail server's user may read, and into its aliases:", "Запишите ключ в файл, доступный пользователю почтового сервера, и добавьте в aliases:",
+			"echo "+key+" > /etc/leadstream/"+cmd.Name+".key", fmt.Sprintf(`leads: "|leadstream mail --source %s --key-file /etc/leadstream/%[1]s.key"`, cmd.Name),
+			t.say("A mailbox at a provider instead: leadstream channel add mail --mailbox leads@your-domain.com", "Или ящик у провайдера: leadstream channel add mail --mailbox leads@ваш-домен.ru"))
+	}
 	say("At the service:", "В сервисе:", strings.NewReplacer("%[1]s", address, "%[2]s", secret, "%[3]s", verify).Replace(t.side(w.there)))
 	return nil
 }
@@ -202,6 +214,11 @@ func (cmd channelTryCmd) Run(t *terminal) error {
 	address := strings.TrimSuffix(cmd.Host, "/") + "/in/" + cmd.Name
 	if cmd.Key != "" {
 		address += "/" + url.PathEscape(cmd.Key)
+	}
+	if s.Mail.Reads() {
+		if err := tryMailbox(t, cmd.Name, *s.Mail); err != nil || len(s.Keys) == 0 {
+			return err
+		}
 	}
 	trial := channel.Trial(s.Preset, channel.Config{Secrets: s.Secrets, Accounts: s.Accounts, Verification: s.Verification, URL: s.URL})
 	req, err := http.NewRequestWithContext(t, http.MethodPost, address, strings.NewReader(trial.Body))

@@ -16,6 +16,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"leadstream/daemon/mail"
 	"leadstream/sinks"
 	"leadstream/streams"
 )
@@ -115,6 +116,11 @@ func (c *checker) all(ctx context.Context) []Finding {
 	checks := []func(context.Context) []Finding{c.disk, c.redis}
 	for _, name := range slices.Sorted(maps.Keys(c.cfg.Sinks)) {
 		checks = append(checks, func(ctx context.Context) []Finding { return []Finding{c.sink(ctx, name)} })
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.cfg.Sources)) {
+		if c.cfg.Sources[name].Mail.Reads() {
+			checks = append(checks, func(ctx context.Context) []Finding { return []Finding{c.mailbox(ctx, name)} })
+		}
 	}
 	results := make([][]Finding, len(checks))
 	var wg sync.WaitGroup
@@ -259,6 +265,20 @@ func (c *checker) sink(ctx context.Context, name string) Finding {
 		return Finding{what, stateFault, err.Error(), c.say("correct its block in config.yaml; leads wait meanwhile", "исправьте его блок в config.yaml; заявки пока ждут")}
 	}
 	return Finding{What: what, State: stateOK, Detail: s.Kind}
+}
+
+// mailbox logs in and looks, and changes nothing.
+func (c *checker) mailbox(ctx context.Context, name string) Finding {
+	what := "sources." + name
+	look, err := (&mail.Mailbox{Settings: *c.cfg.Sources[name].Mail, Source: name}).Look(ctx)
+	var f *mail.Fault
+	switch {
+	case errors.As(err, &f):
+		return Finding{what, stateFault, f.Err.Error(), c.say(f.En, f.Ru)}
+	case err != nil:
+		return Finding{what, stateFault, err.Error(), c.say("correct its block in config.yaml", "исправьте его блок в config.yaml")}
+	}
+	return Finding{What: what, State: stateOK, Detail: c.say("mails: %d", "писем: %d", look.Messages)}
 }
 
 // sinkEnv is what a sink is opened with.

@@ -42,6 +42,7 @@ type cli struct {
 	Resume  resumeCmd  `cmd:"" help:"Go on with deliveries to a destination.|Продолжить доставку в приёмник." example:"leadstream resume crm"`
 	Triage  triageCmd  `cmd:"" help:"Try how messages are understood, and teach it.|Попробовать, как понимаются сообщения, и научить."`
 	Channel channelCmd `cmd:"" help:"Messengers and telephony as sources.|Мессенджеры и телефония как источники."`
+	Mail    mailCmd    `cmd:"" help:"Take a mail from a mail server, for its aliases.|Принять письмо от почтового сервера, для его aliases." example:"leadstream mail --source post --key-file /etc/leadstream/post.key < message"`
 	Key     keyCmd     `cmd:"" help:"Make a source's key, and its line for config.yaml.|Создать ключ источника и строку для config.yaml." example:"leadstream key site"`
 	Version versionCmd `cmd:"" help:"Print the version.|Показать версию." example:"leadstream version"`
 }
@@ -111,6 +112,9 @@ func execute(args []string, in io.Reader, out, errOut io.Writer) int {
 	if err != nil {
 		fmt.Fprintln(errOut, "leadstream:", err)
 		fmt.Fprintln(errOut, t.say("See leadstream --help.", "См. leadstream --help."))
+		if isMail(args) {
+			return exitLater
+		}
 		return exitUsage
 	}
 	t.config = c.Config

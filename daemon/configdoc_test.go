@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"leadstream/daemon/intake"
+	"leadstream/daemon/mail"
 	"leadstream/processors"
 	"leadstream/streams"
 )
@@ -33,7 +34,7 @@ func TestConfigYAMLLoads(t *testing.T) {
 		"SITE_SECRET":      "a secret of 32 bytes or more, it is",
 		"BITRIX24_WEBHOOK": "https://example.bitrix24.ru/rest/1/abcdefgh12345678/",
 		"TELEGRAM_TOKEN":   "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw0",
-		"SMTP_PASSWORD":    "hush", "SMSC_KEY": "hush", "SMSRU_ID": "hush", "TWILIO_SECRET": "hush", "KANNEL_PASSWORD": "hush",
+		"SMTP_PASSWORD":    "hush", "IMAP_PASSWORD": "hush", "SMSC_KEY": "hush", "SMSRU_ID": "hush", "TWILIO_SECRET": "hush", "KANNEL_PASSWORD": "hush",
 	} {
 		t.Setenv(name, value)
 	}
@@ -67,6 +68,10 @@ func TestConfigYAMLShowsEveryDefault(t *testing.T) {
 
 	sources := doc["sources"].(map[string]any)
 	shows(t, "sources.site", sources["site"].(map[string]any), reflect.ValueOf(intake.Source{}), func(string) bool { return true })
+	shows(t, "sources.post.mail", sources["post"].(map[string]any)["mail"].(map[string]any), reflect.ValueOf(mail.Defaults()),
+		func(path string) bool {
+			return strings.HasSuffix(path, ".host") || strings.HasSuffix(path, ".username") || strings.HasSuffix(path, ".password")
+		})
 	rules := doc["tagging"].(map[string]any)["rules"].([]any)
 	shows(t, "tagging.rules", rules[0].(map[string]any), reflect.ValueOf(Defaults().Tagging).FieldByName("Rules").Type().Elem(), nil)
 	rules = doc["tagging"].(map[string]any)["segments"].([]any)

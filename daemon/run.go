@@ -157,6 +157,9 @@ func run(ctx context.Context, cfg *Config) error {
 	if alerts != nil {
 		g.Go(func() error { return alerts.Run(ctx) })
 	}
+	for _, box := range mailboxes(cfg, shim, channels.Down(), log) {
+		g.Go(func() error { return box.Run(ctx) })
+	}
 	for _, d := range destinations {
 		if d.cfg.Replay {
 			g.Go(func() error { return d.replayAfterOutage(ctx, engine, log) })

@@ -17,6 +17,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"leadstream/daemon/mail"
 	"leadstream/streams"
 )
 
@@ -48,6 +49,10 @@ type Event struct {
 	// ReceivedAt are for the intake to fill.
 	Lead streams.Lead
 
+	// Form are lines of a site's notice that a form was filled: the intake puts what they hold into Lead, as it does with the
+	// fields of a form that is sent to it.
+	Form []mail.Field
+
 	Raw    []byte // the event alone, as it came
 	Ignore string // why nothing of it is kept: an echo, a group's chat, a kind that we do not know; else ""
 	Err    error  // it cannot be read; it is kept raw
@@ -71,6 +76,8 @@ type Config struct {
 	Poll         bool     // we ask, and the service sends nothing
 	Token        string   // of our questions
 	Zone         *time.Location
+
+	Means func(label string) string // what a form's label is of a lead, "phone"; "" for none. Nil: nobody can tell
 }
 
 // kind is what there is to know of a protocol before a source uses it.
@@ -89,6 +96,7 @@ type kind struct {
 // kinds are the protocols by the name of their preset.
 var kinds = map[string]kind{
 	"avito":    {new: newAvito, answer: "json", open: true},
+	"mail":     {new: newMail, answer: "json", open: true},
 	"mango":    {new: newMango, answer: "ok", secrets: true},
 	"max":      {new: newMax, answer: "empty", secrets: true},
 	"meta":     {new: newMeta, answer: "empty", secrets: true, verification: true},

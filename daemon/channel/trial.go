@@ -43,6 +43,8 @@ func Trial(kind string, c Config) Request {
 		return Request{Body: `{"payload":{"type":"leadstream_trial"}}`, ContentType: json}
 	case "uis":
 		return Request{Body: `{"event":"leadstream_trial"}`, ContentType: json}
+	case "mail":
+		return Request{Body: "From: <trial@leadstream.invalid>\r\nAuto-Submitted: auto-generated\r\nX-Leadstream: notice\r\n\r\ntrial\r\n", ContentType: "message/rfc822"}
 	case "mango":
 		sum := sha256.Sum256([]byte(account + "{}" + secret))
 		body := url.Values{"vpbx_api_key": {account}, "json": {"{}"}, "sign": {hex.EncodeToString(sum[:])}}

@@ -52,6 +52,7 @@ var (
 	typeJSON = []string{"application/json"}
 	typeText = []string{"text/plain; charset=utf-8"}
 	typeXML  = []string{"text/xml; charset=utf-8"}
+	typeMail = []string{"message/rfc822"}
 	noSniff  = []string{"nosniff"}
 	byOrigin = []string{"Origin"}
 )

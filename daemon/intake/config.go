@@ -1,9 +1,12 @@
 package intake
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"leadstream/daemon/channel"
+	"leadstream/daemon/mail"
 )
 
 // Config is the `intake` block of config.yaml.
@@ -37,7 +40,7 @@ type Rate struct {
 
 // Source is one sender: how it is known, what its fields mean, and what answer it understands.
 type Source struct {
-	Preset   string   `koanf:"preset"`   // generic, tilda, make, zapier, pabbly, widget, or a messenger of package channel: defaults of what follows
+	Preset   string   `koanf:"preset"`   // generic, tilda, make, zapier, pabbly, widget, mail, or a messenger of package channel: defaults of what follows
 	Keys     []string `koanf:"keys"`     // `sha256:` and 64 hex digits each, see KeyHash; several while a key is changed
 	HMAC     *HMAC    `koanf:"hmac"`     // signature over the body, instead of or besides a key
 	Public   bool     `koanf:"public"`   // a browser sends, which can keep no key: origins, limits and honeypot instead
@@ -60,6 +63,8 @@ type Source struct {
 	CAFile       string `koanf:"ca_file"`  // trusted besides the system's own authorities
 	Proxy        string `koanf:"proxy"`
 	AllowPrivate bool   `koanf:"allow_private"`
+
+	Mail *mail.Settings `koanf:"mail"` // the mailbox to read, of preset mail
 
 	Fields map[string]string `koanf:"fields"` // the sender's field name → part of a lead; before the built-in names
 
@@ -115,6 +120,12 @@ func (s Source) withDefaults(c Config) Source {
 	p := presets[s.Preset]
 	if channel.Known(s.Preset) {
 		p = Source{Answer: channel.Answer(s.Preset), MaxBody: 4 << 20}
+	}
+	if s.Preset == "mail" {
+		p.MaxBody = mail.Most + 1 // one more says that there is more
+		if s.Mail.Reads() && strings.Contains(s.Mail.Username, "@") {
+			s.Accounts = append(slices.Clone(s.Accounts), s.Mail.Username)
+		}
 	}
 	s.Answer = or(s.Answer, p.Answer)
 	s.Channel = or(s.Channel, p.Channel)

@@ -3,15 +3,18 @@ package intake
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"leadstream/daemon/channel"
+	"leadstream/daemon/mail"
 	"leadstream/streams"
 )
 
@@ -79,7 +82,11 @@ func (h *Handler) Told(ctx context.Context, source string, events [][]byte) erro
 	if s == nil || s.protocol == nil {
 		return fmt.Errorf("%s is no source that speaks a protocol", source)
 	}
-	q := &request{r: &http.Request{Header: http.Header{"Content-Type": typeJSON}}, start: h.now(), source: s, keyed: true}
+	media := typeJSON
+	if s.Preset == "mail" {
+		media = typeMail
+	}
+	q := &request{r: &http.Request{Header: http.Header{"Content-Type": media}}, start: h.now(), source: s, keyed: true}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.config.TakeTimeout) // a stop waits for the disk
 	defer cancel()
 	return h.keepEvents(ctx, q, events)
@@ -109,6 +116,7 @@ func (h *Handler) keepEvents(ctx context.Context, q *request, bodies [][]byte) e
 				s.result["quarantined"].Inc()
 			case e.Ignore != "":
 				s.result[Ignored].Inc()
+				h.metrics.ignored.WithLabelValues(s.name, e.Ignore).Inc()
 				level := zerolog.DebugLevel
 				if e.Ignore == channel.Stranger {
 					level = zerolog.WarnLevel // else a forgotten account would be silent
@@ -158,11 +166,67 @@ func (h *Handler) keepEach(ctx context.Context, q *request, taken []Taken) error
 func (s *source) taken(e *channel.Event, now time.Time) Taken {
 	l := new(streams.Lead)
 	*l = e.Lead
+	if len(e.Form) > 0 {
+		s.filled(l, e.Form, now)
+	}
 	l.Source, l.ReceivedAt = s.name, now
 	if l.Key = itemKey(l.Key, 0); s.Channel != "" {
 		l.Channel = s.Channel
 	}
 	return Taken{Lead: l, Key: l.Key, Canonical: e.Canonical(), Raw: e.Raw}
+}
+
+// filled puts what a form says into the lead. Only what a person fills in counts: an event or an id that stands in a mail
+// was written by anybody.
+func (s *source) filled(l *streams.Lead, form []mail.Field, now time.Time) {
+	it := item{form: true, members: make([]member, 0, len(form))}
+	for _, f := range form {
+		if t := s.targetOf(f.Label); t == unknown || personal(t) {
+			it.members = append(it.members, member{f.Label, quote(nil, f.Value)})
+		}
+	}
+	var d draft
+	d.read(s, it, now, "")
+	read := d.lead
+	l.Name, l.Phone = or(read.Name, l.Name), or(read.Phone, l.Phone)
+	l.Email, l.Service, l.Time = or(read.Email, l.Email), read.Service, read.Time
+	l.Message = strings.TrimSpace(read.Message + "\n" + l.Message)
+	l.UTM = read.UTM
+	l.Problems = append(l.Problems, read.Problems...)
+	for key, value := range read.Fields {
+		if _, taken := l.Fields[key]; !taken {
+			if l.Fields == nil {
+				l.Fields = make(map[string]json.RawMessage, len(read.Fields))
+			}
+			l.Fields[key] = value
+		}
+	}
+}
+
+// personal is whether a part of a lead is for whoever fills a form to say.
+func personal(t target) bool {
+	switch t {
+	case toChannel, toUserID, toKey, toEventAt, toEvent, toAbout, toIntent:
+		return false
+	}
+	return true
+}
+
+// means is which part of a lead a form's label names, for who reads forms that come as text; "" for none.
+func (s *source) means(label string) string {
+	t := s.targetOf(label)
+	if t == unknown {
+		t = guess(label)
+	}
+	if t == unknown || !personal(t) {
+		return ""
+	}
+	for name, known := range targetNames {
+		if known == t {
+			return name
+		}
+	}
+	return ""
 }
 
 // Thanks is the body of the answer of that name: what a service takes for "kept".

@@ -92,6 +92,12 @@ func (s Source) faults(add func(key, problem, cure string)) {
 			add(key, "is missing", cure)
 		}
 	}
+	reads := s.Preset == "mail" && s.Mail.Reads()
+	if s.Preset != "mail" && s.Mail.Reads() {
+		add("mail", "a mailbox is read by sources of preset mail only", "write preset: mail, or take it out")
+	} else if reads {
+		s.Mail.Faults(func(key, problem, cure string) { add("mail."+key, problem, cure) })
+	}
 	for _, key := range s.Keys {
 		if _, ok := parseKeyHash(key); !ok {
 			add("keys", "one of them is no hash", "write sha256: and the 64 hex digits of the key's SHA-256, never the key")
@@ -108,8 +114,12 @@ func (s Source) faults(add func(key, problem, cure string)) {
 	if spoken && (s.Public || s.HMAC != nil) {
 		add("preset", s.Preset+" has its own way to prove who sends", "take out public and hmac")
 	}
-	if len(s.Keys) == 0 && s.HMAC == nil && !s.Public && (!spoken || channel.Open(s.Preset)) {
-		add("keys", "nobody could send", "give it keys, hmac, or public: true with origins")
+	if len(s.Keys) == 0 && s.HMAC == nil && !s.Public && !reads && (!spoken || channel.Open(s.Preset)) {
+		cure := "give it keys, hmac, or public: true with origins"
+		if s.Preset == "mail" {
+			cure = "give it a mailbox (mail.host), or keys for leadstream mail"
+		}
+		add("keys", "nobody could send", cure)
 	}
 	if s.Public && len(s.Origins) == 0 {
 		add("origins", "a public source needs them", "list the sites that may send, say https://example.test")

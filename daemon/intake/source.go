@@ -58,7 +58,9 @@ func (c Config) compile(m *metrics) (map[string]*source, map[keyHash]*source, er
 		if g.HMAC != nil {
 			s.signature = g.HMAC.compile()
 		}
-		s.protocol = channel.New(g.Preset, g.spoken(c.Zone))
+		spoken := g.spoken(c.Zone)
+		spoken.Means = s.means
+		s.protocol = channel.New(g.Preset, spoken)
 		var err error
 		if s.fields, err = foldFields(g.Fields); err != nil {
 			return nil, nil, fmt.Errorf("sources.%s.fields: %w", name, err)
@@ -158,8 +160,8 @@ var results = []string{
 }
 
 type metrics struct {
-	requests, mapping, quarantined *prometheus.CounterVec
-	seconds                        prometheus.Histogram
+	requests, mapping, quarantined, ignored *prometheus.CounterVec
+	seconds                                 prometheus.Histogram
 }
 
 // meters are one source's series, so that the hot path looks none up.
@@ -183,13 +185,17 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "leadstream_intake_quarantined_total",
 			Help: "Requests, or items of them, kept raw because they could not become a lead.",
 		}, []string{"source"}),
+		ignored: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "leadstream_intake_ignored_total",
+			Help: "Events of messengers, telephony and mail that are no enquiries, by why.",
+		}, []string{"source", "reason"}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "leadstream_intake_seconds",
 			Help:    "From the request's head to its answer, the journal included.",
 			Buckets: []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .25, .5, 1, 2, 5, 10},
 		}),
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.mapping, m.quarantined, m.seconds} {
+	for _, c := range []prometheus.Collector{m.requests, m.mapping, m.quarantined, m.ignored, m.seconds} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("intake metrics: %w", err)
 		}

@@ -60,3 +60,6 @@ func (m *meter) asked(ok bool) {
 		m.poor.Inc()
 	}
 }
+
+// Down tells of each source why it brings nothing; other sources that are asked, mailboxes, use it too.
+func (c *Channels) Down() *prometheus.GaugeVec { return c.metrics.state }

@@ -21,7 +21,7 @@ var Metrics = map[string]string{
 	"unexplained":            "leads whose fate nobody can tell: must be 0",
 	"mapping_errors":         "leads of the last hour with a field that could not be mapped {source}",
 	"key_conflicts":          "requests of the last hour with a used key and another body {source}",
-	"channel_down":           "1 while a messenger cannot be asked or does not send {source, why}",
+	"channel_down":           "1 while a messenger or a mailbox cannot be asked or does not send {source, why}",
 	"leads_day":              "leads of the last 24 hours",
 	"in_flight":              "leads on their way",
 	"triage_accuracy":        "share of messages that triage understands, 0 to 1 {by: check, its own examination; people, of its last 200 answers those that nobody has corrected}",
@@ -38,14 +38,16 @@ var channelWhy = map[string][][2]string{
 		{"poller", "тем же токеном спрашивает другая программа и забирает сообщения"}, {"off", "Long Poll выключен в настройках"},
 		{"unreachable", "сервис не отвечает"}, {"unreadable", "ответ сервиса не читается"}, {"journal", "журнал не пишется"},
 		{"gone", "подписка пропала, и поставить её снова не удалось"}, {"elsewhere", "сервис шлёт на другой адрес"},
-		{"failing", "сервис не может до нас достучаться"},
+		{"failing", "сервис не может до нас достучаться"}, {"login", "почтовый сервер не принимает пароль"},
+		{"certificate", "сертификату почтового сервера нет доверия"}, {"folder", "папки почтового ящика нет"}, {"refused", "почтовый сервер отказывает"},
 	},
 	"en": {
 		{"token", "the service does not take the token"}, {"webhook", "the bot has a webhook, and with it nobody may ask"},
 		{"poller", "another program asks with the same token and takes the messages"}, {"off", "Long Poll is off in the settings"},
 		{"unreachable", "the service does not answer"}, {"unreadable", "the service's answer cannot be read"}, {"journal", "the journal cannot be written"},
 		{"gone", "the subscription is gone and could not be made again"}, {"elsewhere", "the service sends to another address"},
-		{"failing", "the service does not get through to us"},
+		{"failing", "the service does not get through to us"}, {"login", "the mail server refuses the login"},
+		{"certificate", "the mail server's certificate is not trusted"}, {"folder", "the mailbox's folder is not there"}, {"refused", "the mail server refuses"},
 	},
 }
 

@@ -1,0 +1,171 @@
+package mail
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/emersion/go-message"
+	"github.com/emersion/go-message/textproto"
+)
+
+// Reasons why a message is no enquiry: labels of a metric.
+const (
+	AutoReply = "auto-reply"   // a robot's answer; answering it would go on for ever
+	Automatic = "automatic"    // written by a program, and no form
+	Bounce    = "bounce"       // a message could not be delivered
+	Receipt   = "receipt"      // a message was read
+	List      = "mailing list" // or bulk mail
+	Own       = "own message"
+	Spam      = "spam" // as the mail server marked it
+)
+
+// Report is what a receipt or a bounce says.
+type Report struct {
+	Of     string // Message-ID of the message of ours
+	Failed bool   // it was not delivered, and will not be
+	Read   bool   // its reader has seen it
+	To     string // for whom it was
+	Status string // as in 5.1.1
+}
+
+// judge finds out whether a customer wrote the message. A form that a site passes on is an enquiry also where a program sent
+// it in bulk, in our own name, or looking like spam.
+func (r Reader) judge(m *Message, h *message.Header, report []textproto.Header) {
+	media, params, _ := h.ContentType()
+	reportType := strings.ToLower(params["report-type"])
+	auto := token(h.Get("Auto-Submitted"))
+	precedence := token(h.Get("Precedence"))
+	answer := h.Get("In-Reply-To") != "" || h.Get("References") != ""
+	switch {
+	case strings.EqualFold(media, "multipart/report") && reportType == "disposition-notification":
+		m.Not, m.Report = Receipt, receipt(report)
+		return
+	case strings.EqualFold(media, "multipart/report") && (reportType == "delivery-status" || reportType == ""),
+		strings.HasPrefix(m.From.Email, "mailer-daemon@"), h.Get("X-Failed-Recipients") != "":
+		m.Not, m.Report = Bounce, bounce(report)
+		return
+	case auto == "auto-replied" || auto == "auto-notified", precedence == "auto_reply", h.Has("X-Autoreply"), h.Has("X-Autorespond"),
+		h.Has("X-Autorespond-From"), h.Has("X-Auto-Reply-From"), h.Has("X-Mail-Autoreply"):
+		m.Not = AutoReply
+		return
+	case strings.HasPrefix(strings.ToLower(h.Get("X-Leadstream")), "notice"): // what we mail ourselves
+		m.Not = Own
+		return
+	case r.own(m.From.Email) && answer:
+		m.Not = Own
+		return
+	}
+	fields, rest := r.form(m.Said)
+	if fields != nil {
+		m.Form, m.Said = fields, rest
+		if m.Person.Email == m.From.Email { // of the two only Reply-To is surely the customer
+			m.Person = Address{}
+		}
+		return
+	}
+	switch {
+	case r.own(m.From.Email) && m.Person.Email == "":
+		m.Not = Own
+	case spam(h):
+		m.Not = Spam
+	case h.Has("List-Id") || h.Has("List-Unsubscribe") || h.Has("List-Post") || precedence == "bulk" || precedence == "list" || precedence == "junk":
+		m.Not = List
+	case auto != "" && auto != "no":
+		m.Not = Automatic
+	}
+}
+
+// token is the first word of a header's value.
+func token(s string) string {
+	s, _, _ = strings.Cut(s, ";")
+	return strings.ToLower(strings.TrimSpace(s))
+}
+
+// spam is whether the mail server says so, in its own way of saying it.
+func spam(h *message.Header) bool {
+	for _, key := range []string{"X-Spam-Flag", "X-Spam", "X-Spam-Status"} {
+		if strings.HasPrefix(strings.ToLower(h.Get(key)), "yes") || strings.EqualFold(strings.TrimSpace(h.Get(key)), "true") {
+			return true
+		}
+	}
+	level, err := strconv.Atoi(strings.TrimSpace(h.Get("X-MS-Exchange-Organization-SCL")))
+	return err == nil && level >= 5 || strings.TrimSpace(h.Get("X-Yandex-Spam")) == "4"
+}
+
+var pairLine = regexp.MustCompile(`^[\s*•·-]*\*{0,2}([^:：\t\n=]{1,60}?)\*{0,2}\s*[:：\t]\*{0,2}\s*(.*)$`)
+
+// form finds the lines `label: value` of a site's notice, and gives what else the text says. It is a form when it names a
+// contact and something else that we know, and most of its lines are such lines.
+func (r Reader) form(text string) (fields []Field, rest string) {
+	if r.Means == nil {
+		return nil, ""
+	}
+	var others []string
+	var lines, pairs, known int
+	contact, open := false, false
+	for _, l := range strings.Split(text, "\n") {
+		if strings.TrimSpace(l) == "" {
+			open = false
+			continue
+		}
+		lines++
+		p := pairLine.FindStringSubmatch(l)
+		if p == nil || strings.HasPrefix(p[2], "//") { // an address of a page
+			if open && len(fields) > 0 && r.Means(fields[len(fields)-1].Label) == "message" { // a comment of several lines
+				fields[len(fields)-1].Value += "\n" + strings.TrimSpace(l)
+				pairs++
+				continue
+			}
+			others = append(others, l)
+			continue
+		}
+		pairs++
+		label, value := strings.TrimSpace(p[1]), strings.TrimSpace(p[2])
+		means := r.Means(label)
+		if means != "" && value != "" {
+			known++
+			contact = contact || means == "phone" || means == "email" || means == "contact"
+		}
+		fields, open = append(fields, Field{label, value}), true
+	}
+	if !contact || known < 2 || 2*pairs < lines {
+		return nil, ""
+	}
+	return fields, tidy(strings.Join(others, "\n"))
+}
+
+// bounce reads a delivery status: whether it is final, and of which message of ours.
+func bounce(blocks []textproto.Header) *Report {
+	var rep Report
+	for _, b := range blocks {
+		if action := token(b.Get("Action")); action != "" {
+			rep.Failed = rep.Failed || action == "failed"
+			rep.Status = line(token(b.Get("Status")), 20)
+			if m := bareAddress.FindString(b.Get("Final-Recipient")); m != "" {
+				rep.To = strings.ToLower(line(m, 250))
+			}
+		}
+		if id := ids(b.Get("Message-Id"), true); id != "" {
+			rep.Of = id
+		}
+	}
+	return &rep
+}
+
+// receipt reads a disposition notification.
+func receipt(blocks []textproto.Header) *Report {
+	var rep Report
+	for _, b := range blocks {
+		if id := ids(b.Get("Original-Message-Id"), true); id != "" {
+			rep.Of = id
+		}
+		if d := strings.ToLower(b.Get("Disposition")); d != "" {
+			rep.Read = strings.Contains(d, "displayed")
+			if m := bareAddress.FindString(b.Get("Final-Recipient")); m != "" {
+				rep.To = strings.ToLower(line(m, 250))
+			}
+		}
+	}
+	return &rep
+}

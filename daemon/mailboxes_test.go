@@ -1,0 +1,192 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"leadstream/daemon/intake"
+	"leadstream/daemon/mail/mailtest"
+)
+
+// mailDaemon runs a daemon that reads the server's mailbox, and takes mail with the key.
+func mailDaemon(t *testing.T, s *mailtest.Server, dir, address, key string) (stop func()) {
+	t.Helper()
+	path := filepath.Join(dir, "config.yaml")
+	text := fmt.Sprintf(`
+language: en
+listen: %s
+sources:
+  post:
+    preset: mail
+    keys: [%q]
+    accounts: [info@example.test]
+    mail: {host: localhost, port: %d, username: %q, password: %q, ca_file: %s, every: 1h}
+sinks: {table: {kind: csv, columns: [id, source, name, phone, email, message]}}
+`, address, intake.KeyHash(key), s.TLS, s.User, s.Password, s.CAFile)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, faults, err := Load(path)
+	if err != nil || broken(faults) {
+		t.Fatal(err, faults)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx, cfg) }()
+	return func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// tableRows are those of leads.csv, once there are so many.
+func tableRows(t *testing.T, dir string, want int) [][]string {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		b, _ := os.ReadFile(filepath.Join(dir, "data", "leads.csv"))
+		rows, err := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")))).ReadAll()
+		if err == nil && len(rows) > want {
+			return rows[1:]
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d rows, want %d: %v", len(rows)-1, want, rows)
+		}
+	}
+}
+
+// From a real mail server into the table: what lies in the mailbox, what comes while it is watched, what an alias brings. A
+// restart, and the same mail by both ways, doubles nothing.
+func TestMailIn(t *testing.T) {
+	english(t)
+	s := mailtest.Start(t)
+	dir, address, key := shortDir(t), freeAddress(t), intake.NewKey("post")
+	today := time.Now().Format(time.RFC1123Z)
+	letter := func(n int) string {
+		return fmt.Sprintf("From: Olga <olga%d@example.test>\nTo: leads@example.test\nSubject: Haircut\nMessage-ID: <%[1]d@example.test>\nDate: %s\n\nHow much is it, number %[1]d?\n\n> Quoted\n",
+			n, today)
+	}
+	pipe := func(message string) int {
+		var out, errs bytes.Buffer
+		code := execute([]string{"mail", "--source", "post", "--url", "http://" + address, "--key", key}, strings.NewReader(message), &out, &errs)
+		if code != exitOK && errs.Len() == 0 {
+			t.Error("a mail is not taken, and nobody is told why")
+		}
+		return code
+	}
+	if code := pipe(letter(1)); code != exitLater {
+		t.Fatalf("without a daemon: exit %d, want %d", code, exitLater)
+	}
+	s.Put("INBOX", time.Time{}, letter(1),
+		"From: Shop <news@example.test>\nMessage-ID: <n@example.test>\nList-Id: <news.example.test>\n\nBuy now\n",
+		"From: Site <info@example.test>\nMessage-ID: <f@example.test>\nSubject: New form\nAuto-Submitted: auto-generated\n\nИмя: Анна\nТелефон: 8 (999) 000-00-11\nКомментарий: когда можно прийти?\nРеферер: https://example.test/?utm_source=ya\n")
+	stop := mailDaemon(t, s, dir, address, key)
+	rows := tableRows(t, dir, 2)
+	if got := strings.Join(rows[0][1:], "|"); got != "post|Olga||olga1@example.test|Haircut\nHow much is it, number 1?" {
+		t.Errorf("a mail is %q", got)
+	}
+	if got := strings.Join(rows[1][1:], "|"); got != "post|Анна|+79990000011||когда можно прийти?" {
+		t.Errorf("a form is %q", got)
+	}
+	s.Put("INBOX", time.Time{}, letter(2)) // the server tells of it: every is an hour
+	tableRows(t, dir, 3)
+	for _, n := range []int{2, 3} {
+		if code := pipe(letter(n)); code != exitOK {
+			t.Fatalf("by an alias: exit %d", code)
+		}
+	}
+	tableRows(t, dir, 4)
+	body := get(t, "http://"+address+"/metrics")
+	for _, line := range []string{`leadstream_channel_down{source="post",why="login"} 0`, `leadstream_intake_ignored_total{reason="mailing list",source="post"} 1`,
+		`leadstream_intake_requests_total{result="duplicate",source="post"} 1`} {
+		if !strings.Contains(body, line) {
+			t.Errorf("metrics lack %s", line)
+		}
+	}
+	began := time.Now()
+	stop()
+	t.Logf("stopped in %s", time.Since(began))
+	stop = mailDaemon(t, s, dir, address, key)
+	defer stop()
+	s.Put("INBOX", time.Time{}, letter(4))
+	if rows := tableRows(t, dir, 5); len(rows) != 5 {
+		t.Errorf("%d rows after a restart, want 5: %v", len(rows), rows)
+	}
+}
+
+func get(t *testing.T, url string) string {
+	t.Helper()
+	res, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var b bytes.Buffer
+	if _, err := b.ReadFrom(res.Body); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// Whatever is wrong, the mail server keeps the mail; only where there is none it need not.
+func TestMailPipeCodes(t *testing.T) {
+	english(t)
+	letter := "From: a@example.test\n\nhello\n"
+	for name, tt := range map[string]struct {
+		args []string
+		in   string
+		want int
+	}{
+		"no daemon":      {[]string{"--source", "post", "--url", "http://" + freeAddress(t)}, letter, exitLater},
+		"no key file":    {[]string{"--source", "post", "--key-file", "/nonexistent"}, letter, exitLater},
+		"no such option": {[]string{"--sourse", "post"}, letter, exitLater},
+		"no source":      {nil, letter, exitLater},
+		"no mail":        {[]string{"--source", "post"}, " \n", exitNoMail},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out, errs bytes.Buffer
+			if code := execute(append([]string{"mail"}, tt.args...), strings.NewReader(tt.in), &out, &errs); code != tt.want || errs.Len() == 0 {
+				t.Errorf("exit %d %q, want %d and a reason", code, &errs, tt.want)
+			}
+		})
+	}
+}
+
+// `channel add mail --mailbox` makes a block that the daemon takes; `channel try` logs in with it.
+func TestMailboxAddThenTry(t *testing.T) {
+	english(t)
+	s := mailtest.Start(t)
+	code, out, errs := command(t, "", "channel", "add", "mail", "--name", "post", "--mailbox", "leads@yandex.ru")
+	if code != exitOK || !strings.Contains(out, "imap.yandex.ru") {
+		t.Fatalf("exit %d\n%s%s", code, out, errs)
+	}
+	t.Setenv("POST_PASSWORD", "right")
+	_, block, _ := strings.Cut(out, "    post:")
+	block, _, _ = strings.Cut(block, "\n4.")
+	path := withSources(t, "post:"+block)
+	if _, faults := load(t, path); len(faults) > 0 {
+		t.Fatalf("%v\n%s", faults, out)
+	}
+	set := func(password string) string {
+		return withSources(t, fmt.Sprintf("post: {preset: mail, mail: {host: localhost, port: %d, username: %q, password: %q, ca_file: %s}}", s.TLS, s.User, password, s.CAFile))
+	}
+	s.Put("INBOX", time.Time{}, "From: Shop <news@example.test>\nMessage-ID: <n@example.test>\nList-Id: <news.example.test>\n\nBuy now\n")
+	if code, out, errs := command(t, "", "channel", "try", "post", "-c", set("right")); code != exitOK || !strings.Contains(out, "mailing list") {
+		t.Errorf("exit %d\n%s%s", code, out, errs)
+	}
+	if code, out, errs := command(t, "", "channel", "try", "post", "-c", set("wrong")); code != exitFailed || !strings.Contains(errs, "mail.password") {
+		t.Errorf("exit %d\n%s%s", code, out, errs)
+	}
+	if _, seen := s.Count("INBOX"); seen != 0 {
+		t.Error("the trial has marked a mail")
+	}
+}
