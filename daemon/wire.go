@@ -97,7 +97,8 @@ func (d *destination) handle(ctx context.Context, batch []*streams.Entry) []stre
 
 // judges are the workers of the two inner queues.
 func judges(cfg *Config, clients *streams.Clients, custody *streams.Custody, wants processors.Wants, adviser *llm.Model, pupil processors.Pupil, tagging *processors.Tagging, log zerolog.Logger) ([]*streams.Worker, *processors.Dedupe, error) {
-	triage := &processors.Triage{Wants: wants, Pupil: pupil, Slots: cfg.slotReader(), Escalate: cfg.Triage.Escalate, Region: cfg.Region, Language: cfg.Language, Log: log}
+	triage := &processors.Triage{Wants: wants, Pupil: pupil, Slots: cfg.slotReader(), Escalate: cfg.Triage.Escalate, Region: cfg.Region, Language: cfg.Language,
+		Find: custody.Lead, Log: log}
 	if adviser != nil {
 		triage.Adviser = adviser
 	}

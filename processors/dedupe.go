@@ -150,6 +150,27 @@ func (d *Dedupe) Forget(ctx context.Context, l *streams.Lead) error {
 	return nil
 }
 
+// Over ends what is remembered of the contacts of news that say so: the deal is won or lost, and what the customer writes
+// next is an enquiry of its own.
+func (d *Dedupe) Over(ctx context.Context, news []*streams.Lead) error {
+	var keys []string
+	for _, l := range news {
+		k, _ := d.keys(l)
+		keys = append(keys, k...)
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	pipe := d.Redis.Pipeline()
+	for _, k := range keys { // of several partitions, perhaps
+		pipe.Del(ctx, k)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return fmt.Errorf("dedupe: %w", err)
+	}
+	return nil
+}
+
 func (d *Dedupe) forget(ctx context.Context, l *streams.Lead, leadID string) error {
 	keys, _ := d.keys(l)
 	if len(keys) == 0 {

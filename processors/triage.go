@@ -25,7 +25,12 @@ type Triage struct {
 	Escalate Escalate
 	Dedupe   *Dedupe // nil: no lead is a repeat
 	Region   string  // default country for phone numbers, "RU"
-	Language string  // of leads that hold no words: "ru" or "en"
+
+	// Find answers the lead that news are about, if it was taken here: of news that name nobody it says whose they are. Nil:
+	// such news stay nobody's.
+	Find func(leadID string) (*streams.Lead, bool)
+
+	Language string // of leads that hold no words: "ru" or "en"
 	Log      zerolog.Logger
 }
 
@@ -48,6 +53,8 @@ func (t *Triage) Handle(ctx context.Context, batch []*streams.Entry) []streams.V
 	var leads []*streams.Lead
 	var at []int              // place of each of leads in batch
 	var read []*intent.Result // in their messages
+	var over []*streams.Lead  // news that end what a customer and the business had with each other
+	var overAt []int
 	for i, e := range batch {
 		if e.Lead == nil {
 			verdicts[i] = streams.Verdict{Result: streams.Permanent, Err: errors.New("the entry holds no lead")}
@@ -59,11 +66,22 @@ func (t *Triage) Handle(ctx context.Context, batch []*streams.Entry) []streams.V
 		}
 		t.normalize(&l)
 		if l.Event != "" { // news: nothing to classify, and no repeat of an enquiry
+			t.whose(&l)
 			verdicts[i] = streams.Verdict{Followers: []streams.Follower{{Queue: streams.Triaged, Lead: &l}}}
+			if t.Dedupe != nil && (l.Event == "won" || l.Event == "lost") {
+				over, overAt = append(over, &l), append(overAt, i)
+			}
 			continue
 		}
 		read = append(read, t.understand(&l))
 		leads, at = append(leads, &l), append(at, i)
+	}
+	if len(over) > 0 {
+		if err := t.Dedupe.Over(ctx, over); err != nil {
+			for _, i := range overAt {
+				verdicts[i] = streams.Verdict{Result: streams.Wait, After: redisPause, Err: err}
+			}
+		}
 	}
 	firsts := make([]string, len(leads))
 	if t.Dedupe != nil {
@@ -95,6 +113,19 @@ func (t *Triage) normalize(l *streams.Lead) {
 	}
 	if e, ok := streams.NormalizeEmail(l.Email); ok {
 		l.Email = e
+	}
+}
+
+// whose gives news that name nobody the contacts of the lead that they are about.
+func (t *Triage) whose(l *streams.Lead) {
+	if t.Find == nil || l.About == "" || l.Phone != "" || l.Email != "" || l.UserID != "" {
+		return
+	}
+	if of, ok := t.Find(l.About); ok {
+		l.Phone, l.Email, l.UserID = of.Phone, of.Email, of.UserID
+		if l.UserID != "" {
+			l.Channel = of.Channel
+		}
 	}
 }
 

@@ -214,6 +214,47 @@ func TestTriageMarksRepeatsAndBadEntries(t *testing.T) {
 	}
 }
 
+// When the deal is won or lost, what the customer writes next is an enquiry of its own, also within the window.
+func TestTheNextEnquiryAfterADealHasEnded(t *testing.T) {
+	s := streamstest.Redis(t)
+	first := &streams.Lead{ID: "a", Phone: phone1, Channel: "telegram", UserID: "7"}
+	tr := &Triage{Region: "RU", Dedupe: &Dedupe{Redis: s.Client, Window: DedupeWindow, Talk: ConversationWindow},
+		Find: func(id string) (*streams.Lead, bool) { return first, id == "a" }}
+	repeats := func(batch ...*streams.Lead) string {
+		t.Helper()
+		entries := make([]*streams.Entry, len(batch))
+		for i, l := range batch {
+			entries[i] = &streams.Entry{ID: "1-0", Queue: "intake", Lead: l}
+		}
+		v := tr.Handle(t.Context(), entries)
+		if v[len(v)-1].Result != streams.Done {
+			t.Fatalf("%+v", v)
+		}
+		return v[len(v)-1].Followers[0].Lead.RepeatOf
+	}
+	repeats(first)
+	writes := func(id string) *streams.Lead {
+		return &streams.Lead{ID: id, Channel: "telegram", UserID: "7", Phone: phone1}
+	}
+	if of := repeats(writes("b")); of != "a" {
+		t.Fatalf("the next message repeats %q, want a", of)
+	}
+	if of := repeats(&streams.Lead{ID: "n1", Event: "read", About: "a"}, writes("c")); of != "a" {
+		t.Errorf("after the customer has read something the next message repeats %q, want a", of)
+	}
+	if of := repeats(&streams.Lead{ID: "n2", Event: "won", About: "a"}, writes("d")); of != "" {
+		t.Errorf("after the deal was won the next message repeats %q, want none", of)
+	}
+	if of := repeats(&streams.Lead{ID: "n3", Event: "lost", Phone: phone1}, &streams.Lead{ID: "e", Phone: phone1}); of != "" {
+		t.Errorf("after the deal was lost the next enquiry repeats %q, want none", of)
+	}
+	s.Kill()
+	v := tr.Handle(t.Context(), []*streams.Entry{{ID: "1-0", Queue: "intake", Lead: &streams.Lead{ID: "n4", Event: "won", Phone: phone1}}})
+	if v[0].Result != streams.Wait {
+		t.Errorf("with Redis away: %+v, want a wait", v[0])
+	}
+}
+
 func TestTriageWaitsForRedis(t *testing.T) {
 	s := streamstest.Redis(t)
 	s.Kill()

@@ -2,6 +2,7 @@ package bitrix24
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -90,6 +91,46 @@ func (s *Sink) listComments(j *job) command {
 	}}
 }
 
+// lookWhether asks of the cards that enquiries were attached to whether the business is done with them.
+func (s *Sink) lookWhether(ctx context.Context, jobs []*job) {
+	jobs = pick(jobs, func(j *job) bool {
+		return j.settled == nil && j.merged && !j.d.Lead.Hot && j.d.Lead.Event == "" && s.set.Task.Enabled
+	})
+	s.round(ctx, jobs, func(j *job) command {
+		if s.api.classic {
+			return command{method: "crm.lead.get", read: true, params: map[string]any{"id": j.card}}
+		}
+		return command{method: "crm.item.get", read: true, params: map[string]any{"entityTypeId": s.api.entity, "id": j.card}}
+	}, func(j *job, r reply) {
+		switch {
+		case r.fail == nil:
+			j.closed = s.ended(r.result)
+		case !gone(r.fail):
+			s.incomplete(step{j: j, name: "a look at whether it is closed"}, r.fail)
+		}
+	})
+}
+
+// ended reads a card's stage: S is won, F is lost. Portals that do not say so are known by the names of their first stages.
+func (s *Sink) ended(result json.RawMessage) bool {
+	card := object(result)
+	stage, meaning := text(card["STATUS_ID"]), text(card["STATUS_SEMANTIC_ID"])
+	if !s.api.classic {
+		card = object(card["item"])
+		stage, meaning = text(card["stageId"]), text(card["stageSemanticId"])
+	}
+	if _, after, ok := strings.Cut(stage, ":"); ok { // of another pipeline
+		stage = after
+	}
+	switch meaning {
+	case "S", "F":
+		return true
+	case "":
+		return slices.Contains([]string{"CONVERTED", "JUNK", "WON", "LOSE", "APOLOGY"}, stage)
+	}
+	return false
+}
+
 // step is one thing that hangs on a card.
 type step struct {
 	j      *job
@@ -99,9 +140,11 @@ type step struct {
 	list   command
 }
 
-// complete adds what a card is to have besides itself: the whole text when it did not fit, a task when the lead is hot.
+// complete adds what a card is to have besides itself: the whole text when it did not fit, a task when the lead is hot, or
+// when it has come to a card that is closed.
 // The lead has arrived already, so nothing here makes it a dead letter: what keeps failing is told as a note.
 func (s *Sink) complete(ctx context.Context, jobs []*job) {
+	s.lookWhether(ctx, jobs)
 	var steps []step
 	for _, j := range pick(jobs, func(j *job) bool { return j.settled == nil && j.card != "" }) {
 		steps = append(steps, s.stepsOf(j)...)
@@ -132,7 +175,7 @@ func (s *Sink) stepsOf(j *job) []step {
 			steps = append(steps, step{j, m, "the comment with the whole text", s.comment(j, w.whole+"\n"+part+"\n"+m), s.listComments(j)})
 		}
 	}
-	if l.Hot && l.Event == "" && s.set.Task.Enabled {
+	if (l.Hot || j.closed) && l.Event == "" && s.set.Task.Enabled {
 		steps = append(steps, s.task(j))
 	}
 	return steps
@@ -141,6 +184,9 @@ func (s *Sink) stepsOf(j *job) []step {
 func (s *Sink) task(j *job) step {
 	l, w := j.d.Lead, say(s.env.Language)
 	title := w.task
+	if j.closed {
+		title = w.again
+	}
 	if l.Name != "" {
 		title += ": " + l.Name
 	}

@@ -26,6 +26,7 @@ type job struct {
 	fresh   bool             // card was created a moment ago: nothing hangs on it yet
 	told    bool             // a repeat's comment is in the card
 	merged  bool             // card is the earlier lead's
+	closed  bool             // which the business is done with: nobody would look at a comment in it
 	note    error            // for a person to know, though the lead has arrived
 	settled *streams.Verdict // final
 }

@@ -453,3 +453,54 @@ func TestRepeats(t *testing.T) {
 		own(t, w, last(w.drive(sinks.Delivery{Lead: l, Attempt: 2, Unsure: w.clock.now(), Of: &sinks.Earlier{Remote: "1"}})), l)
 	})
 }
+
+// A customer writes again, and the manager is done with the card: nobody would see a comment in it, so a task says so.
+func TestRepeatInAClosedCard(t *testing.T) {
+	for name, c := range map[string]struct {
+		api, entity, stage string
+		want               int
+	}{
+		"lead in work":        {"item", "lead", "IN_PROCESS", 0},
+		"lead won":            {"item", "lead", "CONVERTED", 1},
+		"lead lost":           {"item", "lead", "JUNK", 1},
+		"old portal, in work": {"lead", "lead", "PROCESSED", 0},
+		"old portal, lost":    {"lead", "lead", "JUNK", 1},
+		"deal in work":        {"item", "deal", "C5:EXECUTING", 0},
+		"deal won":            {"item", "deal", "C5:WON", 1},
+	} {
+		for _, crash := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, crash %v", name, crash), func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, portal.Options{}, func(set *Settings) { set.API, set.Entity, set.Stage, set.Contact = c.api, c.entity, c.stage, false })
+				first, l := w.lead(1), w.lead(2)
+				v := w.once(sinks.Delivery{Lead: first, Attempt: 1})
+				l.RepeatOf = first.ID
+				d := sinks.Delivery{Lead: l, Attempt: 1, Of: &sinks.Earlier{Remote: v.Remote}}
+				if crash {
+					w.once(d)
+					d.Unsure = w.clock.now()
+					w.restart()
+				}
+				if v := last(w.drive(d)); v.Result != streams.Done || v.Outcome != string(streams.Merged) {
+					t.Fatalf("%+v", v)
+				}
+				if n := w.count("activity"); n != c.want {
+					t.Errorf("%d tasks, want %d", n, c.want)
+				}
+			})
+		}
+	}
+}
+
+// Portals that do not say what a stage means are known by the names of their first ones.
+func TestStagesWithoutMeaning(t *testing.T) {
+	s := &Sink{api: dialectOf(Defaults())}
+	for stage, want := range map[string]bool{"NEW": false, "CONVERTED": true, "C12:LOSE": true, "C12:NEW": false, "UC_Q1W2": false, "": false} {
+		if got := s.ended(fmt.Appendf(nil, `{"item":{"stageId":%q}}`, stage)); got != want {
+			t.Errorf("%q has ended: %v, want %v", stage, got, want)
+		}
+	}
+	if !s.ended([]byte(`{"item":{"stageId":"UC_Q1W2","stageSemanticId":"F"}}`)) || s.ended([]byte(`[]`)) {
+		t.Error("the meaning is not read")
+	}
+}

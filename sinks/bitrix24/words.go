@@ -4,9 +4,9 @@ import "strings"
 
 // words are what the portal's people read.
 type words struct {
-	title, enquiry, repeat, whole                                         string
-	name, phone, email, channel, source, service, time, level, tags, task string
-	wants, person, order, product, branch                                 string
+	title, enquiry, repeat, whole                                                string
+	name, phone, email, channel, source, service, time, level, tags, task, again string
+	wants, person, order, product, branch                                        string
 
 	intents map[string]string // what a lead wants, but for other, of which there is nothing to say
 	reasons map[string]string // why a person is to answer, besides an intent
@@ -20,7 +20,7 @@ var languages = map[string]words{
 		title:   `{{if .Hot}}Срочно! {{end}}Заявка{{with .Service}}: {{.}}{{end}}{{with .Name}}, {{.}}{{end}}`,
 		enquiry: "Заявка", repeat: "Клиент обратился ещё раз", whole: "Заявка целиком: часть данных не поместилась в карточку",
 		name: "Имя", phone: "Телефон", email: "Эл. почта", channel: "Канал", source: "Источник", service: "Услуга",
-		time: "Удобное время", level: "Уровень клиента", tags: "Метки", task: "Срочно связаться с клиентом",
+		time: "Удобное время", level: "Уровень клиента", tags: "Метки", task: "Срочно связаться с клиентом", again: "Клиент пишет, а карточка закрыта",
 		wants: "Чего хочет", person: "Ответить должен человек", order: "Заказ", product: "Товар", branch: "Филиал",
 		intents: map[string]string{"booking": "запись", "cancel": "отмена", "reschedule": "перенос", "price": "цена", "address": "адрес",
 			"hours": "часы работы", "consultation": "консультация", "order_status": "состояние заказа", "complaint": "жалоба",
@@ -37,7 +37,7 @@ var languages = map[string]words{
 		title:   `{{if .Hot}}Urgent! {{end}}Enquiry{{with .Service}}: {{.}}{{end}}{{with .Name}}, {{.}}{{end}}`,
 		enquiry: "Enquiry", repeat: "The customer has written again", whole: "The whole enquiry: part of it did not fit into the card",
 		name: "Name", phone: "Phone", email: "E-mail", channel: "Channel", source: "Source", service: "Service",
-		time: "Convenient time", level: "Customer level", tags: "Tags", task: "Contact the customer at once",
+		time: "Convenient time", level: "Customer level", tags: "Tags", task: "Contact the customer at once", again: "The customer writes, and the card is closed",
 		wants: "Wants", person: "A person is to answer", order: "Order", product: "Product", branch: "Branch",
 		intents: map[string]string{"booking": "booking", "cancel": "cancelling", "reschedule": "rescheduling", "price": "price", "address": "address",
 			"hours": "opening hours", "consultation": "consultation", "order_status": "order status", "complaint": "complaint",

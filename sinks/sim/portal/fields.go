@@ -76,12 +76,15 @@ var money = []field{
 var own = map[kind][]field{
 	lead: slices.Concat(shared, person, money, []field{
 		{"stageId", "STATUS_ID", "string", 50, false},
+		{"stageSemanticId", "STATUS_SEMANTIC_ID", "string", 3, true},
 		{"statusDescription", "STATUS_DESCRIPTION", "text", 0, false},
 		{"companyTitle", "COMPANY_TITLE", "string", 255, false},
 		{"address", "ADDRESS", "text", 0, false},
 	}),
 	deal: slices.Concat(shared, money, []field{
 		{"stageId", "STAGE_ID", "string", 50, false},
+		{"stageSemanticId", "STAGE_SEMANTIC_ID", "string", 3, true},
+		{"closed", "CLOSED", "char", 0, true},
 		{"categoryId", "CATEGORY_ID", "integer", 0, false},
 		{"typeId", "TYPE_ID", "string", 50, false},
 		{"additionalInfo", "ADDITIONAL_INFO", "text", 0, false},

@@ -76,18 +76,19 @@ func methodNames(c *call) (any, *Error) {
 	return names, nil
 }
 
-// status is one entry of a reference book: a source, a stage.
-type status struct{ id, name string }
+// status is one entry of a reference book: a source, a stage. Of a stage, ends says how what reaches it has ended: S well, F
+// badly, empty: it has not.
+type status struct{ id, name, ends string }
 
 var books = map[string][]status{
-	"SOURCE": {{"CALL", "Звонок"}, {"EMAIL", "Электронная почта"}, {"WEB", "Веб-сайт"}, {"ADVERTISING", "Реклама"},
-		{"PARTNER", "Существующий клиент"}, {"RECOMMENDATION", "По рекомендации"}, {"TRADE_SHOW", "Выставка"},
-		{"WEBFORM", "CRM-форма"}, {"CALLBACK", "Обратный звонок"}, {"RC_GENERATOR", "Генератор продаж"},
-		{"STORE", "Интернет-магазин"}, {"OTHER", "Другое"}},
-	"STATUS": {{"NEW", "Не обработан"}, {"IN_PROCESS", "В работе"}, {"PROCESSED", "Обработан"}, {"JUNK", "Некачественный лид"},
-		{"CONVERTED", "Качественный лид"}},
-	"DEAL_STAGE": {{"NEW", "Новая"}, {"PREPARATION", "Подготовка документов"}, {"EXECUTING", "В работе"},
-		{"WON", "Сделка успешна"}, {"LOSE", "Сделка провалена"}},
+	"SOURCE": {{id: "CALL", name: "Звонок"}, {id: "EMAIL", name: "Электронная почта"}, {id: "WEB", name: "Веб-сайт"}, {id: "ADVERTISING", name: "Реклама"},
+		{id: "PARTNER", name: "Существующий клиент"}, {id: "RECOMMENDATION", name: "По рекомендации"}, {id: "TRADE_SHOW", name: "Выставка"},
+		{id: "WEBFORM", name: "CRM-форма"}, {id: "CALLBACK", name: "Обратный звонок"}, {id: "RC_GENERATOR", name: "Генератор продаж"},
+		{id: "STORE", name: "Интернет-магазин"}, {id: "OTHER", name: "Другое"}},
+	"STATUS": {{id: "NEW", name: "Не обработан"}, {id: "IN_PROCESS", name: "В работе"}, {id: "PROCESSED", name: "Обработан"}, {id: "JUNK", name: "Некачественный лид", ends: "F"},
+		{id: "CONVERTED", name: "Качественный лид", ends: "S"}},
+	"DEAL_STAGE": {{id: "NEW", name: "Новая"}, {id: "PREPARATION", name: "Подготовка документов"}, {id: "EXECUTING", name: "В работе"},
+		{id: "WON", name: "Сделка успешна", ends: "S"}, {id: "LOSE", name: "Сделка провалена", ends: "F"}},
 }
 
 func statusesOf(book string) []status { return books[book] }
@@ -103,7 +104,7 @@ func statusList(c *call) (any, *Error) {
 		for i, s := range books[book] {
 			if want == "" || want == book {
 				rows = append(rows, map[string]any{"ID": itoa(len(rows) + 1), "ENTITY_ID": book, "STATUS_ID": s.id,
-					"NAME": s.name, "SORT": itoa((i + 1) * 10), "SYSTEM": "Y"})
+					"NAME": s.name, "SORT": itoa((i + 1) * 10), "SYSTEM": "Y", "SEMANTICS": s.ends})
 			}
 		}
 	}

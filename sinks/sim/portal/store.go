@@ -69,7 +69,7 @@ func (c *call) create(k kind, values map[string]any, rows []multi) (*item, *Erro
 	return it, nil
 }
 
-// stage fills in the first stage, and refuses one that the portal does not have.
+// stage fills in the first stage and what it means, and refuses one that the portal does not have.
 func (c *call) stage(k kind, values map[string]any) *Error {
 	if k == contact {
 		return nil
@@ -77,14 +77,19 @@ func (c *call) stage(k kind, values map[string]any) *Error {
 	known := statusesOf(map[kind]string{lead: "STATUS", deal: "DEAL_STAGE"}[k])
 	stage := text(values["stageId"])
 	if stage == "" {
-		values["stageId"] = known[0].id
-		return nil
+		stage = known[0].id
+		values["stageId"] = stage
 	}
 	if k == deal && strings.Contains(stage, ":") { // of another pipeline: C5:NEW
 		_, stage, _ = strings.Cut(stage, ":")
 	}
-	if !slices.ContainsFunc(known, func(s status) bool { return s.id == stage }) {
+	i := slices.IndexFunc(known, func(s status) bool { return s.id == stage })
+	if i < 0 {
 		return fail("CRM_FIELD_ERROR_VALUE_NOT_VALID", "Field: 'stageId' has invalid value.")
+	}
+	values["stageSemanticId"] = cmp.Or(known[i].ends, "P")
+	if k == deal {
+		values["closed"] = map[bool]string{true: "Y", false: "N"}[known[i].ends != ""]
 	}
 	return nil
 }
