@@ -12,6 +12,7 @@ import (
 	"leadstream/processors/monitor"
 	"leadstream/processors/slots"
 	"leadstream/streams"
+	"leadstream/streams/media"
 )
 
 // Config is config.yaml. A new key is a field here, its default in Defaults, its entry in config.yaml, and, where not
@@ -35,6 +36,7 @@ type Config struct {
 
 	Sources map[string]intake.Source `koanf:"sources"`
 	Intake  intake.Config            `koanf:"intake"` // its listen, region, language and sources are the keys above
+	Media   media.Settings           `koanf:"media"`
 	Triage  Triage                   `koanf:"triage"`
 	Tagging Tagging                  `koanf:"tagging"`
 	Sinks   map[string]Sink          `koanf:"sinks"`
@@ -144,6 +146,7 @@ func Defaults() *Config {
 		Partitions: 1,
 		Retention:  7 * 24 * time.Hour,
 		Intake:     intake.Defaults(),
+		Media:      media.Defaults(),
 		Triage: Triage{DedupeWindow: processors.DedupeWindow, Conversation: processors.ConversationWindow,
 			Escalate: processors.UsualEscalation(), LLM: llm.Defaults(), Learn: learn.Defaults()},
 		Tagging: Tagging{Buffer: processors.Buffer, HotAt: processors.HotScore, Customers: customer.Most},

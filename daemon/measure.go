@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
+	"leadstream/daemon/fetch"
 	"leadstream/processors/learn"
 	"leadstream/processors/monitor"
 	"leadstream/streams"
@@ -20,6 +21,7 @@ type measure struct {
 	engine       *streams.Engine
 	destinations []*destination
 	desk         *learn.Desk
+	fetcher      *fetch.Fetcher // nil: nothing is fetched
 	gatherer     prometheus.Gatherer
 	lateAfter    func(string) time.Duration
 
@@ -64,6 +66,9 @@ func (m *measure) Values() []monitor.Value {
 		add("leads_dead", float64(by[d.name].Dead), "destination", d.name)
 	}
 	add("leads_late", float64(by[""].Late), "destination", "")
+	for source := range m.fetcher.Denied() {
+		add("fetch_denied", 1, "source", source)
+	}
 	m.triage(add)
 	if down == 0 {
 		m.queues(add)

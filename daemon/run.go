@@ -25,6 +25,7 @@ import (
 	"leadstream/streams"
 	"leadstream/streams/failpoint"
 	"leadstream/streams/journal"
+	"leadstream/streams/media"
 )
 
 // stopTime is how long calls in hand may take at a stop. What has not ended by then is taken up by the next start.
@@ -63,7 +64,15 @@ func run(ctx context.Context, cfg *Config) error {
 		return err
 	}
 	defer clients.Close()
-	destinations, err := openSinks(cfg, instance, clients, log)
+	files, err := media.Open(cfg.inData(cfg.Media.Dir), cfg.Media.MaxFile)
+	if err != nil {
+		return err
+	}
+	destinations, err := openSinks(cfg, instance, clients, files, log)
+	if err != nil {
+		return err
+	}
+	fetcher, err := newFetcher(cfg, files, custody, reg, log)
 	if err != nil {
 		return err
 	}
@@ -80,7 +89,7 @@ func run(ctx context.Context, cfg *Config) error {
 	if err := desk.Open(); err != nil {
 		return fmt.Errorf("triage.learn: %w", err)
 	}
-	workers, dedupe, err := judges(cfg, clients, custody, wants, adviser, desk, tagging, log)
+	workers, dedupe, err := judges(cfg, clients, custody, fetcher, wants, adviser, desk, tagging, log)
 	if err != nil {
 		return err
 	}
@@ -119,7 +128,7 @@ func run(ctx context.Context, cfg *Config) error {
 	teller := &processors.Teller{Ledger: untold{custody, late}, Rows: rows, People: inOrder(by, cfg.Tell.Sinks),
 		Language: cfg.Language, Zone: cfg.Zone(), Log: log}
 	alerts, err := newMonitor(cfg, monitor.Options{Notifiers: by, Language: cfg.Language, Zone: cfg.Zone(), Log: log,
-		Source: &measure{custody: custody, engine: engine, destinations: destinations, desk: desk, gatherer: reg, lateAfter: late},
+		Source: &measure{custody: custody, engine: engine, destinations: destinations, desk: desk, fetcher: fetcher, gatherer: reg, lateAfter: late},
 		File:   filepath.Join(cfg.DataDir, "alerts.json")})
 	if err != nil {
 		return err
@@ -151,6 +160,8 @@ func run(ctx context.Context, cfg *Config) error {
 			return engine.Run(ctx)
 		})
 	})
+	g.Go(func() error { return fetcher.Run(ctx) })
+	g.Go(func() error { return files.Run(ctx, cfg.Media.Keep, log) })
 	g.Go(func() error { return tagging.Watch(ctx) })
 	g.Go(func() error { return desk.Run(ctx) })
 	g.Go(func() error { return teller.Run(ctx) })

@@ -78,8 +78,26 @@ func (l *loader) validate(c *Config) {
 	for _, name := range c.Tell.Sinks {
 		l.tellSink(c, name)
 	}
+	l.media(c)
 	l.triage(&c.Triage)
 	l.parts(c)
+}
+
+func (l *loader) media(c *Config) {
+	m := c.Media
+	if m.Keep < c.Retention {
+		l.fault("media.keep", l.say("files would go before the leads that they came with (retention)", "файлы исчезали бы раньше своих заявок (retention)"), l.say("write at least %s", "напишите не меньше %s", c.Retention))
+	}
+	if m.MaxFile < 1<<20 {
+		l.fault("media.max_file", l.say("is %d bytes", "равно %d байт", m.MaxFile), l.say("write 1048576 or more", "напишите 1048576 или больше"))
+	}
+	if m.Wait < 0 || m.Wait > 10*time.Minute {
+		l.fault("media.wait", l.say("is %s", "равно %s", m.Wait), l.say("write 0s to 10m: a lead waits for its files as long", "напишите от 0s до 10m: столько заявка ждёт свои файлы"))
+	}
+	if m.GiveUp < m.Wait {
+		l.fault("media.give_up", l.say("is shorter than media.wait", "короче media.wait"), l.say("write more, say 24h", "напишите больше, например 24h"))
+	}
+	l.atLeast("media.workers", m.Workers, 1)
 }
 
 func (l *loader) triage(c *Triage) {

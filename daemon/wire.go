@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
+	"leadstream/daemon/fetch"
 	"leadstream/daemon/intake"
 	"leadstream/processors"
 	"leadstream/processors/customer"
@@ -20,6 +21,7 @@ import (
 	"leadstream/sinks"
 	"leadstream/streams"
 	"leadstream/streams/journal"
+	"leadstream/streams/media"
 )
 
 // destination is a configured sink at work.
@@ -31,7 +33,7 @@ type destination struct {
 }
 
 // openSinks makes every configured sink, in the order of their names. Its error says the faults of all of them.
-func openSinks(cfg *Config, instance string, clients *streams.Clients, log zerolog.Logger) ([]*destination, error) {
+func openSinks(cfg *Config, instance string, clients *streams.Clients, files *media.Store, log zerolog.Logger) ([]*destination, error) {
 	var all []*destination
 	var faults []error
 	names := make([]string, 0, len(cfg.Sinks))
@@ -41,7 +43,9 @@ func openSinks(cfg *Config, instance string, clients *streams.Clients, log zerol
 	slices.Sort(names)
 	for _, name := range names {
 		s := cfg.Sinks[name]
-		sink, err := kinds[s.Kind].Open(s.Settings, sinkEnv(cfg, name, instance, log))
+		env := sinkEnv(cfg, name, instance, log)
+		env.Files = files
+		sink, err := kinds[s.Kind].Open(s.Settings, env)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("sinks.%s: %w", name, err))
 			continue
@@ -96,8 +100,8 @@ func (d *destination) handle(ctx context.Context, batch []*streams.Entry) []stre
 }
 
 // judges are the workers of the two inner queues.
-func judges(cfg *Config, clients *streams.Clients, custody *streams.Custody, wants processors.Wants, adviser *llm.Model, pupil processors.Pupil, tagging *processors.Tagging, log zerolog.Logger) ([]*streams.Worker, *processors.Dedupe, error) {
-	triage := &processors.Triage{Wants: wants, Pupil: pupil, Slots: cfg.slotReader(), Escalate: cfg.Triage.Escalate, Region: cfg.Region, Language: cfg.Language,
+func judges(cfg *Config, clients *streams.Clients, custody *streams.Custody, lacking processors.Completer, wants processors.Wants, adviser *llm.Model, pupil processors.Pupil, tagging *processors.Tagging, log zerolog.Logger) ([]*streams.Worker, *processors.Dedupe, error) {
+	triage := &processors.Triage{Lacking: lacking, Wants: wants, Pupil: pupil, Slots: cfg.slotReader(), Escalate: cfg.Triage.Escalate, Region: cfg.Region, Language: cfg.Language,
 		Find: custody.Lead, Log: log}
 	if adviser != nil {
 		triage.Adviser = adviser
@@ -112,6 +116,27 @@ func judges(cfg *Config, clients *streams.Clients, custody *streams.Custody, wan
 		{Queue: streams.Intake, Handler: triage, Policy: streams.MessagePolicy, Batch: 256, Concurrency: 2},
 		{Queue: streams.Triaged, Handler: tagging, Policy: streams.MessagePolicy, Batch: 256, Concurrency: 2},
 	}, dedupe, nil
+}
+
+// newFetcher is what completes leads before triage judges them.
+func newFetcher(cfg *Config, files *media.Store, custody *streams.Custody, reg prometheus.Registerer, log zerolog.Logger) (*fetch.Fetcher, error) {
+	f := &fetch.Fetcher{Store: files, Settings: cfg.Media, Sources: map[string]*fetch.Source{}, Region: cfg.Region, Log: log,
+		Take: func(ctx context.Context, l *streams.Lead) error {
+			_, err := custody.TakeAll(ctx, []streams.Taken{{Lead: l, Key: l.Key, Canonical: []byte(l.Key)}})
+			return err
+		}}
+	var faults []error
+	for name, set := range cfg.Sources {
+		s, err := fetch.Open(set, version())
+		if err != nil {
+			faults = append(faults, fmt.Errorf("sources.%s: %w", name, err))
+		} else if s != nil {
+			f.Sources[name] = s
+		}
+	}
+	var err error
+	f.Metrics, err = fetch.NewMetrics(reg)
+	return f, errors.Join(append(faults, err)...)
 }
 
 // newTagging is the handler after triage, and what judges customers of whom nothing comes.

@@ -18,6 +18,7 @@ import (
 // Triage is the handler of the intake queue: it normalises contacts, finds repeats, and says what a lead wants, in which
 // language, and whether a person is to answer.
 type Triage struct {
+	Lacking  Completer    // nil: leads are judged as they came
 	Wants    Wants        // nil: what a message wants is not known
 	Slots    slots.Reader // of the particulars
 	Adviser  Adviser      // has a second opinion; nil: nobody has
@@ -39,6 +40,13 @@ type Wants interface {
 	Read(text string) intent.Result
 }
 
+// Completer fetches what leads lack before they are judged: their files, or the answers of a form of which only the
+// number has come.
+type Completer interface {
+	// Complete completes l as far as it can be now, without waiting. Unless it is whole, the verdict is its entry's.
+	Complete(l *streams.Lead) (v streams.Verdict, whole bool)
+}
+
 var (
 	_ streams.Handler = (*Triage)(nil)
 	_ streams.Handler = (*Tagging)(nil)
@@ -55,6 +63,7 @@ func (t *Triage) Handle(ctx context.Context, batch []*streams.Entry) []streams.V
 	var read []*intent.Result // in their messages
 	var over []*streams.Lead  // news that end what a customer and the business had with each other
 	var overAt []int
+	incomplete := map[string]bool{}
 	for i, e := range batch {
 		if e.Lead == nil {
 			verdicts[i] = streams.Verdict{Result: streams.Permanent, Err: errors.New("the entry holds no lead")}
@@ -64,6 +73,11 @@ func (t *Triage) Handle(ctx context.Context, batch []*streams.Entry) []streams.V
 		if l.ID == "" {
 			l.ID = streams.NewID(e.Queue, e.ID)
 		}
+		order := e.Lead.OrderKey()
+		if incomplete[order] { // it is not judged before what it came behind
+			verdicts[i] = streams.Verdict{Result: streams.Wait}
+			continue
+		}
 		t.normalize(&l)
 		if l.Event != "" { // news: nothing to classify, and no repeat of an enquiry
 			t.whose(&l)
@@ -71,6 +85,11 @@ func (t *Triage) Handle(ctx context.Context, batch []*streams.Entry) []streams.V
 			if t.Dedupe != nil && (l.Event == "won" || l.Event == "lost") {
 				over, overAt = append(over, &l), append(overAt, i)
 			}
+			continue
+		}
+		if v, whole := t.complete(&l); !whole {
+			incomplete[order] = v.Result == streams.Wait
+			verdicts[i] = v
 			continue
 		}
 		read = append(read, t.understand(&l))
@@ -104,6 +123,17 @@ func (t *Triage) Handle(ctx context.Context, batch []*streams.Entry) []streams.V
 		}
 	}
 	return verdicts
+}
+
+// complete has what the lead lacks fetched.
+func (t *Triage) complete(l *streams.Lead) (v streams.Verdict, whole bool) {
+	if t.Lacking == nil {
+		return v, true
+	}
+	if v, whole = t.Lacking.Complete(l); whole {
+		t.normalize(l)
+	}
+	return v, whole
 }
 
 // normalize does again what the shim did, for leads that came by XADD. It changes nothing that is normal already.

@@ -29,6 +29,56 @@ var knowing = sync.OnceValues(func() (*intent.Model, error) {
 	return intent.Train(examples)
 })
 
+// lacking completes leads as it is told to.
+type lacking func(*streams.Lead) (streams.Verdict, bool)
+
+func (f lacking) Complete(l *streams.Lead) (streams.Verdict, bool) { return f(l) }
+
+// A lead that lacks something waits, and what its customer wrote behind it does not become the first of the two.
+func TestTriageWaitsForWhatLeadsLack(t *testing.T) {
+	r := streamstest.Redis(t)
+	arrived := false
+	tr := &Triage{Region: "RU", Language: "ru", Dedupe: &Dedupe{Redis: r.Client, Window: time.Hour, Talk: time.Hour},
+		Lacking: lacking(func(l *streams.Lead) (streams.Verdict, bool) {
+			switch {
+			case l.Message == "form":
+				return streams.Verdict{Result: streams.Permanent}, false
+			case l.Message == "photo" && !arrived:
+				return streams.Verdict{Result: streams.Wait, After: time.Second}, false
+			case l.Message == "photo":
+				l.Media, l.Phone = []streams.Media{{Kind: "photo", Hash: "h"}}, "8 999 000-00-11"
+			}
+			return streams.Verdict{}, true
+		})}
+	lead := func(id, user, message string) *streams.Entry {
+		return &streams.Entry{ID: id, Queue: streams.Intake, Lead: &streams.Lead{ID: id, Channel: "telegram", UserID: user, Message: message}}
+	}
+	batch := []*streams.Entry{lead("1", "a", "photo"), lead("2", "a", "words"), lead("3", "b", "words"), lead("4", "c", "form"), lead("5", "c", "words"), lead("6", "a", "")}
+	batch[5].Lead.Event = "won"
+	results := func(vs []streams.Verdict) (all []streams.Result) {
+		for _, v := range vs {
+			all = append(all, v.Result)
+		}
+		return all
+	}
+	got := tr.Handle(t.Context(), batch)
+	if diff := gocmp.Diff([]streams.Result{streams.Wait, streams.Wait, streams.Done, streams.Permanent, streams.Done, streams.Wait}, results(got)); diff != "" {
+		t.Fatal(diff)
+	}
+	arrived = true
+	got = tr.Handle(t.Context(), batch[:2])
+	if diff := gocmp.Diff([]streams.Result{streams.Done, streams.Done}, results(got)); diff != "" {
+		t.Fatal(diff)
+	}
+	first, second := got[0].Followers[0].Lead, got[1].Followers[0].Lead
+	if first.RepeatOf != "" || second.RepeatOf != "1" || first.Phone != phone1 || len(first.Media) != 1 {
+		t.Errorf("first %+v, second %+v", first, second)
+	}
+	if batch[0].Lead.Media != nil {
+		t.Error("the entry's own lead was changed")
+	}
+}
+
 func TestTriage(t *testing.T) {
 	model, err := knowing()
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"leadstream/streams"
+	"leadstream/streams/media"
 )
 
 // Sink delivers leads to one outside system. It must be safe for concurrent use.
@@ -90,5 +91,6 @@ type Env struct {
 	DataDir  string         // for files
 	Timeout  time.Duration  // of one outside call; 0: the kind's own default
 	Version  string         // for User-Agent
+	Files    *media.Store   // what customers have sent; nil: nothing is stored
 	Log      zerolog.Logger // keys: lead, queue, attempt, took, err; never people's data
 }

@@ -2,6 +2,7 @@ package sinks
 
 import (
 	"cmp"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -15,6 +16,7 @@ type words struct {
 	lead, hot, repeat, news                                string // kinds of notice, first words of the subject
 	name, phone, email, service, wished, message           string
 	channel, source, received, problems, number, repeatsTo string
+	files                                                  string
 	score                                                  string
 	nobody                                                 string // stands for a missing name
 	noContact                                              string
@@ -26,14 +28,14 @@ var notices = map[string]words{
 	"ru": {
 		lead: "Новая заявка", hot: "Горячая заявка", repeat: "Повторное обращение", news: "Новость о клиенте",
 		name: "Имя", phone: "Телефон", email: "Почта", service: "Услуга", wished: "Желаемое время",
-		message: "Сообщение", channel: "Канал", source: "Источник", received: "Получена",
+		files: "Файлов", message: "Сообщение", channel: "Канал", source: "Источник", received: "Получена",
 		problems: "Проверьте вручную", number: "Номер заявки", repeatsTo: "Повтор к заявке",
 		score: "Вероятность продажи", nobody: "без имени", noContact: "контакт не указан", cut: "… (обрезано)",
 	},
 	"en": {
 		lead: "New lead", hot: "Hot lead", repeat: "Repeat enquiry", news: "News of a customer",
 		name: "Name", phone: "Phone", email: "E-mail", service: "Service", wished: "Wished time",
-		message: "Message", channel: "Channel", source: "Source", received: "Received",
+		files: "Files", message: "Message", channel: "Channel", source: "Source", received: "Received",
 		problems: "Check by hand", number: "Lead number", repeatsTo: "Repeats lead",
 		score: "Chance of a sale", nobody: "no name", noContact: "no contact given", cut: "… (cut)",
 	},
@@ -82,6 +84,9 @@ func leadBody(l *streams.Lead, w words, language string, zone *time.Location) st
 	add(w.service, Line(l.Service, longestLine))
 	add(w.wished, Line(l.Time, longestLine))
 	add(w.message, Cut(Clean(l.Message), longestMessage, w.cut))
+	if n := len(l.Media); n > 0 {
+		add(w.files, strconv.Itoa(n))
+	}
 	add(w.score, ScoreText(l, language))
 	add(w.channel, Line(l.Channel, longestLine))
 	add(w.source, Line(l.Source, longestLine))

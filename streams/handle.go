@@ -439,7 +439,9 @@ func (c *call) log(took time.Duration) {
 		ev := c.r.log.Debug()
 		switch v.Result {
 		case Retry, Wait, Pause, Ambiguous:
-			ev = c.r.log.Warn()
+			if v.Result != Wait || v.Err != nil { // else it is as it should be
+				ev = c.r.log.Warn()
+			}
 		case Permanent:
 			ev = c.r.log.Error()
 		}

@@ -113,14 +113,14 @@ func (a avito) message(raw json.RawMessage, event id) (Event, error) {
 	f.set("location", m.Content.Location)
 	f.set("item", m.Content.Item)
 	f.set("call", m.Content.Call)
-	var files []attachment
+	var files []streams.Media
 	if m.Content.Voice.ID != "" {
-		files = append(files, attachment{Kind: "voice", ID: string(m.Content.Voice.ID)})
+		files = append(files, streams.Media{Kind: "voice", Ref: string(m.Content.Voice.ID)})
 	}
 	if url := largest(m.Content.Image.Sizes); url != "" {
-		files = append(files, attachment{Kind: "photo", URL: url})
+		files = append(files, streams.Media{Kind: "photo", URL: url})
 	}
-	f.set("attachments", attachments(files))
+	attach(&l, &f, files)
 	l.Fields = f
 	return Event{Lead: l}, nil
 }

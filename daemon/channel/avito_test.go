@@ -28,9 +28,9 @@ func TestAvitoReads(t *testing.T) {
 			Fields: fieldsOf("chat_id", `"u2i-TestChat~01"`, "account", `"81000001"`, "item_id", `"4300000001"`)}), nil, 0},
 		"without an envelope": {`{"id":"e1","type":"message","value":{"chat_id":"u2i-1","user_id":8,"author_id":9,"created":1767225600,"type":"text","content":{"text":"да"}}}`,
 			lead(streams.Lead{UserID: "9", Key: "e1", Message: "да"}), nil, 0},
-		"voice": {message(`"author_id":9,"type":"voice","content":{"voice":{"voice_id":"v1"}}`), lead(streams.Lead{Fields: fieldsOf("chat_id", `"u2i-1"`, "account", `"8"`, "attachments", `[{"kind":"voice","id":"v1"}]`)}), nil, 0},
+		"voice": {message(`"author_id":9,"type":"voice","content":{"voice":{"voice_id":"v1"}}`), lead(streams.Lead{Fields: fieldsOf("chat_id", `"u2i-1"`, "account", `"8"`), Media: []streams.Media{{Kind: "voice", Ref: "v1"}}}), nil, 0},
 		"picture": {message(`"author_id":9,"type":"image","content":{"image":{"sizes":{"140x105":"https://a.test/s","1280x960":"https://a.test/l","640x480":"https://a.test/m"}}}`),
-			lead(streams.Lead{Fields: fieldsOf("chat_id", `"u2i-1"`, "account", `"8"`, "attachments", `[{"kind":"photo","url":"https://a.test/l"}]`)}), nil, 0},
+			lead(streams.Lead{Fields: fieldsOf("chat_id", `"u2i-1"`, "account", `"8"`), Media: []streams.Media{{Kind: "photo", URL: "https://a.test/l"}}}), nil, 0},
 		"link": {message(`"author_id":9,"type":"link","content":{"link":{"text":"смотрите","url":"https://b.test"}}`), lead(streams.Lead{Message: "смотрите", Fields: fieldsOf("chat_id", `"u2i-1"`, "account", `"8"`, "link", `"https://b.test"`)}), nil, 0},
 
 		"our own":             {message(`"author_id":8,"type":"text","content":{"text":"да"}`), nil, []string{"own message"}, 0},

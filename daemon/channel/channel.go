@@ -349,26 +349,41 @@ func (d id) number() int64 {
 // some says whether there is an id at all: services write 0 for none.
 func (d id) some() bool { return d != "" && d != "0" }
 
-// attachment is a file that can be fetched from the service, by its address or its id there.
+// attachment is what hangs on a message and is no file: a link, an article of the shop.
 type attachment struct {
-	Kind string `json:"kind"` // photo, voice, audio, video, document, sticker …
+	Kind string `json:"kind"`
 	ID   string `json:"id,omitempty"`
 	URL  string `json:"url,omitempty"`
 	Name string `json:"name,omitempty"`
-	Mime string `json:"mime,omitempty"`
-	Size int64  `json:"size,omitempty"` // bytes
 }
 
-// attachments are their JSON, nil for none.
-func attachments(all []attachment) json.RawMessage {
-	if len(all) == 0 {
-		return nil
+// fileKinds are the attachments that are files.
+var fileKinds = map[string]bool{
+	"photo": true, "voice": true, "audio": true, "video": true, "document": true, "sticker": true, "graffiti": true,
+	"story_mention": true, "reel": true, "ig_reel": true,
+}
+
+// mostFiles is how many files a message may have: no service sends more.
+const mostFiles = 50
+
+// attach puts what hangs on a message where it belongs: files among the lead's media, the rest among its fields.
+func attach(l *streams.Lead, f *fields, all []streams.Media) {
+	var others []attachment
+	for _, m := range all {
+		m.Kind, m.Name, m.Ref, m.URL = text(m.Kind), text(m.Name), text(m.Ref), strings.ToValidUTF8(m.URL, "")
+		if m.Size < 0 {
+			m.Size = 0
+		}
+		if fileKinds[m.Kind] && len(l.Media) < mostFiles {
+			l.Media = append(l.Media, m)
+		} else {
+			others = append(others, attachment{Kind: m.Kind, ID: m.Ref, URL: m.URL, Name: m.Name})
+		}
 	}
-	for i := range all {
-		all[i].Name = text(all[i].Name)
+	if others != nil {
+		out, _ := json.Marshal(others)
+		f.set("attachments", json.RawMessage(out))
 	}
-	out, _ := json.Marshal(all)
-	return out
 }
 
 // ignored is an event that nothing is kept of.

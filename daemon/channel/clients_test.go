@@ -115,7 +115,7 @@ func TestVendorsOwnClients(t *testing.T) {
 		}
 	}
 	if files := got.VK["photo"].Told["files"]; cmp.Diff([]any{"photo 7_3 https://a.test/w"}, files) != "" ||
-		!strings.Contains(string(read(t, ours, vkBodies["photo"]).Lead.Fields["attachments"]), `"id":"7_3","url":"https://a.test/w"`) {
+		cmp.Diff([]streams.Media{{Kind: "photo", Ref: "7_3", URL: "https://a.test/w"}}, read(t, ours, vkBodies["photo"]).Lead.Media) != "" {
 		t.Errorf("vk photo: they see %v", files)
 	}
 

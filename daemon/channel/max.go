@@ -164,7 +164,7 @@ func (m maxBot) message(u *maxUpdate) (Event, error) {
 // attached puts contacts, places and files where they belong.
 func (m maxBot) attached(l *streams.Lead, f *fields, sender *maxUser, given []maxAttachment) {
 	kinds := map[string]string{"image": "photo", "file": "document"}
-	var files []attachment
+	var files []streams.Media
 	for _, a := range given {
 		p := a.Payload
 		switch a.Type {
@@ -185,20 +185,20 @@ func (m maxBot) attached(l *streams.Lead, f *fields, sender *maxUser, given []ma
 			f.set("location", map[string]json.RawMessage{"latitude": a.Latitude, "longitude": a.Longitude})
 		case "inline_keyboard", "reply_keyboard", "data":
 		default:
-			file := attachment{Kind: kinds[a.Type], URL: p.URL, Name: a.Name + a.Title, Size: a.Size}
+			file := streams.Media{Kind: kinds[a.Type], URL: p.URL, Name: a.Name + a.Title, Size: a.Size}
 			if file.Kind == "" {
 				file.Kind = text(a.Type)
 			}
 			switch {
 			case p.Photo.some():
-				file.ID = string(p.Photo)
+				file.Ref = string(p.Photo)
 			default:
-				file.ID = p.Token + p.Code // it has one of them
+				file.Ref = p.Token + p.Code // it has one of them
 			}
 			files = append(files, file)
 		}
 	}
-	f.set("attachments", attachments(files))
+	attach(l, f, files)
 }
 
 func (m maxBot) pressed(u *maxUpdate) (Event, error) {

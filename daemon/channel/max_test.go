@@ -60,8 +60,7 @@ func TestMaxReads(t *testing.T) {
 			`{"type":"file","payload":{"url":"https://a.test/f","token":"t2"},"filename":"план.pdf","size":7},{"type":"sticker","payload":{"code":"s1","url":"https://a.test/s"}},` +
 			`{"type":"location","latitude":55.7,"longitude":37.6},{"type":"inline_keyboard","payload":{}},{"type":"share","payload":{"url":"https://b.test"},"title":"Сайт"}]}`),
 			lead(streams.Lead{Fields: fieldsOf("chat_id", `"9"`, "location", `{"latitude":55.7,"longitude":37.6}`, "attachments",
-				`[{"kind":"photo","id":"5","url":"https://a.test/p"},{"kind":"document","id":"t2","url":"https://a.test/f","name":"план.pdf","size":7},`+
-					`{"kind":"sticker","id":"s1","url":"https://a.test/s"},{"kind":"share","url":"https://b.test","name":"Сайт"}]`)}), nil, 0},
+				`[{"kind":"share","url":"https://b.test","name":"Сайт"}]`), Media: []streams.Media{{Kind: "photo", Ref: "5", URL: "https://a.test/p"}, {Kind: "document", Ref: "t2", URL: "https://a.test/f", Name: "план.pdf", Size: 7}, {Kind: "sticker", Ref: "s1", URL: "https://a.test/s"}}}), nil, 0},
 
 		"group":        {`{"update_type":"message_created","timestamp":1,"message":{"recipient":{"chat_id":-5,"chat_type":"chat"},"sender":{"user_id":7},"body":{"mid":"m"}}}`, nil, []string{"group chat"}, 0},
 		"channel post": {`{"update_type":"message_created","timestamp":1,"message":{"recipient":{"chat_id":-5,"chat_type":"channel"},"body":{"mid":"m"}}}`, nil, []string{"group chat"}, 0},

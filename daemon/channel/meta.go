@@ -250,7 +250,7 @@ func (m meta) said(l *streams.Lead, f *fields, msg *metaMessage) {
 	if msg.Unsupported {
 		f.set("unsupported", true) // to be seen in the app alone
 	}
-	var files []attachment
+	var files []streams.Media
 	for _, a := range msg.Attachments {
 		kind := text(a.Type)
 		switch {
@@ -265,9 +265,9 @@ func (m meta) said(l *streams.Lead, f *fields, msg *metaMessage) {
 		if a.Payload.Sticker.some() {
 			kind = "sticker"
 		}
-		files = append(files, attachment{Kind: kind, ID: string(a.Payload.Sticker), URL: a.Payload.URL, Name: a.Payload.Title})
+		files = append(files, streams.Media{Kind: kind, Ref: string(a.Payload.Sticker), URL: a.Payload.URL, Name: a.Payload.Title})
 	}
-	f.set("attachments", attachments(files))
+	attach(l, f, files)
 }
 
 // referred keeps which advertisement or link brought the customer.
@@ -346,8 +346,10 @@ func (m meta) leadgen(raw json.RawMessage) (Event, error) {
 		return Event{}, errors.New("no leadgen_id")
 	}
 	l := streams.Lead{Channel: "leadads", Key: "leadgen:" + string(v.Lead), EventAt: seconds(v.Created.number())}
-	l.Problems = []string{m.say("Lead ads tell only that a form was filled in: its answers are in the Leads Center of the page, under this leadgen_id.",
-		"Реклама с формами сообщает только о факте заявки: ответы — в «Центре лидов» страницы, под этим leadgen_id.")}
+	l.Ref = "leadgen:" + string(v.Lead)
+	if m.Token == "" {
+		l.Ref, l.Problems = "", LeadgenUnfetched(m.Language)
+	}
 	var f fields
 	f.set("leadgen_id", string(v.Lead))
 	f.set("page_id", string(v.Page))
@@ -359,4 +361,11 @@ func (m meta) leadgen(raw json.RawMessage) (Event, error) {
 	}
 	l.Fields = f
 	return Event{Lead: l}, nil
+}
+
+// LeadgenUnfetched is what a person reads of a form whose answers cannot be had.
+func LeadgenUnfetched(language string) []string {
+	c := Config{Language: language}
+	return []string{c.say("Lead ads tell only that a form was filled in: its answers are in the Leads Center of the page, under this leadgen_id.",
+		"Реклама с формами сообщает только о факте заявки: ответы — в «Центре лидов» страницы, под этим leadgen_id.")}
 }

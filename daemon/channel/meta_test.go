@@ -52,19 +52,18 @@ func TestWhatsAppReads(t *testing.T) {
 	status := func(s string) string {
 		return whatsAppTold(`"statuses":[{"id":"wamid.OUT","status":"` + s + `","timestamp":"1767225700","recipient_id":"79990000011","conversation":{"id":"c"}}]`)
 	}
-	files := func(list string) string { return `[` + list + `]` }
 	tellAll(t, New("whatsapp", Config{Region: "RU", Accounts: []string{"555000111222333", "2"}}), "application/json", map[string]told{
 		"text, by an ad": {whatsAppText, lead(streams.Lead{UserID: "RU.10000000000000000001", Phone: "+79990000011", Name: "Марина Тестова", Key: "wamid.HBgLTESTAAA1", EventAt: at(1767225600),
 			Message: "Здравствуйте, сколько стоит ремонт?", UTM: map[string]string{"content": "120000000000001"},
 			Fields: fieldsOf("referral", `{"source_url":"https://fb.me/xyz","source_id":"120000000000001","source_type":"ad","headline":"Ремонт за 3 дня"}`)}), nil, 0},
 		"voice, of a hidden number": {whatsAppVoice, lead(streams.Lead{UserID: "RU.10000000000000000002", Name: "Kirill", Key: "wamid.HBgLTESTAAA2", EventAt: at(1767225660),
-			Fields: fieldsOf("username", `"kirill.t"`, "attachments", files(`{"kind":"audio","id":"900000000000001","mime":"audio/ogg; codecs=opus"}`))}), nil, 0},
+			Fields: fieldsOf("username", `"kirill.t"`), Media: []streams.Media{{Kind: "voice", Ref: "900000000000001", Type: "audio/ogg; codecs=opus"}}}), nil, 0},
 		"an id where the number was": {whatsAppTold(`"contacts":[{"profile":{"name":"Kerry"},"wa_id":"US.1234","user_id":"US.1234"}],"messages":[{"from":"US.1234","from_user_id":"US.1234","id":"wamid.1","timestamp":"1767225600","type":"text","text":{"body":"hi"}}]`),
 			lead(streams.Lead{UserID: "US.1234", Name: "Kerry", Message: "hi"}), nil, 0},
 		"a number of another country": {whatsAppTold(`"messages":[{"from":"49301234567","id":"wamid.1","timestamp":"1767225600","type":"text","text":{"body":"hi"}}]`),
 			lead(streams.Lead{UserID: "49301234567", Phone: "+49301234567", Message: "hi"}), nil, 0},
-		"picture":     {message(`"type":"image","image":{"id":"5","mime_type":"image/jpeg","caption":"вот","sha256":"x"}`), lead(streams.Lead{Message: "вот", Fields: fieldsOf("attachments", files(`{"kind":"photo","id":"5","mime":"image/jpeg"}`))}), nil, 0},
-		"document":    {message(`"type":"document","document":{"id":"5","filename":"план.pdf","url":"https://a.test/d"}`), lead(streams.Lead{Fields: fieldsOf("attachments", files(`{"kind":"document","id":"5","url":"https://a.test/d","name":"план.pdf"}`))}), nil, 0},
+		"picture":     {message(`"type":"image","image":{"id":"5","mime_type":"image/jpeg","caption":"вот","sha256":"x"}`), lead(streams.Lead{Message: "вот", Media: []streams.Media{{Kind: "photo", Ref: "5", Type: "image/jpeg"}}}), nil, 0},
+		"document":    {message(`"type":"document","document":{"id":"5","filename":"план.pdf","url":"https://a.test/d"}`), lead(streams.Lead{Media: []streams.Media{{Kind: "document", Ref: "5", URL: "https://a.test/d", Name: "план.pdf"}}}), nil, 0},
 		"template":    {message(`"type":"button","button":{"payload":"YES","text":"Да"},"context":{"id":"wamid.0"}`), lead(streams.Lead{Message: "Да", Fields: fieldsOf("payload", `"YES"`, "reply_to", `"wamid.0"`)}), nil, 0},
 		"list":        {message(`"type":"interactive","interactive":{"type":"list_reply","list_reply":{"id":"r1","title":"Стрижка"}}`), lead(streams.Lead{Message: "Стрижка", Fields: fieldsOf("button", `"r1"`)}), nil, 0},
 		"form":        {message(`"type":"interactive","interactive":{"type":"nfm_reply","nfm_reply":{"body":"Sent","response_json":"{\"age\":\"32\"}"}}`), lead(streams.Lead{Message: "Sent", Fields: fieldsOf("form", `{"age":"32"}`)}), nil, 0},
@@ -128,7 +127,7 @@ func TestMetaReads(t *testing.T) {
 				Fields:   fieldsOf("leadgen_id", `"90071992547409931"`, "form_id", `"5"`)}}, nil, 0},
 		"time in seconds": {`{"object":"page","entry":[{"id":"3","messaging":[{"sender":{"id":"6"},"recipient":{"id":"3"},"timestamp":1767225600,"message":{"mid":"m1","text":"да"}}]}]}`, lead(streams.Lead{Message: "да"}), nil, 0},
 		"files": {page(`"message":{"mid":"m1","attachments":[{"type":"image","payload":{"url":"https://a.test/p"}},{"type":"image","payload":{"url":"https://a.test/like","sticker_id":369239263222822}},{"type":"fallback","payload":null},{"type":"location","payload":{"coordinates":{"lat":1,"long":2}}}]}`),
-			lead(streams.Lead{Fields: fieldsOf("location", `{"lat":1,"long":2}`, "attachments", `[{"kind":"photo","url":"https://a.test/p"},{"kind":"sticker","id":"369239263222822","url":"https://a.test/like"},{"kind":"fallback"}]`)}), nil, 0},
+			lead(streams.Lead{Fields: fieldsOf("location", `{"lat":1,"long":2}`, "attachments", `[{"kind":"fallback"}]`), Media: []streams.Media{{Kind: "photo", URL: "https://a.test/p"}, {Kind: "sticker", Ref: "369239263222822", URL: "https://a.test/like"}}}), nil, 0},
 		"phone button":           {page(`"message":{"mid":"m1","text":"+79990000011","quick_reply":{"payload":"+79990000011"}}`), lead(streams.Lead{Phone: "+79990000011", Message: "+79990000011", Fields: fieldsOf("payload", `"+79990000011"`)}), nil, 0},
 		"a button with a number": {page(`"message":{"mid":"m1","text":"Позвонить","quick_reply":{"payload":"+79990000011"}}`), lead(streams.Lead{Message: "Позвонить", Fields: fieldsOf("payload", `"+79990000011"`)}), nil, 0},
 		"a number as a text":     {page(`"message":{"mid":"m1","text":"+79990000011"}`), lead(streams.Lead{Message: "+79990000011"}), nil, 0},
@@ -158,6 +157,10 @@ func TestMetaReads(t *testing.T) {
 
 		"no mid":        {page(`"message":{"text":"да"}`), nil, nil, 1},
 		"no leadgen_id": {`{"object":"page","entry":[{"id":"3","changes":[{"field":"leadgen","value":{"form_id":"5"}}]}]}`, nil, nil, 1},
+	})
+	tellAll(t, New("meta", Config{Token: "t", Language: "en"}), "application/json", map[string]told{
+		"lead form, to be fetched": {`{"object":"page","entry":[{"id":3,"changes":[{"field":"leadgen","value":{"leadgen_id":"400","form_id":5}}]}]}`,
+			[]streams.Lead{{Channel: "leadads", Key: "leadgen:400", Ref: "leadgen:400", Fields: fieldsOf("leadgen_id", `"400"`, "form_id", `"5"`)}}, nil, 0},
 	})
 	tellAll(t, New("meta", Config{Accounts: []string{"4"}}), "application/json", map[string]told{
 		"of a page that is not ours": {metaMessenger, nil, []string{Stranger}, 0},

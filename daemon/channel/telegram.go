@@ -147,7 +147,7 @@ func (t telegram) message(m *telegramMessage) Event {
 	f.set("business_connection_id", m.Connection)
 	f.set("location", m.Location)
 	f.set("venue", m.Venue)
-	f.set("attachments", m.attachments())
+	attach(l, &f, m.files())
 	started(l, &f)
 	if c := m.Contact; c != nil {
 		if c.User == m.From.ID {
@@ -181,11 +181,10 @@ func (t telegram) from(u *telegramUser) Event {
 	return Event{Lead: streams.Lead{UserID: strconv.FormatInt(u.ID, 10), Name: name(u.First, u.Last)}}
 }
 
-func (m *telegramMessage) attachments() json.RawMessage {
-	var all []attachment
+func (m *telegramMessage) files() (all []streams.Media) {
 	add := func(kind string, f *telegramFile) {
 		if f != nil {
-			all = append(all, attachment{Kind: kind, ID: f.ID, Name: f.Name, Mime: f.Mime, Size: f.Size})
+			all = append(all, streams.Media{Kind: kind, Ref: f.ID, Name: f.Name, Type: f.Mime, Size: f.Size})
 		}
 	}
 	if n := len(m.Photo); n > 0 { // the same picture in growing sizes
@@ -197,5 +196,5 @@ func (m *telegramMessage) attachments() json.RawMessage {
 	add("video", m.Note)
 	add("document", m.Document)
 	add("sticker", m.Sticker)
-	return attachments(all)
+	return all
 }

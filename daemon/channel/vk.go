@@ -172,7 +172,7 @@ func (v vk) message(u *vkEvent) (Event, error) {
 	f.set("ref_source", m.RefSource)
 	f.set("location", m.Geo)
 	f.set("forwarded", m.Forwarded)
-	f.set("attachments", vkAttachments(m.Attachments))
+	attach(&l, &f, vkFiles(m.Attachments))
 	if ref := text(m.Ref); ref != "" {
 		l.UTM = map[string]string{"campaign": ref}
 	}
@@ -369,7 +369,7 @@ func (v vk) comment(u *vkEvent) (Event, error) {
 	f.set("comment", u.Type)
 	f.set("comment_id", string(c.ID))
 	f.set("under", string(under))
-	f.set("attachments", vkAttachments(c.Attachments))
+	attach(&l, &f, vkFiles(c.Attachments))
 	l.Fields = f
 	return Event{Lead: l}, nil
 }
@@ -407,46 +407,48 @@ func (a *vkAttachment) UnmarshalJSON(b []byte) error {
 }
 
 type vkFile struct {
-	Owner   id     `json:"owner_id"`
-	ID      id     `json:"id"`
-	Sticker id     `json:"sticker_id"`
-	URL     string `json:"url"`
-	MP3     string `json:"link_mp3"`
-	Title   string `json:"title"`
-	Size    int64  `json:"size"`
-	Sizes   []struct {
-		URL    string `json:"url"`
-		Width  int64  `json:"width"`
-		Height int64  `json:"height"`
-	} `json:"sizes"`
+	Owner   id       `json:"owner_id"`
+	ID      id       `json:"id"`
+	Sticker id       `json:"sticker_id"`
+	URL     string   `json:"url"`
+	MP3     string   `json:"link_mp3"`
+	Title   string   `json:"title"`
+	Size    int64    `json:"size"`
+	Sizes   []vkSize `json:"sizes"`
+	Images  []vkSize `json:"images"` // of a sticker
 }
 
-func vkAttachments(given []vkAttachment) json.RawMessage {
+type vkSize struct {
+	URL    string `json:"url"`
+	Width  int64  `json:"width"`
+	Height int64  `json:"height"`
+}
+
+func vkFiles(given []vkAttachment) (all []streams.Media) {
 	kinds := map[string]string{"doc": "document", "audio_message": "voice"}
-	var all []attachment
 	for _, a := range given {
 		kind := kinds[a.Type]
 		if kind == "" {
 			kind = text(a.Type)
 		}
 		f := &a.File
-		out := attachment{Kind: kind, URL: f.URL, Name: f.Title, Size: f.Size}
+		out := streams.Media{Kind: kind, URL: f.URL, Name: f.Title, Size: f.Size}
 		switch {
 		case f.ID.some() && f.Owner.some():
-			out.ID = string(f.Owner + "_" + f.ID)
+			out.Ref = string(f.Owner + "_" + f.ID)
 		case f.Sticker.some():
-			out.ID = string(f.Sticker)
+			out.Ref = string(f.Sticker)
 		}
 		if out.URL == "" {
 			out.URL = f.MP3
 		}
 		var area int64
-		for _, s := range f.Sizes {
+		for _, s := range append(f.Sizes, f.Images...) {
 			if s.URL != "" && (area == 0 || s.Width*s.Height > area) {
 				out.URL, area = s.URL, max(1, s.Width*s.Height)
 			}
 		}
 		all = append(all, out)
 	}
-	return attachments(all)
+	return all
 }

@@ -59,11 +59,10 @@ func TestVKReads(t *testing.T) {
 		"files": {message(`,"text":"","attachments":[{"type":"photo","photo":{"id":3,"owner_id":7,"sizes":[{"type":"s","url":"https://a.test/s","width":75,"height":75},` +
 			`{"type":"w","url":"https://a.test/w","width":900,"height":600},{"type":"m","url":"https://a.test/m","width":130,"height":90}]}},` +
 			`{"type":"audio_message","audio_message":{"id":4,"owner_id":7,"duration":3,"link_mp3":"https://a.test/v.mp3"}},` +
-			`{"type":"doc","doc":{"id":5,"owner_id":7,"title":"план.pdf","size":900,"url":"https://a.test/d"}},{"type":"sticker","sticker":{"sticker_id":61}},` +
+			`{"type":"doc","doc":{"id":5,"owner_id":7,"title":"план.pdf","size":900,"url":"https://a.test/d"}},{"type":"sticker","sticker":{"sticker_id":61,"images":[{"url":"https://a.test/st","width":64,"height":64}]}},` +
 			`{"type":"market","market":{"id":9,"owner_id":-1,"title":"Окно"}},{"type":"of_next_year","of_next_year":[1]}],"geo":{"coordinates":{"latitude":1.5}}`),
 			lead(streams.Lead{Fields: fieldsOf("message_id", `"41"`, "location", `{"coordinates":{"latitude":1.5}}`, "attachments",
-				`[{"kind":"photo","id":"7_3","url":"https://a.test/w"},{"kind":"voice","id":"7_4","url":"https://a.test/v.mp3"},`+
-					`{"kind":"document","id":"7_5","url":"https://a.test/d","name":"план.pdf","size":900},{"kind":"sticker","id":"61"},{"kind":"market","id":"-1_9","name":"Окно"},{"kind":"of_next_year"}]`)}), nil, 0},
+				`[{"kind":"market","id":"-1_9","name":"Окно"},{"kind":"of_next_year"}]`), Media: []streams.Media{{Kind: "photo", Ref: "7_3", URL: "https://a.test/w"}, {Kind: "voice", Ref: "7_4", URL: "https://a.test/v.mp3"}, {Kind: "document", Ref: "7_5", URL: "https://a.test/d", Name: "план.pdf", Size: 900}, {Kind: "sticker", Ref: "61", URL: "https://a.test/st"}}}), nil, 0},
 		"digits beyond a float": {vkTold("message_new", `{"message":{"date":1,"from_id":9007199254740993,"peer_id":9007199254740993,"id":0,"conversation_message_id":1,"text":"да"}}`),
 			lead(streams.Lead{UserID: "9007199254740993", Key: "1:9007199254740993:1", EventAt: at(1), Message: "да", Fields: fieldsOf("message_id", `"0"`)}), nil, 0},
 		"callback button": {vkTold("message_event", `{"user_id":7,"peer_id":7,"event_id":"answerme","payload":{"svc":"repair"},"conversation_message_id":12}`),

@@ -93,6 +93,7 @@ type whatsAppFile struct {
 	Caption string `json:"caption"`
 	Name    string `json:"filename"`
 	Mime    string `json:"mime_type"`
+	Voice   flag   `json:"voice"`
 }
 
 type whatsAppMessage struct {
@@ -165,6 +166,7 @@ func (m meta) whatsAppMessage(contacts []whatsAppContact, raw json.RawMessage) (
 	var f fields
 	f.set("username", username)
 	msg.fields(&f)
+	attach(&l, &f, msg.files())
 	referred(&l, &f, msg.Referral)
 	l.Fields = f
 	return Event{Lead: l}, nil
@@ -202,11 +204,22 @@ func (msg *whatsAppMessage) fields(f *fields) {
 	f.set("items", msg.Order.Items)
 	f.set("location", msg.Location)
 	f.set("contacts", msg.Contacts)
-	var files []attachment
+	switch msg.Type {
+	case "text", "image", "video", "audio", "voice", "document", "sticker", "location", "contacts", "button", "interactive", "order":
+	default: // a customer has written all the same; a person can see it in the app
+		f.set("unsupported", text(msg.Type))
+	}
+}
+
+func (msg *whatsAppMessage) files() (files []streams.Media) {
 	add := func(kind string, file *whatsAppFile) {
-		if file != nil {
-			files = append(files, attachment{Kind: kind, ID: string(file.ID), URL: file.URL, Name: file.Name, Mime: file.Mime})
+		if file == nil {
+			return
 		}
+		if kind == "audio" && bool(file.Voice) {
+			kind = "voice"
+		}
+		files = append(files, streams.Media{Kind: kind, Ref: string(file.ID), URL: file.URL, Name: file.Name, Type: file.Mime})
 	}
 	add("photo", msg.Image)
 	add("video", msg.Video)
@@ -214,12 +227,7 @@ func (msg *whatsAppMessage) fields(f *fields) {
 	add("voice", msg.Voice)
 	add("document", msg.Document)
 	add("sticker", msg.Sticker)
-	f.set("attachments", attachments(files))
-	switch msg.Type {
-	case "text", "image", "video", "audio", "voice", "document", "sticker", "location", "contacts", "button", "interactive", "order":
-	default: // a customer has written all the same; a person can see it in the app
-		f.set("unsupported", text(msg.Type))
-	}
+	return files
 }
 
 // whatsAppStatus is what became of a message of ours.
@@ -268,6 +276,7 @@ func (m meta) whatsAppEcho(contacts []whatsAppContact, raw json.RawMessage) (Eve
 	}
 	var f fields
 	msg.fields(&f)
+	attach(&l, &f, msg.files())
 	l.Fields = f
 	return Event{Lead: l}, nil
 }

@@ -56,13 +56,14 @@ type Source struct {
 	Verification string   `koanf:"verification"` // what the service shows, or expects, when it tries the address
 	URL          string   `koanf:"url"`          // under which the service knows this address, where it signs it
 
-	// Of services that are asked (package poll):
-	Poll         bool   `koanf:"poll"`     // ask for events; the service needs no way to us
-	Token        string `koanf:"token"`    // of our calls
-	BaseURL      string `koanf:"base_url"` // instead of the service's own
-	CAFile       string `koanf:"ca_file"`  // trusted besides the system's own authorities
-	Proxy        string `koanf:"proxy"`
-	AllowPrivate bool   `koanf:"allow_private"`
+	// Of services that are asked (packages poll and fetch):
+	Poll         bool     `koanf:"poll"`     // ask for events; the service needs no way to us
+	Token        string   `koanf:"token"`    // of our calls
+	BaseURL      string   `koanf:"base_url"` // instead of the service's own
+	CAFile       string   `koanf:"ca_file"`  // trusted besides the system's own authorities
+	Proxy        string   `koanf:"proxy"`
+	AllowPrivate bool     `koanf:"allow_private"`
+	MediaHosts   []string `koanf:"media_hosts"` // from which files may come, besides the service's known ones
 
 	Mail *mail.Settings `koanf:"mail"` // the mailbox to read, of preset mail
 

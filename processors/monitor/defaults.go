@@ -28,6 +28,7 @@ var Metrics = map[string]string{
 	"triage_judged":          "phrases or answers behind that share {by}",
 	"operator_share":         "share of the last day's conversations that asked for a person, 0 to 1",
 	"conversations":          "conversations behind that share",
+	"fetch_denied":           "1 for a source whose service gives us nothing: token or rights {source}",
 	"unlabelled":             "messages that triage did not understand and that wait for a label",
 }
 
@@ -159,6 +160,15 @@ func DefaultRules() []Rule {
 					"{{.Labels.source}}: ошибки полей. Поправьте карту полей"},
 				"en": {"Source {{.Labels.source}}: {{.Value}} leads with field errors", "The leads were taken. Mend the source's field map in config.yaml.",
 					"{{.Labels.source}}: field errors. Mend its field map"},
+			},
+		},
+		{
+			Name: "fetch_denied", When: "fetch_denied > 0", KeepFiringFor: 2 * time.Minute, Severity: Critical,
+			Texts: Texts{
+				"ru": {"Сервис источника {{.Labels.source}} не отдаёт заявки с форм и файлы", "Заявки ждут и не потеряны. Выпустите новый token с нужными правами, впишите его в источник и перезапустите; причина — в журнале демона.",
+					"{{.Labels.source}}: token не принят. Выпустите новый"},
+				"en": {"The service of source {{.Labels.source}} gives neither lead forms nor files", "The leads wait and are not lost. Make a new token with the rights it needs, put it into the source and restart; the daemon's log says why.",
+					"{{.Labels.source}}: token refused. Make a new one"},
 			},
 		},
 		{

@@ -60,6 +60,7 @@ type Settings struct {
 	Title      string            `koanf:"title"`       // text/template over the lead; empty: in the daemon's language
 	Fields     map[string]string `koanf:"fields"`      // the lead's field → the portal's, say level: ufCrm_1700000001
 	Task       Task              `koanf:"task"`
+	MaxFile    int64             `koanf:"max_file"` // bytes of a file that goes on the card; larger ones stay with us
 
 	FarLimit       time.Duration `koanf:"far_limit"`       // after so long the portal has finished or given up
 	IndexLag       time.Duration `koanf:"index_lag"`       // after so long more its search knows what was created
@@ -84,8 +85,8 @@ const maxBatch = 50
 func Defaults() *Settings {
 	return &Settings{
 		Entity: "lead", Contact: true, API: "item", Originator: "leadstream", Source: "WEB",
-		Task:     Task{Enabled: true, Kind: "todo", Deadline: 15 * time.Minute},
-		FarLimit: 65 * time.Second, IndexLag: time.Minute, OperatingLimit: 480 * time.Second, Batch: maxBatch,
+		Task:    Task{Enabled: true, Kind: "todo", Deadline: 15 * time.Minute},
+		MaxFile: 20 << 20, FarLimit: 65 * time.Second, IndexLag: time.Minute, OperatingLimit: 480 * time.Second, Batch: maxBatch,
 	}
 }
 
@@ -101,13 +102,19 @@ type Sink struct {
 	now    func() time.Time
 	after  func(time.Duration) <-chan time.Time
 
+	uploading sync.Mutex // one at a time: files are in memory several times over
+
 	mu   sync.Mutex
 	base string                // ends in a slash; changes when the portal says it was renamed
 	made map[string]unfinished // by lead id
 }
 
-// unfinished is what this process made for a lead that it could not complete.
-type unfinished struct{ card, contact string }
+// unfinished is what this process made for a lead that it could not complete. The portal may still be at work on what
+// brought no answer at the time of doubt.
+type unfinished struct {
+	card, contact string
+	doubt         time.Time
+}
 
 var webhookPath = regexp.MustCompile(`^/rest/\d+/[^/]+/$`)
 

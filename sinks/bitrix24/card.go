@@ -241,6 +241,7 @@ func (s *Sink) details(l *streams.Lead, mapped map[string]bool) string {
 	}
 	line(w.service, l.Service)
 	line(w.time, l.Time)
+	line(w.files, s.filesText(l))
 	line(w.wants, w.wanted(l.Intents...))
 	line(w.person, w.because(l.Person))
 	particulars := slotsOf(l)

@@ -163,6 +163,7 @@ func (s *Sink) complete(ctx context.Context, jobs []*job) {
 			s.incomplete(steps[i], r.fail)
 		}
 	}
+	s.attachFiles(ctx, pick(jobs, func(j *job) bool { return j.settled == nil && j.card != "" }))
 }
 
 func (s *Sink) stepsOf(j *job) []step {

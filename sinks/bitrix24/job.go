@@ -70,6 +70,10 @@ func (s *Sink) begin(d sinks.Delivery) *job {
 	s.mu.Unlock()
 	j.card, j.contact = left.card, left.contact
 	if j.card != "" {
+		if wait := left.doubt.Add(s.set.FarLimit).Sub(s.now()); !left.doubt.IsZero() && wait > 0 {
+			// The engine remembers the doubt of the try before: after a crash the card is looked for.
+			j.settle(streams.Verdict{Result: streams.Wait, After: wait, Err: errors.New("the portal may still be at work on what the card lacks")})
+		}
 		return j
 	}
 	if d.Of != nil && d.Of.Pending {
@@ -294,6 +298,16 @@ func (s *Sink) remember(j *job) {
 		left.card = j.card
 	}
 	s.made[j.d.Lead.ID] = left
+}
+
+// doubt notes that the portal may still be at work on something for the lead's card.
+func (s *Sink) doubt(j *job) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if left, ok := s.made[j.d.Lead.ID]; ok { // else this was the last try
+		left.doubt = s.now()
+		s.made[j.d.Lead.ID] = left
+	}
 }
 
 // verdict is the last word on a job.

@@ -55,6 +55,9 @@ type Request struct {
 	Body    []byte
 	Safe    bool          // a read: may be repeated at once, here; creates are tried exactly once
 	Timeout time.Duration // instead of the client's
+
+	// Use reads the body of a 2xx, however long it is, instead of Answer.Body. Its error is Do's, as it is.
+	Use func(Answer, io.Reader) error
 }
 
 // Answer is what came back. Status is 0 when nothing did.
@@ -205,6 +208,9 @@ func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
 	defer resp.Body.Close()
 	a := Answer{Status: resp.StatusCode, Header: resp.Header, Sent: true}
 	a.RetryAfter, a.Asked = retryAfter(resp.Header, time.Now(), c.opts.MaxRetryAfter)
+	if r.Use != nil && a.OK() {
+		return a, r.Use(a, broken{resp.Body, fail})
+	}
 	a.Body, err = io.ReadAll(io.LimitReader(resp.Body, c.opts.MaxBody+1))
 	if int64(len(a.Body)) > c.opts.MaxBody {
 		a.Body, a.Truncated = a.Body[:c.opts.MaxBody], true
@@ -212,6 +218,20 @@ func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
 		return a, fail(err)
 	}
 	return a, nil
+}
+
+// broken makes an Error of what ends a body early.
+type broken struct {
+	io.Reader
+	fail func(error) error
+}
+
+func (b broken) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		err = b.fail(err)
+	}
+	return n, err
 }
 
 func (c *Client) request(ctx context.Context, r Request) (*retryablehttp.Request, error) {

@@ -36,7 +36,7 @@ type Settings struct {
 
 // Defaults are the settings that hold unless config.yaml says otherwise.
 func Defaults() Settings {
-	return Settings{Dir: "media", Keep: 180 * 24 * time.Hour, MaxFile: 100 << 20, Wait: time.Minute, GiveUp: 30 * time.Minute, Workers: 4}
+	return Settings{Dir: "media", Keep: 180 * 24 * time.Hour, MaxFile: 100 << 20, Wait: time.Minute, GiveUp: 24 * time.Hour, Workers: 4}
 }
 
 // reserve is the disk space that files leave alone: the journal of leads lives there too.

@@ -17,6 +17,7 @@ type note struct {
 	deadline string
 	by       int
 	links    []string // a task's items: L_12
+	files    []File   // of a comment
 	at       time.Time
 }
 
@@ -119,6 +120,9 @@ func commentAdd(c *call) (any, *Error) {
 	if n.text == "" {
 		return nil, fail("INVALID_ARG_VALUE", "Empty comment message.")
 	}
+	if n.files, e = c.files(in); e != nil {
+		return nil, e
+	}
 	return c.note("comment", n, text(it.values["originId"])), nil
 }
 
@@ -149,8 +153,16 @@ func commentList(c *call) (any, *Error) {
 	}
 	rows := []any{}
 	for _, n := range c.notes("comment", func(n note) bool { return n.kind == k && n.owner == id }) {
-		rows = append(rows, map[string]any{"ID": itoa(n.id), "ENTITY_ID": itoa(id), "ENTITY_TYPE": k.String(),
-			"CREATED": stamp(n.at), "COMMENT": n.text, "AUTHOR_ID": itoa(n.by)})
+		row := map[string]any{"ID": itoa(n.id), "ENTITY_ID": itoa(id), "ENTITY_TYPE": k.String(),
+			"CREATED": stamp(n.at), "COMMENT": n.text, "AUTHOR_ID": itoa(n.by)}
+		if len(n.files) > 0 {
+			files := map[string]any{}
+			for i, f := range n.files {
+				files[itoa(n.id*100+i)] = map[string]any{"id": n.id*100 + i, "name": f.Name, "size": f.Size, "type": "file"}
+			}
+			row["FILES"] = files
+		}
+		rows = append(rows, row)
 	}
 	c.record(Event{Kind: "search"})
 	return rows, nil

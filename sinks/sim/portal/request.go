@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	maxBody  = 16 << 20
+	maxBody  = 64 << 20 // files come in Base64
 	maxDepth = 100
 )
 

@@ -1,0 +1,127 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"image"
+	"image/png"
+	"strings"
+	"testing"
+	"time"
+
+	"leadstream/daemon/proof"
+	"leadstream/sinks/sim/meta"
+)
+
+// graphWorld is a daemon whose source is a simulated Graph API.
+func graphWorld(t *testing.T, o meta.Options, more string) (*instance, *meta.Server) {
+	t.Helper()
+	o.Token, o.Secret, o.Verify, o.Back = "graph_token", "app_secret", "my_token", 50*time.Millisecond
+	s := meta.New(o)
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	i := newInstance(t, proof.Setup{More: more, Sources: "  wa: {preset: meta, secrets: [app_secret], verification: my_token, token: graph_token, base_url: \"" +
+		s.URL() + "\", allow_private: true}\n"})
+	if err := s.Subscribe(t.Context(), i.URL("/in/wa")); err != nil {
+		t.Fatal(err)
+	}
+	return i, s
+}
+
+func snapshot(t *testing.T, n int) meta.File {
+	t.Helper()
+	img := image.NewRGBA(image.Rect(0, 0, 40, 20+n))
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		t.Fatal(err)
+	}
+	return meta.File{Content: b.Bytes(), Type: "image/png"}
+}
+
+// Customers send photos and fill in forms, events come twice, and the daemon is killed again and again: every card has its
+// photo once, every form its answers, and what a customer wrote behind a photo comes behind it.
+func TestKilledWhileFetching(t *testing.T) {
+	t.Parallel()
+	i, s := graphWorld(t, meta.Options{Twice: true, Batch: 7}, "")
+	s.Inject(meta.Fault{Method: "file:*", Delay: 100 * time.Millisecond})
+	const lives, each = 5, 12
+	for life := range lives {
+		for n := range each {
+			k := life*each + n
+			from := fmt.Sprintf("7999%07d", k)
+			s.Write(from, "Анна", meta.Picture(s.Upload(snapshot(t, k)), fmt.Sprint("wish ", k)))
+			s.Write(from, "Анна", meta.Text("и ещё вопрос"))
+			s.Fill("500", map[string]string{"full_name": "Ирина Пробная", "phone_number": fmt.Sprintf("+7998%07d", k)}, nil)
+		}
+		pause(100*time.Millisecond, 800*time.Millisecond)
+		if life < lives-1 {
+			i.Kill()
+			i.start()
+		}
+	}
+	i.eventually("every event is taken", func() bool { return s.Pending() == 0 })
+	i.quiet()
+	if cards := len(i.events("create")); cards != 2*lives*each {
+		t.Errorf("%d cards, want %d", cards, 2*lives*each)
+	}
+	photos := map[string]int{}
+	for _, f := range i.CRM.Files() {
+		photos[fmt.Sprint(f.Card, f.Sum)]++
+	}
+	if len(photos) != lives*each {
+		t.Errorf("%d photos on cards, want %d", len(photos), lives*each)
+	}
+	for f, n := range photos {
+		if n != 1 {
+			t.Errorf("a photo is %d times on its card: %s", n, f)
+		}
+	}
+	for _, e := range i.events("create") {
+		text := fmt.Sprint(e.Payload)
+		if !strings.Contains(text, "wish") && !strings.Contains(text, "Ирина Пробная") {
+			t.Errorf("a card of neither a photo nor a form: %s", text)
+		}
+	}
+}
+
+// A photo that does not come in time does not keep its lead; it follows.
+func TestLateFile(t *testing.T) {
+	t.Parallel()
+	i, s := graphWorld(t, meta.Options{}, "media: {wait: 500ms}\n")
+	id := s.Upload(snapshot(t, 1))
+	s.Inject(meta.Fault{Method: "media:" + id, Code: "131000"})
+	s.Write("79990000011", "Анна", meta.Picture(id, "вот фото"))
+	i.eventually("the card is there", func() bool { return len(i.events("create")) == 1 })
+	if text := fmt.Sprint(i.events("create")[0].Payload); !strings.Contains(text, "has not come yet, it follows") {
+		t.Errorf("the card says %s", text)
+	}
+	i.Kill()
+	i.start()
+	s.Clear()
+	i.eventually("the photo follows", func() bool { return len(i.CRM.Files()) == 1 })
+	i.quiet()
+	if len(i.events("create")) != 1 || i.CRM.Files()[0].Card != i.events("create")[0].ID {
+		t.Errorf("it is on another card: %+v", i.CRM.Files())
+	}
+}
+
+// A form waits while the token is refused; it is there when a new one works.
+func TestFormWaitsForTheToken(t *testing.T) {
+	t.Parallel()
+	i, s := graphWorld(t, meta.Options{}, "")
+	s.Inject(meta.Fault{Method: "leadgen:*", Code: "190"})
+	id := s.Fill("500", map[string]string{"full_name": "Ирина Пробная"}, map[string]any{"campaign_id": "77"})
+	i.eventually("asked", func() bool { return s.Calls("leadgen:"+id) > 0 })
+	s.Clear()
+	i.Kill() // as an operator restarts with a new token
+	i.start()
+	i.eventually("the card is there", func() bool { return len(i.events("create")) == 1 })
+	i.quiet()
+	if text := fmt.Sprint(i.events("create")[0].Payload); !strings.Contains(text, "Ирина Пробная") || !strings.Contains(text, "77") {
+		t.Errorf("the card says %s", text)
+	}
+}
