@@ -11,6 +11,7 @@ import (
 	"leadstream/processors/llm"
 	"leadstream/processors/monitor"
 	"leadstream/processors/slots"
+	"leadstream/sinks/records"
 	"leadstream/streams"
 	"leadstream/streams/media"
 )
@@ -40,6 +41,7 @@ type Config struct {
 	Triage  Triage                   `koanf:"triage"`
 	Tagging Tagging                  `koanf:"tagging"`
 	Sinks   map[string]Sink          `koanf:"sinks"`
+	Records records.Settings         `koanf:"records"`
 	Tell    Tell                     `koanf:"tell"`
 	Alerts  monitor.Settings         `koanf:"alerts"`
 }
@@ -150,6 +152,7 @@ func Defaults() *Config {
 		Triage: Triage{DedupeWindow: processors.DedupeWindow, Conversation: processors.ConversationWindow,
 			Escalate: processors.UsualEscalation(), LLM: llm.Defaults(), Learn: learn.Defaults()},
 		Tagging: Tagging{Buffer: processors.Buffer, HotAt: processors.HotScore, Customers: customer.Most},
+		Records: records.Defaults(),
 		Tell:    Tell{CSV: "manual.csv"},
 		Alerts:  monitor.Defaults(),
 	}

@@ -239,6 +239,9 @@ const mostPatience = 4 * time.Minute
 func (d *drillRun) longestWait() (time.Duration, bool) {
 	longest := 10 * time.Second
 	for name, s := range d.cfg.Sinks {
+		if s.Kind == recordsKind {
+			continue // waits for nobody
+		}
 		wait := 20*time.Second + min(s.Breaker.MaxDelay, max(s.Breaker.Delay, 2*d.cmd.Broken))
 		for n := 1; n < s.Retry.Attempts; n++ {
 			if wait += time.Duration(float64(s.Retry.Delay(n, 0)) * (1 + s.Retry.Jitter)); wait > mostPatience {

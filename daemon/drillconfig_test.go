@@ -84,6 +84,9 @@ func TestDrillKeepsNoAddress(t *testing.T) {
 	outside := []string{"url", "check_url", "base_url", "host", "port", "proxy", "ca_file", "to", "chat", "headers", "body", "username", "login",
 		"password", "account", "token", "secrets", "api_key", "api_id", "key", "secret", "allow_private", "title", "buttons"}
 	for kind, k := range kinds {
+		if kind == recordsKind {
+			continue // no user's block names it; a drill has its own in its folder
+		}
 		stand, ok := standIns[kind]
 		if !ok {
 			t.Errorf("kind %s has no stand-in: it cannot be drilled", kind)

@@ -154,6 +154,9 @@ func (s *tally) all(unexplained int) {
 // destination checks one and notes its figures. Sinks that get no leads are left out.
 func (s *tally) destination(name string) {
 	cfg := s.cfg.Sinks[name]
+	if cfg.Kind == recordsKind {
+		return // ours, and behind the others
+	}
 	far := drill.Far{Name: name, Kind: cfg.Kind, PerSecond: cfg.Rate.PerSecond, Burst: cfg.Rate.Burst, Concurrency: cfg.Concurrency,
 		LateAfter: drill.Span(cfg.LateAfter), LookAfter: drill.Span(farSide(cfg)), Attempts: cfg.Retry.Attempts, Replay: cfg.Replay, MostBatch: kinds[cfg.Kind].Batch, Requests: s.requests[name]}
 	if set, ok := cfg.Settings.(*bitrix24.Settings); ok {

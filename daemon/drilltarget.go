@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"leadstream/daemon/proof"
+	"leadstream/sinks/records"
 	"leadstream/sinks/sim/fault"
 	"leadstream/sinks/sim/phone"
 	"leadstream/sinks/sim/portal"
@@ -43,6 +44,9 @@ type SimulatedSink struct {
 func (c *Config) simulated(ctx context.Context) []SimulatedSink {
 	var all []SimulatedSink
 	for _, name := range slices.Sorted(maps.Keys(c.Sinks)) {
+		if name == c.history() && c.Records.URL == records.Embedded {
+			continue // in the data folder, as the journal, which has those leads too
+		}
 		s := SimulatedSink{Name: name, Kind: c.Sinks[name].Kind}
 		settings := reflect.Indirect(reflect.ValueOf(c.Sinks[name].Settings))
 		text := func(field string) string {

@@ -202,6 +202,7 @@ func (l *loader) complete(c *Config) {
 	if len(c.Tagging.Sinks) == 0 {
 		c.Tagging.Sinks = c.usualSinks()
 	}
+	l.addHistory(c)
 	if len(c.Alerts.Escalation) == 0 && len(c.Tell.Sinks) > 0 {
 		c.Alerts.Escalation = []monitor.Step{{To: c.Tell.Sinks}}
 	}

@@ -22,6 +22,7 @@ import (
 	"leadstream/processors/intent"
 	"leadstream/processors/learn"
 	"leadstream/processors/monitor"
+	"leadstream/sinks/records"
 	"leadstream/streams"
 	"leadstream/streams/failpoint"
 	"leadstream/streams/journal"
@@ -172,6 +173,10 @@ func run(ctx context.Context, cfg *Config) error {
 		g.Go(func() error { return box.Run(ctx) })
 	}
 	for _, d := range destinations {
+		if s, ok := d.sink.(*records.Sink); ok {
+			g.Go(func() error { return s.Run(ctx) })
+			defer s.Close()
+		}
 		if d.cfg.Replay {
 			g.Go(func() error { return d.replayAfterOutage(ctx, engine, log) })
 		}

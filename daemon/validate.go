@@ -129,7 +129,7 @@ func (l *loader) parts(c *Config) {
 	if len(c.Sources) == 0 {
 		l.warn("sources", l.say("nobody can send", "некому присылать заявки"), l.say("add a source", "добавьте источник"))
 	}
-	if len(c.Sinks) == 0 {
+	if len(c.Sinks) == 0 || len(c.Sinks) == 1 && c.history() != "" {
 		l.fault("sinks", l.say("leads would go nowhere", "заявкам некуда идти"), l.say("add a sink; the simplest is {kind: csv}", "добавьте приёмник; самый простой — {kind: csv}"))
 		return
 	}
@@ -232,6 +232,9 @@ func (l *loader) redis(r Redis) {
 
 func (l *loader) sink(c *Config, name string) {
 	s, path := c.Sinks[name], "sinks."+name
+	if name == c.history() {
+		path = "records"
+	}
 	kind, ok := kinds[s.Kind]
 	if !ok {
 		return // said already

@@ -142,6 +142,7 @@ func newFetcher(cfg *Config, files *media.Store, custody *streams.Custody, reg p
 // newTagging is the handler after triage, and what judges customers of whom nothing comes.
 func newTagging(cfg *Config, clients *streams.Clients, reg prometheus.Registerer, log zerolog.Logger) (*processors.Tagging, error) {
 	t := cfg.Tagging.ready(slices.Sorted(maps.Keys(cfg.Sinks)), cfg.Zone())
+	t.History = cfg.history()
 	if len(t.Sinks) == 0 {
 		t.Sinks = t.Known
 	}

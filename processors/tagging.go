@@ -38,12 +38,13 @@ const EventCounted = "event counted"
 // Tagging is the handler of the queue after triage: it marks leads by the rules of the business and chooses their
 // destinations.
 type Tagging struct {
-	Rules []Rule
-	Sinks []string           // destinations of a lead for which no rule chose one
-	Known []string           // every configured destination
-	Level string             // of a lead that has none; "" is NewCustomer
-	Zone  *time.Location     // of the business: what `hour` and `weekday` mean
-	Emoji map[string]float64 // how content a picture says that the customer is, 0 to 1; others as in the lexicon (G-12)
+	Rules   []Rule
+	Sinks   []string           // destinations of a lead for which no rule chose one
+	Known   []string           // every configured destination
+	History string             // the destination that hears of every lead and all news, of what is dropped too; "": none
+	Level   string             // of a lead that has none; "" is NewCustomer
+	Zone    *time.Location     // of the business: what `hour` and `weekday` mean
+	Emoji   map[string]float64 // how content a picture says that the customer is, 0 to 1; others as in the lexicon (G-12)
 
 	HotWords HotWords         // besides the shipped ones
 	Segments []Segment        // before the shipped ones
@@ -225,13 +226,14 @@ func (t *Tagging) judge(j *tagJob) {
 	j.verdict = v
 	switch {
 	case drop != "":
-		v.Result, v.Reason = streams.Drop, drop
-		return
-	case len(sinks) == 0 && l.Event != "":
+		v.Result, v.Reason, sinks = streams.Drop, drop, nil
+	case len(sinks) == 0 && l.Event != "" && t.History == "":
 		v.Result, v.Reason = streams.Drop, EventCounted
-		return
-	case len(sinks) == 0:
+	case len(sinks) == 0 && l.Event == "":
 		sinks = t.Sinks
+	}
+	if t.History != "" {
+		sinks = union(slices.Clip(sinks), []string{t.History})
 	}
 	for _, s := range sinks {
 		queue := streams.Destined(s)

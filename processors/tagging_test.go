@@ -234,3 +234,39 @@ func TestWordFunctionsInRules(t *testing.T) {
 		}
 	}
 }
+
+// The history hears of everything: beside what rules choose, of news that nobody asks for, and of what is dropped.
+func TestTaggingHistory(t *testing.T) {
+	tg := &Tagging{Sinks: []string{"crm"}, Known: []string{"crm", "hook", "history"}, History: "history", Rules: []Rule{
+		{When: `message contains "spam"`, Drop: "spam"},
+		{When: `message contains "hook"`, Sinks: []string{"hook"}},
+		{When: `message contains "chosen"`, Sinks: []string{"history"}},
+	}}
+	if err := tg.Compile(); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		in     streams.Lead
+		result streams.Result
+		queues []string
+	}{
+		"enquiry": {streams.Lead{Message: "hi"}, streams.Done, []string{"to:crm", "to:history"}},
+		"repeat":  {streams.Lead{Message: "hi", RepeatOf: "abc"}, streams.Done, []string{"to:crm", "to:history"}},
+		"routed":  {streams.Lead{Message: "hook"}, streams.Done, []string{"to:hook", "to:history"}},
+		"chosen":  {streams.Lead{Message: "chosen"}, streams.Done, []string{"to:history"}},
+		"news":    {streams.Lead{Event: "read"}, streams.Done, []string{"to:history"}},
+		"dropped": {streams.Lead{Message: "spam hook"}, streams.Drop, []string{"to:history"}},
+	} {
+		v := tg.Handle(context.Background(), []*streams.Entry{{Lead: &c.in}})[0]
+		var queues []string
+		for _, f := range v.Followers {
+			queues = append(queues, f.Queue)
+		}
+		if v.Result != c.result || !cmp.Equal(queues, c.queues) {
+			t.Errorf("%s: %v to %v, want %v to %v", name, v.Result, queues, c.result, c.queues)
+		}
+	}
+	if !cmp.Equal(tg.Sinks, []string{"crm"}) {
+		t.Errorf("the default sinks have become %v", tg.Sinks)
+	}
+}

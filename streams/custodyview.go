@@ -399,7 +399,7 @@ func (c *Custody) Standings(lateAfter func(dest string) time.Duration) (by map[s
 		if now.Sub(r.accepted) < 24*time.Hour {
 			day++
 		}
-		if !r.routed || r.whole != "" {
+		if !r.routed || r.whole != "" && r.whole == r.state() {
 			count("", r.state(), r.accepted)
 			continue
 		}

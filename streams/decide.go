@@ -18,7 +18,11 @@ func (c *call) decide(ctx context.Context, i int) {
 		c.finish(i, v)
 	case Drop:
 		c.outs[i] = outcome{entry: e}
-		for _, dest := range e.lacking() { // driven again: what it has reached already stays
+		lacking, ok := c.follow(i, v)
+		if !ok {
+			return
+		}
+		for _, dest := range lacking { // driven again: what it has reached already stays
 			c.event(e, event{Kind: evDropped, Dest: dest, Reason: v.Reason})
 		}
 		if e.only == "" || c.r.w.destination() != "" {
@@ -141,7 +145,20 @@ func (c *call) finish(i int, v Verdict) {
 		c.event(e, event{Kind: evDropped, Reason: "no destination"})
 		return
 	}
-	lacking := e.lacking()
+	lacking, ok := c.follow(i, v)
+	if !ok {
+		return
+	}
+	for _, dest := range lacking {
+		c.reroute(i, dest, v.Followers)
+	}
+}
+
+// follow adds the entries for the next queues, and answers where else a lead that is driven again has still to go. It is
+// false when the lead cannot go on.
+func (c *call) follow(i int, v Verdict) (lacking []string, ok bool) {
+	e := c.entries[i]
+	lacking = e.lacking()
 	var dests []string
 	for _, f := range v.Followers {
 		dest := destinationOf(f.Queue)
@@ -157,18 +174,14 @@ func (c *call) finish(i int, v Verdict) {
 		if err != nil {
 			c.outs[i] = outcome{entry: e}
 			c.fail(i, Verdict{Result: Permanent, Err: err})
-			return
+			return nil, false
 		}
 		c.outs[i].next = append(c.outs[i].next, n)
 	}
 	if len(dests) > 0 {
 		c.event(e, event{Kind: evRouted, Dests: dests, RepeatOf: v.Followers[0].Lead.RepeatOf})
 	}
-	for _, dest := range lacking {
-		if !slices.Contains(dests, dest) {
-			c.reroute(i, dest, v.Followers)
-		}
-	}
+	return slices.DeleteFunc(lacking, func(dest string) bool { return slices.Contains(dests, dest) }), true
 }
 
 // reroute brings a lead that is driven again to a destination that the rules do not name: another one has failed over to

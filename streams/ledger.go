@@ -15,7 +15,7 @@ type record struct {
 	accepted   time.Time
 	partition  int
 	repeatOf   string
-	whole      State  // final state of the whole lead when it never was routed: dropped, dead or erased
+	whole      State  // final state of the whole lead: it was dropped or died before it was routed, or was erased
 	reason     string // of whole
 	routed     bool
 	dests      []stop
@@ -69,6 +69,9 @@ func (r *record) stopOrNew(name string) *stop {
 
 // state sums the destinations up: what needs somebody comes before what went well.
 func (r *record) state() State {
+	if r.whole == Dropped && len(r.lacking()) > 0 { // there are still those who hear of what is dropped, too
+		return InFlight
+	}
 	if r.whole != "" {
 		return r.whole
 	}

@@ -117,3 +117,49 @@ func TestOnwardKeepsABatchInOrder(t *testing.T) {
 		t.Errorf("order at the destination (-taken +created):\n%s", d)
 	}
 }
+
+// TestDroppedAndTold: who is to hear of what is dropped does, also when Redis loses it on the way; the lead ends as dropped,
+// and never takes in the customer's next one.
+func TestDroppedAndTold(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, streamstest.Redis(t), rigOptions{tagging: eachWith(func(e *streams.Entry) streams.Verdict {
+		return streams.Verdict{Result: streams.Drop, Reason: "spam", Followers: toCRM(e).Followers}
+	})})
+	var down atomic.Bool
+	down.Store(true)
+	g.crm.answer = func(int, *streams.Entry) streams.Verdict {
+		if down.Load() {
+			return streams.Verdict{Result: streams.Wait, After: 50 * time.Millisecond, Err: errors.New("not now")}
+		}
+		return streams.Verdict{}
+	}
+	g.run()
+	ids := g.takeN(1)
+	g.until("it is on its way", func() bool { return g.added(streams.Destined("crm")) > 0 })
+	life, _ := g.custody.Life(ids[0])
+	if life.State != streams.InFlight || g.custody.Alive(ids[0]) {
+		t.Errorf("on its way it is %s, alive %v; want in flight, and no lead to repeat", life.State, g.custody.Alive(ids[0]))
+	}
+	never := func(dest string) time.Duration {
+		if dest == "crm" {
+			return time.Duration(1<<63 - 1)
+		}
+		return 0
+	}
+	if late := g.custody.Untold(time.Now().Add(time.Hour), never); len(late) > 0 {
+		t.Errorf("a person is told of %+v", late)
+	}
+	if by, _ := g.custody.Standings(never); by["crm"].InFlight != 1 || by[""].Late > 0 {
+		t.Errorf("standings %+v", by)
+	}
+	if err := g.redis.Client.FlushAll(context.Background()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	down.Store(false)
+	g.settled(ids)
+	life, _ = g.custody.Life(ids[0])
+	if life.State != streams.Dropped || life.Reason != "spam" || len(life.Destinations) != 1 || life.Destinations[0].State != streams.Delivered {
+		t.Errorf("it ended as %+v", life)
+	}
+	g.once(ids)
+}

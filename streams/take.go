@@ -204,6 +204,9 @@ func (c *Custody) unname(r *record) {
 
 // alive is false for a lead whose repeats are leads of their own.
 func alive(r *record) bool {
+	if r.whole == Dropped {
+		return false
+	}
 	switch r.state() {
 	case Dead, Dropped, Erased:
 		return false

@@ -41,7 +41,7 @@ type Verdict struct {
 	Fault     bool          // Retry, Ambiguous: the destination's fault (5xx, time-out, refused), counts for its breaker
 	Err       error         // why; never with secrets or people's data
 	Code      string        // the far side's own error code, for the record
-	Followers []Follower    // Done: entries for the next queues
+	Followers []Follower    // entries for the next queues; Drop: who is to hear of the lead all the same
 }
 
 // Follower is a lead's entry for a further queue.

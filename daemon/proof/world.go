@@ -43,6 +43,7 @@ type Setup struct {
 	CRMKeys  string         // further keys of the sink crm, each on its own line; they win
 	Tell     string         // names of the sinks that tell a person; empty: manager
 	Route    string         // where leads go; empty: crm
+	Records  string         // records.url; empty: off
 	Tagging  string         // further keys of tagging, as in ", level: vip"
 	Sources  string         // further sources, as lines of YAML; %s stands for the phone's address
 	Sinks    string         // further sinks, as lines of YAML
@@ -163,6 +164,7 @@ func (w *World) Configure() error {
 	var b strings.Builder
 	line := func(format string, a ...any) { fmt.Fprintf(&b, format+"\n", a...) }
 	line("language: en\nlisten: %s\ndata_dir: %s", w.Address, w.Data)
+	line("records: {url: %s}", or(w.Records, "off")) // what is counted here is what goes to the portal
 	if w.Instance != "" {
 		line("instance: %s", w.Instance)
 	}

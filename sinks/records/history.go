@@ -1,0 +1,436 @@
+package records
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"leadstream/streams"
+)
+
+// Message is one thing that was said with a customer, or happened.
+type Message struct {
+	Lead     string                     `json:"lead"`
+	At       time.Time                  `json:"at"`
+	Channel  string                     `json:"channel,omitempty"` // only as it is shown: in the database its conversation has it
+	Source   string                     `json:"source,omitempty"`
+	Event    string                     `json:"event,omitempty"` // empty: the customer's enquiry
+	Text     string                     `json:"text,omitempty"`
+	Name     string                     `json:"name,omitempty"`
+	Phone    string                     `json:"phone,omitempty"` // as written, where no number was understood
+	Service  string                     `json:"service,omitempty"`
+	Time     string                     `json:"time,omitempty"`
+	Intent   string                     `json:"intent,omitempty"`
+	RepeatOf string                     `json:"repeat_of,omitempty"`
+	About    string                     `json:"about,omitempty"`
+	Problems []string                   `json:"problems,omitempty"`
+	Fields   map[string]json.RawMessage `json:"fields,omitempty"`
+
+	n int64 // in its conversation
+}
+
+func messageOf(l *streams.Lead, at time.Time) Message {
+	m := Message{Lead: l.ID, At: at.UTC(), Source: l.Source, Event: l.Event, Text: l.Message, Name: l.Name, Service: l.Service, Time: l.Time,
+		Intent: l.Intent, RepeatOf: l.RepeatOf, About: l.About, Problems: l.Problems, Fields: l.Fields}
+	if l.Phone != "" && !isE164(l.Phone) {
+		m.Phone = l.Phone
+	}
+	return m
+}
+
+// Bounds of a conversation's end: what is longer is compressed, and so is what nobody has added to for a while.
+const (
+	tailMost  = 100
+	tailBytes = 256 << 10
+	tailIdle  = 24 * time.Hour
+)
+
+// Write writes leads in their order, in one transaction, and answers whose card each stands on. Those that are written
+// already stay as they are.
+func (s *Store) Write(ctx context.Context, zone *time.Location, leads []*streams.Lead) ([]int64, error) {
+	bodies := make([][]byte, len(leads))
+	for i, l := range leads {
+		if l == nil || l.ID == "" {
+			return nil, errData{"no id"}
+		}
+		var err error
+		if bodies[i], err = json.Marshal(messageOf(l, s.at(l))); err != nil {
+			return nil, errData{"no JSON"}
+		}
+	}
+	cards := make([]int64, len(leads))
+	err := s.write(ctx, func(b *batch) {
+		for i, l := range leads {
+			if b.err == nil {
+				cards[i] = b.add(l, bodies[i], zone)
+			}
+		}
+	})
+	return cards, err
+}
+
+// at is when the customer wrote. A sender's clock may be ahead of ours.
+func (s *Store) at(l *streams.Lead) time.Time {
+	at, now := l.EventAt, s.now()
+	if at.IsZero() {
+		at = l.ReceivedAt
+	}
+	if at.IsZero() || at.After(now) {
+		return now
+	}
+	return at
+}
+
+// add writes one lead.
+func (b *batch) add(l *streams.Lead, body []byte, zone *time.Location) (card int64) {
+	lead := clean(l.ID, 64)
+	if b.get([]any{&card}, "SELECT c.customer FROM leads l JOIN conversations c ON c.id = l.conversation WHERE l.lead = $1", lead) || b.err != nil {
+		return card
+	}
+	at := b.store.at(l).UnixMilli()
+	card = b.customer(l, at)
+	b.count(card, l, at, zone)
+	var talk, n, closed, size int64
+	now, channel := b.store.now().UnixMilli(), clean(channelOf(l), 100)
+	if !b.get([]any{&talk, &n, &closed, &size}, "SELECT id, messages, closed, bytes FROM conversations WHERE customer = $1 AND channel = $2 ORDER BY id DESC LIMIT 1", card, channel) {
+		b.get([]any{&talk}, "INSERT INTO conversations (customer, channel, last_at) VALUES ($1, $2, $3) RETURNING id", card, channel, now)
+	}
+	n, size = n+1, size+int64(len(body))
+	b.exec("INSERT INTO leads (lead, conversation) VALUES ($1, $2)", lead, talk)
+	b.exec("INSERT INTO tail (conversation, n, body) VALUES ($1, $2, $3)", talk, n, body)
+	b.exec("UPDATE conversations SET messages = $2, bytes = $3, last_at = $4 WHERE id = $1", talk, n, size, now)
+	if n-closed >= tailMost || size >= tailBytes {
+		b.closeTail(talk, n)
+	}
+	return card
+}
+
+// closeTail compresses the end of a conversation, up to message n, into a chunk.
+func (b *batch) closeTail(talk, n int64) {
+	var lines bytes.Buffer
+	b.each(func(scan func(...any) error) error {
+		var body []byte
+		err := scan(&body)
+		lines.Write(body)
+		lines.WriteByte('\n')
+		return err
+	}, "SELECT body FROM tail WHERE conversation = $1 ORDER BY n", talk)
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	_, err := z.Write(lines.Bytes())
+	if err = errors.Join(err, z.Close()); err != nil && b.err == nil {
+		b.err = err
+	}
+	b.exec("INSERT INTO chunks (conversation, n, closed_at, body) VALUES ($1, $2, $3, $4)", talk, n, b.store.now().UnixMilli(), packed.Bytes())
+	b.exec("DELETE FROM tail WHERE conversation = $1", talk)
+	b.exec("UPDATE conversations SET closed = $2, bytes = 0 WHERE id = $1", talk, n)
+}
+
+// tidyStep is how much is tidied in one transaction: deliveries wait meanwhile.
+const tidyStep = 50
+
+// Tidy compresses the ends of conversations that rest, and forgets what is older than it has to be kept: in small steps.
+func (s *Store) Tidy(ctx context.Context) error {
+	for _, step := range []func(*batch) int{s.closeIdle, s.forgetOld} {
+		for n := tidyStep; n == tidyStep && ctx.Err() == nil; {
+			if err := s.write(ctx, func(b *batch) { n = step(b) }); err != nil {
+				return err
+			}
+		}
+	}
+	return ctx.Err()
+}
+
+func (s *Store) closeIdle(b *batch) int {
+	var idle [][2]int64
+	b.each(func(scan func(...any) error) error {
+		var t [2]int64
+		err := scan(&t[0], &t[1])
+		idle = append(idle, t)
+		return err
+	}, "SELECT id, messages FROM conversations WHERE messages > closed AND last_at < $1 ORDER BY last_at LIMIT $2", s.now().Add(-tailIdle).UnixMilli(), tidyStep)
+	for _, t := range idle {
+		b.closeTail(t[0], t[1])
+	}
+	return len(idle)
+}
+
+// forgetOld deletes chunks that were closed longer ago than the history is kept: their last message is as old at least.
+func (s *Store) forgetOld(b *batch) int {
+	type chunk struct {
+		talk, n int64
+		body    []byte
+	}
+	var old []chunk
+	b.each(func(scan func(...any) error) error {
+		var c chunk
+		err := scan(&c.talk, &c.n, &c.body)
+		old = append(old, c)
+		return err
+	}, "SELECT conversation, n, body FROM chunks WHERE closed_at < $1 ORDER BY closed_at LIMIT $2", s.now().Add(-s.keep).UnixMilli(), tidyStep)
+	for _, c := range old {
+		messages, _ := unpack(c.body) // one that is damaged goes, too
+		for _, m := range messages {
+			b.exec("DELETE FROM leads WHERE lead = $1", clean(m.Lead, 64))
+		}
+		b.exec("DELETE FROM chunks WHERE conversation = $1 AND n = $2", c.talk, c.n)
+		b.exec("DELETE FROM conversations WHERE id = $1 AND messages = $2", c.talk, c.n)
+	}
+	return len(old)
+}
+
+// unpack reads a chunk.
+func unpack(body []byte) ([]Message, error) {
+	z, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("a chunk of history is damaged: %w", err)
+	}
+	lines, err := io.ReadAll(z)
+	if err != nil {
+		return nil, fmt.Errorf("a chunk of history is damaged: %w", err)
+	}
+	var all []Message
+	for line := range bytes.Lines(lines) {
+		var m Message
+		if err := json.Unmarshal(line, &m); err != nil {
+			return nil, fmt.Errorf("a chunk of history is damaged: %w", err)
+		}
+		all = append(all, m)
+	}
+	return all, nil
+}
+
+// History is what was said with a customer in all channels, the oldest first.
+func (s *Store) History(ctx context.Context, card int64) ([]Message, error) {
+	var all []Message
+	type talk struct {
+		id      int64
+		channel string
+	}
+	var talks []talk
+	err := s.query(ctx, func(scan func(...any) error) error {
+		var t talk
+		err := scan(&t.id, &t.channel)
+		talks = append(talks, t)
+		return err
+	}, "SELECT id, channel FROM conversations WHERE customer = $1 ORDER BY id", card)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range talks {
+		messages, err := s.talk(ctx, t.id)
+		if err != nil {
+			return nil, err
+		}
+		for i := range messages {
+			messages[i].Channel = t.channel
+		}
+		all = append(all, messages...)
+	}
+	slices.SortStableFunc(all, func(a, b Message) int { return a.At.Compare(b.At) })
+	return all, nil
+}
+
+// talk reads one conversation. Its end comes first: should it be compressed meanwhile, nothing is missed.
+func (s *Store) talk(ctx context.Context, id int64) ([]Message, error) {
+	var tail, all []Message
+	err := s.query(ctx, func(scan func(...any) error) error {
+		var m Message
+		var n int64
+		var body []byte
+		if err := scan(&n, &body); err != nil {
+			return err
+		}
+		if err := json.Unmarshal(body, &m); err != nil {
+			return fmt.Errorf("a message of the history is damaged: %w", err)
+		}
+		m.n = n
+		tail = append(tail, m)
+		return nil
+	}, "SELECT n, body FROM tail WHERE conversation = $1 ORDER BY n", id)
+	if err != nil {
+		return nil, err
+	}
+	closed := int64(0)
+	err = s.query(ctx, func(scan func(...any) error) error {
+		var body []byte
+		if err := scan(&closed, &body); err != nil {
+			return err
+		}
+		messages, err := unpack(body)
+		all = append(all, messages...)
+		return err
+	}, "SELECT n, body FROM chunks WHERE conversation = $1 ORDER BY n", id)
+	for _, m := range tail {
+		if m.n > closed {
+			all = append(all, m)
+		}
+	}
+	return all, err
+}
+
+// Card is what is known of a customer.
+type Card struct {
+	ID          int64        `json:"id"`
+	Name        string       `json:"name,omitempty"`
+	Source      string       `json:"source,omitempty"` // of the first contact (IN-09)
+	Channel     string       `json:"channel,omitempty"`
+	FirstAt     time.Time    `json:"first_at"`
+	LastAt      time.Time    `json:"last_at"`
+	Contacts    int64        `json:"contacts"` // how often something came of the customer (IN-10)
+	Orders      int64        `json:"orders"`
+	OrderAt     time.Time    `json:"order_at,omitzero"`
+	Identities  []Identity   `json:"identities"`
+	Preferences []Preference `json:"preferences,omitempty"` // the most frequent first
+	Merged      []Merge      `json:"merged,omitempty"`      // cards that this one has taken in
+	Consents    []Consent    `json:"consents,omitempty"`
+	Bookings    []Booking    `json:"bookings,omitempty"`
+	Messages    []Message    `json:"messages,omitempty"`
+}
+
+// Preference is what a customer has asked for before.
+type Preference struct {
+	Kind  string `json:"kind"`
+	Value string `json:"value"`
+	Times int64  `json:"times"`
+}
+
+// Merge says why two cards have become one.
+type Merge struct {
+	Gone int64     `json:"gone"`
+	At   time.Time `json:"at"`
+	Lead string    `json:"lead"` // that named both
+	By   string    `json:"by"`
+}
+
+// ErrUnknown says that there is no such card.
+var ErrUnknown = errors.New("there is no such customer")
+
+const cardColumns = "SELECT id, name, source, channel, first_at, last_at, contacts, orders, order_at FROM customers "
+
+func scanCard(scan func(...any) error) (c Card, err error) {
+	var first, last, order int64
+	err = scan(&c.ID, &c.Name, &c.Source, &c.Channel, &first, &last, &c.Contacts, &c.Orders, &order)
+	c.FirstAt, c.LastAt = time.UnixMilli(first).UTC(), time.UnixMilli(last).UTC()
+	if order > 0 {
+		c.OrderAt = time.UnixMilli(order).UTC()
+	}
+	return c, err
+}
+
+// Card reads a card with all that is on it, or with its messages left out. The number of a card that was merged finds the
+// one that has taken it in.
+func (s *Store) Card(ctx context.Context, id int64, messages bool) (Card, error) {
+	for range 64 { // a card may have been taken in by one that was taken in
+		var kept int64
+		err := s.query(ctx, func(scan func(...any) error) error { return scan(&kept) }, "SELECT kept FROM merges WHERE gone = $1", id)
+		if err != nil {
+			return Card{}, err
+		}
+		if kept == 0 {
+			break
+		}
+		id = kept
+	}
+	var c Card
+	err := s.query(ctx, func(scan func(...any) error) (err error) { c, err = scanCard(scan); return err }, cardColumns+"WHERE id = $1", id)
+	if err != nil {
+		return c, err
+	}
+	if c.ID == 0 {
+		return c, ErrUnknown
+	}
+	if err := s.fill(ctx, &c); err != nil || !messages {
+		return c, err
+	}
+	c.Messages, err = s.History(ctx, id)
+	return c, err
+}
+
+func (s *Store) fill(ctx context.Context, c *Card) error {
+	c.Identities = []Identity{}
+	err := s.query(ctx, func(scan func(...any) error) error {
+		var i Identity
+		err := scan(&i.Kind, &i.Value)
+		c.Identities = append(c.Identities, i)
+		return err
+	}, "SELECT kind, value FROM identities WHERE customer = $1 ORDER BY since, kind DESC, value", c.ID)
+	if err != nil {
+		return err
+	}
+	err = s.query(ctx, func(scan func(...any) error) error {
+		var p Preference
+		err := scan(&p.Kind, &p.Value, &p.Times)
+		c.Preferences = append(c.Preferences, p)
+		return err
+	}, "SELECT kind, value, times FROM preferences WHERE customer = $1 ORDER BY kind, times DESC, last_at DESC LIMIT 100", c.ID)
+	if err != nil {
+		return err
+	}
+	err = s.query(ctx, func(scan func(...any) error) error {
+		var m Merge
+		var at int64
+		err := scan(&m.Gone, &at, &m.Lead, &m.By)
+		m.At = time.UnixMilli(at).UTC()
+		c.Merged = append(c.Merged, m)
+		return err
+	}, "SELECT gone, at, lead, by FROM merges WHERE kept = $1 ORDER BY at, gone", c.ID)
+	if err != nil {
+		return err
+	}
+	if c.Consents, err = s.Consents(ctx, c.ID); err != nil {
+		return err
+	}
+	c.Bookings, err = s.Bookings(ctx, c.ID)
+	return err
+}
+
+// Find finds cards by number, phone, e-mail, lead id, account in a messenger (telegram:123) or a part of the name; the
+// last seen first, without their messages.
+func (s *Store) Find(ctx context.Context, text string, limit int) ([]Card, error) {
+	text = clean(strings.TrimSpace(text), 320)
+	var ids []int64
+	add := func(scan func(...any) error) error {
+		var id int64
+		err := scan(&id)
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+		return err
+	}
+	phone, _ := streams.NormalizePhone(text, s.region)
+	err := errors.Join(
+		s.query(ctx, add, "SELECT customer FROM identities WHERE kind = 'phone' AND value = $1 OR kind = 'email' AND value = $2 OR kind = 'user' AND value = $3",
+			phone, strings.ToLower(text), text),
+		s.query(ctx, add, "SELECT c.customer FROM leads l JOIN conversations c ON c.id = l.conversation WHERE l.lead = $1", text),
+	)
+	if n := number(text); n > 0 && err == nil {
+		var c Card
+		switch c, err = s.Card(ctx, n, false); {
+		case err == nil:
+			ids = append(ids, c.ID)
+		case errors.Is(err, ErrUnknown):
+			err = nil
+		}
+	}
+	if err == nil && len(ids) == 0 && len([]rune(text)) >= 2 {
+		like := "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(strings.ToLower(text)) + "%"
+		err = s.query(ctx, add, `SELECT id FROM customers WHERE name_key LIKE $1 ESCAPE '\' ORDER BY last_at DESC LIMIT $2`, like, limit)
+	}
+	cards := []Card{}
+	for _, id := range ids[:min(len(ids), limit)] {
+		c, more := s.Card(ctx, id, false)
+		if more != nil {
+			return nil, more
+		}
+		cards = append(cards, c)
+	}
+	return cards, err
+}

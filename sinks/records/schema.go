@@ -1,0 +1,180 @@
+package records
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+)
+
+// migrations bring the records from one version to the next; the number of the last one is the version. What was
+// released is never changed, only added to. Times are milliseconds since 1970. {id}, {blob} and {plain} are the dialect's.
+var migrations = []string{`
+CREATE TABLE customers (
+	id       {id},
+	name     TEXT NOT NULL DEFAULT '',
+	name_key TEXT NOT NULL DEFAULT '', -- in small letters, to be found by
+	source   TEXT NOT NULL DEFAULT '', -- of the first contact, and never changed (IN-09)
+	channel  TEXT NOT NULL DEFAULT '', -- of the first contact
+	first_at BIGINT NOT NULL,
+	last_at  BIGINT NOT NULL,
+	contacts BIGINT NOT NULL DEFAULT 0, -- what came of the customer (IN-10)
+	orders   BIGINT NOT NULL DEFAULT 0,
+	order_at BIGINT NOT NULL DEFAULT 0  -- the last one; 0: none
+);
+CREATE TABLE identities (
+	kind     TEXT NOT NULL, -- phone, email, or user with a value of channel:id
+	value    TEXT NOT NULL,
+	customer BIGINT NOT NULL,
+	since    BIGINT NOT NULL,
+	PRIMARY KEY (kind, value)
+){plain};
+CREATE INDEX identities_customer ON identities (customer);
+CREATE TABLE merges (
+	gone BIGINT PRIMARY KEY, -- the younger card, which is no more
+	kept BIGINT NOT NULL,
+	at   BIGINT NOT NULL,
+	lead TEXT NOT NULL,      -- that named both
+	by   TEXT NOT NULL       -- the two identities, such as phone+email
+);
+CREATE INDEX merges_kept ON merges (kept);
+CREATE TABLE preferences (
+	customer BIGINT NOT NULL,
+	kind     TEXT NOT NULL, -- service, branch, language, time, writes
+	value    TEXT NOT NULL,
+	times    BIGINT NOT NULL,
+	last_at  BIGINT NOT NULL,
+	PRIMARY KEY (customer, kind, value)
+){plain};
+CREATE TABLE conversations (
+	id       {id},
+	customer BIGINT NOT NULL,
+	channel  TEXT NOT NULL,
+	messages BIGINT NOT NULL DEFAULT 0, -- their number, and that of the last one
+	closed   BIGINT NOT NULL DEFAULT 0, -- the number of the last one in a chunk
+	bytes    BIGINT NOT NULL DEFAULT 0, -- of those behind it
+	last_at  BIGINT NOT NULL            -- when the last one was written here
+);
+CREATE INDEX conversations_customer ON conversations (customer, channel);
+CREATE INDEX conversations_open ON conversations (last_at) WHERE messages > closed;
+CREATE TABLE tail ( -- the end of each conversation, a row a message
+	conversation BIGINT NOT NULL,
+	n            BIGINT NOT NULL,
+	body         {blob} NOT NULL, -- JSON of a Message
+	PRIMARY KEY (conversation, n)
+){plain};
+CREATE TABLE chunks ( -- what is before it: many messages compressed together (C-17)
+	conversation BIGINT NOT NULL,
+	n            BIGINT NOT NULL, -- of the last message
+	closed_at    BIGINT NOT NULL,
+	body         {blob} NOT NULL, -- gzip of JSON lines
+	PRIMARY KEY (conversation, n)
+);
+CREATE INDEX chunks_closed ON chunks (closed_at);
+CREATE TABLE leads ( -- which leads are written, and where: sending one again changes nothing
+	lead         TEXT PRIMARY KEY,
+	conversation BIGINT NOT NULL
+){plain};
+CREATE TABLE consents ( -- only ever added to
+	id       {id},
+	customer BIGINT NOT NULL,
+	key      TEXT NOT NULL UNIQUE,
+	at       BIGINT NOT NULL,
+	purpose  TEXT NOT NULL,
+	channel  TEXT NOT NULL,
+	given    BIGINT NOT NULL, -- 1, or 0: taken back
+	how      TEXT NOT NULL,
+	wording  TEXT NOT NULL,
+	message  TEXT NOT NULL
+);
+CREATE INDEX consents_customer ON consents (customer);
+CREATE TABLE bookings (
+	id       TEXT PRIMARY KEY,
+	customer BIGINT NOT NULL,
+	version  BIGINT NOT NULL,
+	status   TEXT NOT NULL,
+	service  TEXT NOT NULL,
+	branch   TEXT NOT NULL,
+	start_at BIGINT NOT NULL,
+	end_at   BIGINT NOT NULL,
+	lead     TEXT NOT NULL,
+	made_at  BIGINT NOT NULL,
+	changed_at BIGINT NOT NULL
+);
+CREATE INDEX bookings_customer ON bookings (customer);
+CREATE INDEX bookings_start ON bookings (start_at);
+`}
+
+// dialect is all in which the two databases differ.
+type dialect struct {
+	driver string
+	words  *strings.Replacer // of the schema
+	begin  string            // first statement of a transaction that writes: one writer at a time; empty: BEGIN sees to it
+	exists string            // how many tables of a name there are
+}
+
+var (
+	sqliteDialect = dialect{
+		driver: "sqlite",
+		words:  strings.NewReplacer("{id}", "INTEGER PRIMARY KEY AUTOINCREMENT", "{blob}", "BLOB", "{plain}", " WITHOUT ROWID"),
+		exists: "SELECT count(*) FROM sqlite_master WHERE name = $1",
+	}
+	postgresDialect = dialect{
+		driver: "pgx",
+		words:  strings.NewReplacer("{id}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "{blob}", "BYTEA", "{plain}", ""),
+		begin:  "SELECT pg_advisory_xact_lock(7341022)", // any number, as long as nobody else takes it
+		exists: "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema() AND tablename = $1",
+	}
+)
+
+// errNewer says that the records were written by a later leadstream.
+type errNewer struct{ is int }
+
+func (e errNewer) Error() string {
+	return fmt.Sprintf("the records are of a newer leadstream (schema %d, this one knows %d): start that one; leads wait meanwhile", e.is, len(migrations))
+}
+
+// version is that of the schema; 0: there is none yet.
+func (d dialect) version(ctx context.Context, q querier) (v int, err error) {
+	var n int
+	if err := q.QueryRowContext(ctx, d.exists, "records_version").Scan(&n); err != nil || n == 0 {
+		return 0, err
+	}
+	err = q.QueryRowContext(ctx, "SELECT max(version) FROM records_version").Scan(&v)
+	if err == nil && v > len(migrations) {
+		err = errNewer{v}
+	}
+	return v, err
+}
+
+// migrate brings the schema to this program's version, in one transaction.
+func (d dialect) migrate(ctx context.Context, tx *sql.Tx) error {
+	if d.begin != "" {
+		if _, err := tx.ExecContext(ctx, d.begin); err != nil {
+			return err
+		}
+	}
+	v, err := d.version(ctx, tx)
+	if err != nil || v == len(migrations) {
+		return err
+	}
+	if v == 0 {
+		if _, err := tx.ExecContext(ctx, "CREATE TABLE records_version (version BIGINT NOT NULL)"); err != nil {
+			return err
+		}
+	}
+	for i, text := range migrations[v:] {
+		if _, err := tx.ExecContext(ctx, d.words.Replace(text)); err != nil {
+			return fmt.Errorf("schema %d: %w", v+i+1, err)
+		}
+		if _, err := tx.ExecContext(ctx, "INSERT INTO records_version (version) VALUES ($1)", v+i+1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// querier is a database or a transaction.
+type querier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
