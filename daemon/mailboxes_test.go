@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -97,17 +98,26 @@ func TestMailIn(t *testing.T) {
 	if got := strings.Join(rows[1][1:], "|"); got != "post|Анна|+79990000011||когда можно прийти?" {
 		t.Errorf("a form is %q", got)
 	}
-	s.Put("INBOX", time.Time{}, letter(2)) // the server tells of it: every is an hour
-	tableRows(t, dir, 3)
+	deep := "From: <deep@example.test>\nMessage-ID: <deep@example.test>\n"
+	for n := range 1000 {
+		deep += fmt.Sprintf("Content-Type: multipart/mixed; boundary=b%d\n\n--b%[1]d\n", n)
+	}
+	s.Put("INBOX", time.Time{}, "no header at all\n", deep,
+		"From: <big@example.test>\nMessage-ID: <big@example.test>\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nbig\n--b\nContent-Type: image/png\n\n"+strings.Repeat("A", 50<<20),
+		letter(2)) // the server tells of them: every is an hour
+	if rows := tableRows(t, dir, 5); rows[2][4] != "deep@example.test" || rows[3][5] != "big" || rows[4][4] != "olga2@example.test" {
+		t.Errorf("what is hard to read: %q", rows[2:])
+	}
 	for _, n := range []int{2, 3} {
 		if code := pipe(letter(n)); code != exitOK {
 			t.Fatalf("by an alias: exit %d", code)
 		}
 	}
-	tableRows(t, dir, 4)
+	tableRows(t, dir, 6)
 	body := get(t, "http://"+address+"/metrics")
 	for _, line := range []string{`leadstream_channel_down{source="post",why="login"} 0`, `leadstream_intake_ignored_total{reason="mailing list",source="post"} 1`,
-		`leadstream_intake_requests_total{result="duplicate",source="post"} 1`} {
+		`leadstream_intake_requests_total{result="duplicate",source="post"} 1`,
+		`leadstream_intake_quarantined_total{source="post"} 1`} {
 		if !strings.Contains(body, line) {
 			t.Errorf("metrics lack %s", line)
 		}
@@ -118,8 +128,8 @@ func TestMailIn(t *testing.T) {
 	stop = mailDaemon(t, s, dir, address, key)
 	defer stop()
 	s.Put("INBOX", time.Time{}, letter(4))
-	if rows := tableRows(t, dir, 5); len(rows) != 5 {
-		t.Errorf("%d rows after a restart, want 5: %v", len(rows), rows)
+	if rows := tableRows(t, dir, 7); len(rows) != 7 {
+		t.Errorf("%d rows after a restart, want 7: %v", len(rows), rows)
 	}
 }
 
@@ -135,6 +145,34 @@ func get(t *testing.T, url string) string {
 		t.Fatal(err)
 	}
 	return b.String()
+}
+
+// A real mail server hands its mail over by an alias: while there is no daemon the mail stays in its queue, nothing goes back to
+// the sender, and afterwards it is one lead.
+func TestMailServer(t *testing.T) {
+	english(t)
+	s := mailtest.Start(t)
+	dir, address, key := shortDir(t), freeAddress(t), intake.NewKey("post")
+	keyFile, command := filepath.Join(dir, "post.key"), filepath.Join(dir, "leadstream")
+	err := errors.Join(os.WriteFile(keyFile, []byte(key+"\n"), 0o644), os.Link(binary(t), command), os.Chmod(dir, 0o711)) // for the server's user
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := mailtest.StartExim(t, fmt.Sprintf("%s mail --source post --url http://%s --key-file %s", command, address, keyFile))
+	e.Send("From: Olga <olga@example.org>\nTo: leads@example.test\nSubject: Haircut\nMessage-ID: <1@example.org>\n\nHow much is it?\n.\nA dot before this\n")
+	if n := e.Queued(); n != 1 {
+		t.Fatalf("%d mails wait without a daemon, want 1\n%s", n, e.Log())
+	}
+	stop := mailDaemon(t, s, dir, address, key)
+	defer stop()
+	for end := time.Now().Add(time.Minute); e.Queued() > 0; time.Sleep(100 * time.Millisecond) {
+		if e.Run(); time.Now().After(end) {
+			t.Fatalf("the mail still waits\n%s", e.Log())
+		}
+	}
+	if got := strings.Join(tableRows(t, dir, 1)[0][1:], "|"); got != "post|Olga||olga@example.org|Haircut\nHow much is it?\n.\nA dot before this" {
+		t.Errorf("the lead is %q", got)
+	}
 }
 
 // Whatever is wrong, the mail server keeps the mail; only where there is none it need not.

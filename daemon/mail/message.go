@@ -115,7 +115,7 @@ func split(raw []byte) (head, body []byte) {
 	raw = bytes.TrimLeft(raw, "\r\n")
 	var lines [][]byte
 	size := 0
-	for len(raw) > 0 && size < mostHead {
+	for len(raw) > 0 {
 		line, rest, _ := bytes.Cut(raw, []byte("\n"))
 		raw = rest
 		line = bytes.TrimSuffix(line, []byte("\r"))
@@ -123,7 +123,7 @@ func split(raw []byte) (head, body []byte) {
 			break
 		}
 		folded := line[0] == ' ' || line[0] == '\t'
-		if folded && len(lines) > 0 || !folded && isHeader(line) {
+		if size < mostHead && (folded && len(lines) > 0 || !folded && isHeader(line)) {
 			lines = append(lines, bytes.ReplaceAll(line, []byte{0}, nil))
 			size += len(line)
 		}

@@ -66,7 +66,7 @@ func tidy(s string) string {
 // Lines with which a reply begins to quote, as mailers write them.
 var (
 	quoting = regexp.MustCompile(`(?i)^(on\b.{5,200}\bwrote|.{0,120}(\d{1,2}[:.]\d{2}|\d{4}|@).{0,120}(пишет|писал|писала|писал\(а\)|написал|написала|написал\(а\))|.{0,200}<[^<>]+@[^<>]+>.{0,40}(wrote|пишет|писала?|написала?)):\s*$`)
-	divider = regexp.MustCompile(`(?i)^[\s>]*(-{2,}|_{2,}|={2,}|begin )\s*(original message|forwarded message|исходное сообщение|пересланное сообщение|пересылаемое сообщение|перенаправленное сообщение|конец пересылаемого)\b`)
+	divider = regexp.MustCompile(`(?i)^[\s>]*(-{2,}|_{2,}|={2,}|begin )\s*(original message|forwarded message|исходное сообщение|пересланное сообщение|пересылаемое сообщение|перенаправленное сообщение|конец пересылаемого)([^\p{L}]|$)`)
 	heading = regexp.MustCompile(`(?i)^\*?(from|от|от кого):\*?\s.*@|^\*?(from|от кого):\*?\s`)
 	headed  = regexp.MustCompile(`(?i)^\*?(to|sent|date|subject|cc|кому|отправлено|дата|тема|копия):\*?\s`)
 	sent    = regexp.MustCompile(`(?i)^\s*(sent from my|sent via|get outlook for|отправлено (с|из) |отправлено через )`)
@@ -109,14 +109,14 @@ func said(text string) (own, signature string) {
 // quotes is how many lines from i on say who wrote what follows: mailers break long ones.
 func quotes(lines []string, i int) int {
 	l := lines[i]
-	for n := 1; n <= 3; n++ {
+	for n := 1; n <= 3 && len(l) <= 300; n++ {
 		if strings.HasSuffix(l, ":") {
 			if quoting.MatchString(l) {
 				return n
 			}
 			return 0
 		}
-		if i+n >= len(lines) || len(l) > 300 || lines[i+n] == "" {
+		if i+n >= len(lines) || lines[i+n] == "" {
 			return 0
 		}
 		l += " " + lines[i+n]

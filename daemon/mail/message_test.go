@@ -1,0 +1,332 @@
+package mail
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/text/encoding/charmap"
+)
+
+var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// labels are as the intake has them.
+var labels = map[string]string{"имя": "name", "name": "name", "телефон": "phone", "phone": "phone", "email": "email", "e-mail": "email",
+	"комментарий": "message", "сообщение": "message", "услуга": "service"}
+
+var reader = Reader{Own: []string{"info@salon.test", "leads@salon.test"}, Means: func(label string) string { return labels[strings.ToLower(label)] }}
+
+// mailOf is a message of Olga's: headers that are given come first.
+func mailOf(body string, headers ...string) string {
+	return strings.Join(headers, "\n") + strings.Repeat("\n", min(1, len(headers))) +
+		"From: =?utf-8?B?" + base64.StdEncoding.EncodeToString([]byte("Ольга")) + "?= <olga@example.test>\nTo: leads@salon.test\n" +
+		"Message-ID: <1@example.test>\nDate: Sun, 01 Mar 2026 11:59:00 +0000\n" + body
+}
+
+func read(t *testing.T, raw string) *Message {
+	t.Helper()
+	m, err := reader.Read([]byte(strings.ReplaceAll(raw, "\n", "\r\n")), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func encode(t *testing.T, table *charmap.Charmap, text string) string {
+	t.Helper()
+	b, err := table.NewEncoder().String(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// Whatever it is in, the text is the text.
+func TestText(t *testing.T) {
+	const text = "Здравствуйте, сколько стоит стрижка?"
+	koi, win := encode(t, charmap.KOI8R, text), encode(t, charmap.Windows1251, text)
+	tests := map[string]string{
+		"utf-8":                       "Content-Type: text/plain; charset=utf-8\n\n" + text,
+		"no charset":                  "\n" + text,
+		"koi8-r":                      "Content-Type: text/plain; charset=koi8-r\n\n" + koi,
+		"koi8-r, not said":            "\n" + koi,
+		"koi8-r, said to be utf-8":    "Content-Type: text/plain; charset=utf-8\n\n" + koi,
+		"windows-1251":                "Content-Type: text/plain; charset=\"Windows-1251\"\n\n" + win,
+		"cp1251":                      "Content-Type: text/plain; charset=cp1251\n\n" + win,
+		"windows-1251, not said":      "\n" + win,
+		"windows-1251, said unknown":  "Content-Type: text/plain; charset=x-none\n\n" + win,
+		"windows-1251, said us-ascii": "Content-Type: text/plain; charset=us-ascii\n\n" + win,
+		"base64":                      "Content-Type: text/plain; charset=koi8-r\nContent-Transfer-Encoding: base64\n\n" + base64.StdEncoding.EncodeToString([]byte(koi)),
+		"unknown transfer encoding":   "Content-Transfer-Encoding: x-none\n\n" + text,
+		"quoted-printable":            "Content-Type: text/plain; charset=windows-1251\nContent-Transfer-Encoding: quoted-printable\n\n" + quoted(win),
+		"html":                        "Content-Type: text/html; charset=utf-8\n\n<html><head><title>x</title><style>p{}</style></head><body><p>Здравствуйте,&nbsp;сколько <b>стоит</b>\nстрижка?</p><script>1</script></body>",
+		"html, koi8-r":                "Content-Type: text/html; charset=koi8-r\n\n<p>" + koi + "</p>",
+		"both":                        "Content-Type: multipart/alternative; boundary=b\n\n--b\nContent-Type: text/plain; charset=utf-8\n\n" + text + "\n--b\nContent-Type: text/html\n\n<p>other</p>\n--b--\n",
+		"both, the plain one empty":   "Content-Type: multipart/alternative; boundary=b\n\n--b\nContent-Type: text/plain\n\n \n--b\nContent-Type: text/html; charset=utf-8\n\n<p>" + text + "</p>\n--b--\n",
+		"cut within the html":         "Content-Type: multipart/alternative; boundary=b\n\n--b\nContent-Type: text/plain; charset=utf-8\n\n" + text + "\n--b\nContent-Type: text/html\n\n<p>oth",
+		"NUL bytes":                   "\nЗдравствуйте,\x00 сколько стоит\x00 стрижка?",
+		"a line that is no header":    "this is nonsense\nX-More: 1\n\n" + text,
+		"multipart without boundary":  "Content-Type: multipart/mixed\n\n" + text,
+		"signature":                   "\n" + text + "\n\n-- \nОльга\n+7 999 000-00-11",
+		"quoted below":                "\n" + text + "\n\n01.03.2026 10:00, Салон пишет:\n> Добрый день\n> \n> Ждём",
+		"quoted, on two lines":        "\n" + text + "\n\nOn Sun, Mar 1, 2026 at 10:00 AM The Salon of Long Names Incorporated\n<info@salon.test> wrote:\n> Hello",
+		"quoted by Outlook":           "\n" + text + "\n\nОт: Салон <info@salon.test>\nОтправлено: 1 марта 2026 г. 10:00\nКому: Ольга\nТема: Re: цена\n\nДобрый день",
+		"quoted, answered below":      "\n01.03.2026 10:00, Салон пишет:\n> Добрый день\n\n" + text,
+		"quoted html":                 "Content-Type: text/html; charset=utf-8\n\n<div>" + text + "</div><blockquote>Добрый день<br>Ждём</blockquote>",
+		"a telephone's":               "\n" + text + "\n\nОтправлено с iPhone",
+		"an original message":         "\n" + text + "\n\n-----Исходное сообщение-----\nДобрый день",
+	}
+	for name, body := range tests {
+		t.Run(name, func(t *testing.T) {
+			if m := read(t, mailOf(body)); m.Said != text || m.Not != "" {
+				t.Errorf("%q, of %q (%s)", m.Said, m.Text, m.Not)
+			}
+		})
+	}
+	m := read(t, mailOf("\nFwd\n---- Пересланное сообщение ----\nИмя: Анна"))
+	if m.Said != "Fwd" || !strings.Contains(m.Text, "Анна") {
+		t.Errorf("%+v", m)
+	}
+	if m := read(t, mailOf("\n-- \n+7 999 000-00-11")); m.Said == "" || m.Signature != "+7 999 000-00-11" {
+		t.Errorf("%+v", m)
+	}
+}
+
+func quoted(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		fmt.Fprintf(&b, "=%02X", s[i])
+	}
+	return b.String()
+}
+
+func TestHeaders(t *testing.T) {
+	win := encode(t, charmap.Windows1251, "Ольга")
+	tests := map[string]struct {
+		raw  string
+		want Message
+	}{
+		"as it should be": {mailOf("Subject: =?koi8-r?B?" + base64.StdEncoding.EncodeToString([]byte(encode(t, charmap.KOI8R, "Цена"))) + "?=\n\nx"),
+			Message{ID: "1@example.test", From: Address{"Ольга", "olga@example.test"}, Person: Address{"Ольга", "olga@example.test"}, Subject: "Цена",
+				Date: time.Date(2026, 3, 1, 11, 59, 0, 0, time.UTC)}},
+		"in an old charset, as it is": {"From: " + win + " <olga@example.test>\nMessage-ID: <1@a>\n\nx",
+			Message{ID: "1@a", From: Address{"Ольга", "olga@example.test"}, Person: Address{"Ольга", "olga@example.test"}}},
+		"a form service's": {"From: Tilda <noreply@tilda.test>\nReply-To: Анна <ANNA@Example.test>\nMessage-ID: <1@a>\n\nx",
+			Message{ID: "1@a", From: Address{"Tilda", "noreply@tilda.test"}, Person: Address{"Анна", "anna@example.test"}}},
+		"our own, for somebody": {"From: info@salon.test\nReply-To: anna@example.test\nMessage-ID: <1@a>\n\nx",
+			Message{ID: "1@a", From: Address{"", "info@salon.test"}, Person: Address{"", "anna@example.test"}}},
+		"nobody reads it": {"From: Bank <no-reply@bank.test>\nMessage-ID: <1@a>\n\nx",
+			Message{ID: "1@a", From: Address{"Bank", "no-reply@bank.test"}}},
+		"no From":     {"Message-ID: <1@a>\nSubject: x\n\nx", Message{ID: "1@a", Subject: "x"}},
+		"broken From": {"From: \"Olga <olga@example.test>, ,;\nMessage-ID: <1@a>\n\nx", Message{ID: "1@a", From: Address{"Olga", "olga@example.test"}, Person: Address{"Olga", "olga@example.test"}}},
+		"an answer":   {"From: a@b.test\nMessage-ID: <3@a>\nReferences: <1@a> <2@a>\nIn-Reply-To: <2@a>\n\nx", Message{ID: "3@a", Thread: "1@a", From: Address{"", "a@b.test"}, Person: Address{"", "a@b.test"}}},
+		"of 1970":     {"From: a@b.test\nMessage-ID: <3@a>\nDate: Thu, 01 Jan 1970 00:00:00 +0000\n\nx", Message{ID: "3@a", From: Address{"", "a@b.test"}, Person: Address{"", "a@b.test"}, Dated: "Thu, 01 Jan 1970 00:00:00 +0000"}},
+		"of 2099, with a server that knows": {"Received: from x by y; Sun, 01 Mar 2026 11:00:00 +0000\nFrom: a@b.test\nMessage-ID: <3@a>\nDate: Thu, 01 Jan 2099 00:00:00 +0000\n\nx",
+			Message{ID: "3@a", From: Address{"", "a@b.test"}, Person: Address{"", "a@b.test"}, Dated: "Thu, 01 Jan 2099 00:00:00 +0000", Date: time.Date(2026, 3, 1, 11, 0, 0, 0, time.UTC)}},
+		"control characters": {"From: a@b.test\nMessage-ID: <3\x01@a>\nSubject: a\x00b\x1b[0m\tc\n d\n\nx", Message{ID: "3@a", Subject: "ab[0m c d", From: Address{"", "a@b.test"}, Person: Address{"", "a@b.test"}}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			m := read(t, tt.raw)
+			m.Said, m.Text = "", ""
+			if diff := cmp.Diff(tt.want, *m); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	a, b, c := read(t, "From: a@b.test\n\nx"), read(t, "From: a@b.test\n\nx"), read(t, "From: a@b.test\n\ny")
+	if a.ID != b.ID || a.ID == c.ID || a.ID == "" {
+		t.Errorf("without Message-ID: %q %q %q", a.ID, b.ID, c.ID)
+	}
+}
+
+// What is no enquiry, and what looks like none and is one.
+func TestNot(t *testing.T) {
+	const form = "\nИмя: Анна\nТелефон: +7 999 000-00-11\n"
+	tests := map[string]struct{ raw, want string }{
+		"a person's":                 {mailOf("\nhello"), ""},
+		"out of office":              {mailOf("Auto-Submitted: auto-replied\n\nI am away"), AutoReply},
+		"out of office, older":       {mailOf("X-Autoreply: yes\n\nI am away"), AutoReply},
+		"out of office, oldest":      {mailOf("Precedence: auto_reply\n\nI am away"), AutoReply},
+		"out of office with a form":  {mailOf("Auto-Submitted: auto-replied\n" + form), AutoReply},
+		"not automatic":              {mailOf("Auto-Submitted: no\n\nhello"), ""},
+		"a list's":                   {mailOf("List-Id: <x.example.test>\n\nnews"), List},
+		"a shop's":                   {mailOf("List-Unsubscribe: <https://example.test>\n\nnews"), List},
+		"bulk":                       {mailOf("Precedence: bulk\n\nnews"), List},
+		"a form, in bulk":            {mailOf("Precedence: bulk\nAuto-Submitted: auto-generated\nX-Spam-Flag: YES\n" + form), ""},
+		"a program's":                {mailOf("Auto-Submitted: auto-generated\n\nThe backup is done"), Automatic},
+		"spam":                       {mailOf("X-Spam-Flag: YES\n\nhello"), Spam},
+		"spam, by status":            {mailOf("X-Spam-Status: Yes, score=9\n\nhello"), Spam},
+		"no spam, by status":         {mailOf("X-Spam-Status: No, score=1\n\nhello"), ""},
+		"spam, by Exchange":          {mailOf("X-MS-Exchange-Organization-SCL: 9\n\nhello"), Spam},
+		"our own":                    {"From: INFO@salon.test\nMessage-ID: <1@a>\n\nhello", Own},
+		"our own form":               {"From: info@salon.test\nMessage-ID: <1@a>\n" + form, ""},
+		"our own, for somebody":      {"From: info@salon.test\nReply-To: a@b.test\nMessage-ID: <1@a>\n\nhello", ""},
+		"our answer to somebody":     {"From: info@salon.test\nIn-Reply-To: <1@b>\nMessage-ID: <1@a>\n" + form, Own},
+		"our notice":                 {"From: x@b.test\nX-Leadstream: notice\nMessage-ID: <1@a>\n" + form, Own},
+		"a bounce without a report":  {"From: Mail Delivery <MAILER-DAEMON@mx.test>\nMessage-ID: <1@a>\n\nfailed", Bounce},
+		"a newsletter with a footer": {mailOf("List-Id: <x>\n\nСкидки недели\nПриходите к нам\nМного всего\nИ ещё\nИ это\nТелефон: +7 999 000-00-11\nEmail: news@example.test\n"), List},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if m := read(t, tt.raw); m.Not != tt.want {
+				t.Errorf("%q, want %q", m.Not, tt.want)
+			}
+		})
+	}
+}
+
+func TestReports(t *testing.T) {
+	const ours = "0123456789abcdefghjkmnpqrs.boss@salon.test"
+	dsn := func(action string) string {
+		return "From: MAILER-DAEMON@mx.test\nMessage-ID: <9@mx>\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\n\n--b\n\nIt failed\n" +
+			"--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx.test\n\nFinal-Recipient: rfc822; Boss@salon.test\nAction: " + action + "\nStatus: 5.1.1 (no such)\n" +
+			"--b\nContent-Type: message/rfc822\n\nMessage-ID: <" + ours + ">\nSubject: x\n\nhello\n--b--\n"
+	}
+	want := &Report{Of: ours, Failed: true, To: "boss@salon.test", Status: "5.1.1 (no such)"}
+	if m := read(t, dsn("failed")); m.Not != Bounce || !cmp.Equal(m.Report, want) {
+		t.Error(cmp.Diff(want, m.Report))
+	}
+	if m := read(t, dsn("delayed")); m.Not != Bounce || m.Report.Failed {
+		t.Errorf("%+v", m.Report)
+	}
+	m := read(t, "From: boss@b.test\nMessage-ID: <9@mx>\nContent-Type: multipart/report; report-type=disposition-notification; boundary=b\n\n--b\n\nI read it\n"+
+		"--b\nContent-Type: message/disposition-notification\n\nFinal-Recipient: rfc822; boss@b.test\nOriginal-Message-ID: <"+ours+">\nDisposition: manual-action/MDN-sent-manually; displayed\n--b--\n")
+	if want := (&Report{Of: ours, Read: true, To: "boss@b.test"}); m.Not != Receipt || !cmp.Equal(m.Report, want) {
+		t.Error(cmp.Diff(want, m.Report))
+	}
+}
+
+func TestForm(t *testing.T) {
+	fields := []Field{{"Имя", "Анна"}, {"Телефон", "8 (999) 000-00-11"}, {"Комментарий", "когда\nможно?"}}
+	tests := map[string]struct {
+		raw  string
+		form []Field
+		said string
+	}{
+		"lines":            {mailOf("\nНовая заявка\n\nИмя: Анна\nТелефон: 8 (999) 000-00-11\nКомментарий: когда\nможно?\n"), fields, "Новая заявка"},
+		"a table":          {mailOf("Content-Type: text/html; charset=utf-8\n\n<h1>Новая заявка</h1><table><tr><td>Имя</td><td>Анна</td></tr><tr><td>Телефон</td><td>8 (999) 000-00-11</td></tr><tr><td>Комментарий</td><td>когда<br>можно?</td></tr></table>"), fields, "Новая заявка"},
+		"bold":             {mailOf("Content-Type: text/html; charset=utf-8\n\n<b>Имя:</b> Анна<br><b>Телефон:</b> 8 (999) 000-00-11<br>"), fields[:2], ""},
+		"marks":            {mailOf("\n* Имя: Анна\n• Телефон: 8 (999) 000-00-11\n"), fields[:2], ""},
+		"a person's words": {mailOf("\nДобрый день! Мне нужно: стрижка.\nТелефон: 8 999 000-00-11\nИмя моё: неважно\n"), nil, "Добрый день! Мне нужно: стрижка.\nТелефон: 8 999 000-00-11\nИмя моё: неважно"},
+		"no contact":       {mailOf("\nИмя: Анна\nУслуга: стрижка\n"), nil, "Имя: Анна\nУслуга: стрижка"},
+		"an address":       {mailOf("\nИмя: Анна\nhttps://example.test\nТелефон: 8 (999) 000-00-11\n"), fields[:2], "https://example.test"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			m := read(t, tt.raw)
+			if diff := cmp.Diff(tt.form, m.Form); diff != "" || m.Said != tt.said {
+				t.Errorf("%s %q, want %q", diff, m.Said, tt.said)
+			}
+			if (m.Form == nil) != (m.Person.Email == "olga@example.test") {
+				t.Errorf("an answer goes to %q", m.Person.Email)
+			}
+		})
+	}
+}
+
+func TestFiles(t *testing.T) {
+	m := read(t, mailOf("Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain; charset=utf-8\n\nфото\n"+
+		"--b\nContent-Type: image/jpeg; name=\"=?utf-8?B?0LAuanBn?=\"\nContent-Disposition: attachment; filename=\"../../=?utf-8?B?0LAuanBn?=\"\nContent-Transfer-Encoding: base64\n\nAAECAwQF\n"+
+		"--b\nContent-Type: message/rfc822\n\nFrom: x@y.test\n\ninner\n--b--\n"))
+	want := []File{{"а.jpg", "image/jpeg", 6}, {"", "message/rfc822", int64(len("From: x@y.test\r\n\r\ninner"))}}
+	if diff := cmp.Diff(want, m.Files); diff != "" || m.Said != "фото" || m.Cut {
+		t.Errorf("%s %+v", diff, m)
+	}
+}
+
+// What is too much is left out, and the message is read.
+func TestBadInput(t *testing.T) {
+	nested := func(depth int) string {
+		var b strings.Builder
+		for i := range depth {
+			fmt.Fprintf(&b, "Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n", i, i)
+		}
+		return b.String() + "Content-Type: text/plain\n\ndeep\n"
+	}
+	big := func(size int) string {
+		return "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nhello\n--b\nContent-Type: image/png\nContent-Disposition: attachment; filename=a.png\n\n" + strings.Repeat("A", size) + "\n--b--\n"
+	}
+	parts := "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nhello\n" + strings.Repeat("--b\nContent-Type: image/png\n\nx\n", 5000) + "--b--\n"
+	tests := map[string]struct {
+		raw  string
+		said string
+		cut  bool
+	}{
+		"10 MB":             {mailOf(big(10 << 20)), "hello", false},
+		"50 MB":             {mailOf(big(50 << 20)), "hello", true},
+		"10 MB of text":     {mailOf("\n" + strings.Repeat("сколько стоит? ", 400_000)), "", true},
+		"1000 deep":         {mailOf(nested(1000)), "", true},
+		"10 deep":           {mailOf(nested(10)), "deep", true}, // it ends early
+		"5000 parts":        {mailOf(parts), "hello", true},
+		"10 MB of header":   {mailOf("Subject: " + strings.Repeat("x", 10<<20) + "\n\nhello"), "", false},
+		"200,000 headers":   {mailOf(strings.Repeat("X-A: b\n", 200_000) + "\nhello"), "hello", false},
+		"one line of marks": {mailOf("\n" + strings.Repeat(">", 1<<20)), "", true},
+		"html without end":  {mailOf("Content-Type: text/html\n\n" + strings.Repeat("<div><blockquote>", 50_000)), "", true},
+		"nothing":           {mailOf("\n"), "", false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			m := read(t, tt.raw)
+			if tt.said != "" && m.Said != tt.said || m.Cut != tt.cut || m.From.Email != "olga@example.test" {
+				t.Errorf("cut %v, from %q, %.100q", m.Cut, m.From.Email, m.Said)
+			}
+			whole(t, m)
+		})
+	}
+	for name, raw := range map[string]string{"nothing": "", "empty lines": "\r\n\r\n", "no header": "hello there\r\nno colon\r\n", "bytes": "\xff\xfe\x00\x01"} {
+		if m, err := reader.Read([]byte(raw), now); err == nil {
+			t.Errorf("%s is read as %+v", name, m)
+		}
+	}
+}
+
+// whole holds a message to what its reader may rely on.
+func whole(t *testing.T, m *Message) {
+	t.Helper()
+	if m.ID == "" || len(m.ID) > 256 || len(m.Said) > mostSaid || len(m.Text) > mostText || len(m.Subject) > 300 || len(m.Files) > mostFiles {
+		t.Errorf("too long: id %d, said %d, text %d, subject %d, files %d", len(m.ID), len(m.Said), len(m.Text), len(m.Subject), len(m.Files))
+	}
+	for _, s := range []string{m.ID, m.Thread, m.From.Name, m.From.Email, m.Person.Name, m.Person.Email, m.Subject, m.Said, m.Text, m.Signature, m.Dated} {
+		if !utf8.ValidString(s) || strings.ContainsRune(s, 0) {
+			t.Errorf("%.100q is no text", s)
+		}
+	}
+	for _, f := range m.Files {
+		if !utf8.ValidString(f.Name+f.Type) || strings.ContainsAny(f.Name, "/\\\x00") {
+			t.Errorf("%q is no file's name", f.Name)
+		}
+	}
+}
+
+// Whatever comes: no panic, no endless work, and only text.
+func FuzzMail(f *testing.F) {
+	samples, _ := filepath.Glob("testdata/*.eml")
+	for _, name := range samples {
+		if b, err := os.ReadFile(name); err == nil {
+			f.Add(b)
+		}
+	}
+	f.Add([]byte(mailOf("Content-Type: multipart/alternative; boundary=b\n\n--b\n\nhi\n--b\nContent-Type: text/html\n\n<p>x<blockquote>y</blockquote>\n--b--\n")))
+	f.Add([]byte(mailOf("\nИмя: Анна\nТелефон: +7 999 000-00-11\n-- \nx\n> y\n01.03.2026 10:00, x пишет:\nz")))
+	f.Add([]byte("From: MAILER-DAEMON@a\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\n\n--b\nContent-Type: message/delivery-status\n\nAction: failed\n\nMessage-ID: <x@y>\n--b--"))
+	f.Add([]byte("Content-Type: text/plain; charset=utf-7\nContent-Transfer-Encoding: base64\n\n////"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		m, err := reader.Read(raw, now)
+		if err != nil {
+			return
+		}
+		whole(t, m)
+		again, err := reader.Read(bytes.Clone(raw), now.Add(time.Minute))
+		if err != nil || again.ID != m.ID || again.Said != m.Said {
+			t.Error("read again it is another")
+		}
+	})
+}
