@@ -219,6 +219,24 @@ func TestNewNumbers(t *testing.T) {
 	}
 }
 
+// Numbers that begin anew hide no mail: what is first now was not there before.
+func TestLowerNumbers(t *testing.T) {
+	s := mailtest.Start(t)
+	dir := t.TempDir()
+	change := func(set *Settings) { set.After = "move" }
+	b, in := box(t, s, dir, change)
+	s.Put("INBOX", time.Time{}, letterOf(1), letterOf(2))
+	stop := run(t, b)
+	in.until(t, "all", func(in *inbox) bool { return in.ups > 0 })
+	stop()
+	s.Put("INBOX", time.Time{}, letterOf(3))
+	s.Anew()
+	b, in = box(t, s, dir, change)
+	run(t, b)
+	in.until(t, "all", func(in *inbox) bool { return in.ups > 0 })
+	in.until(t, "the first by number", in.has("3"))
+}
+
 // A mail that cannot be kept now is told again, and those behind it wait for it.
 func TestJournalAway(t *testing.T) {
 	shortWait(t)
@@ -312,11 +330,18 @@ func TestCrash(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(file, text[:len(text)-5], 0o600); err != nil { // the last line did not get there whole
-		t.Fatal(err)
+	for _, missing := range []int{5, 1} { // the last line did not get there whole
+		if err := os.WriteFile(file, text[:len(text)-missing], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range [][]string{{"2"}, nil} {
+			b, in = box(t, s, dir, nil)
+			stop = run(t, b)
+			in.until(t, "after", func(in *inbox) bool { return in.ups > 0 })
+			stop()
+			if !slices.Equal(in.told, want) {
+				t.Errorf("without the last %d bytes: told %q, want %q", missing, in.told, want)
+			}
+		}
 	}
-	b, in = box(t, s, dir, nil)
-	run(t, b)
-	in.until(t, "after", func(in *inbox) bool { return in.ups > 0 })
-	in.until(t, "again", in.has("2"))
 }
