@@ -11,6 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"leadstream/sinks/records"
 	"leadstream/streams"
 )
 
@@ -18,7 +19,8 @@ import (
 // everything that it can.
 type AdminAPI struct {
 	Operator Operator
-	Lessons  *lessons // nil: nothing can be taught
+	Lessons  *lessons       // nil: nothing can be taught
+	Records  *records.Store // nil: none are kept
 	Config   *Config
 	Language lang
 	Log      zerolog.Logger
@@ -40,6 +42,8 @@ func (a *AdminAPI) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/dead/drop", a.answer(a.drop))
 	mux.HandleFunc("POST /v1/destinations/{name}/pause", a.answer(a.pause))
 	mux.HandleFunc("POST /v1/destinations/{name}/resume", a.answer(a.resume))
+	mux.HandleFunc("GET /v1/customers", a.withRecords(a.customers))
+	mux.HandleFunc("GET /v1/customers/{id}", a.withRecords(a.customer))
 	if a.Lessons != nil {
 		a.Lessons.handle(mux, a)
 	}

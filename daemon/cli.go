@@ -30,21 +30,22 @@ const (
 type cli struct {
 	Config string `short:"c" default:"config.yaml" placeholder:"FILE" help:"Where config.yaml is.|Где лежит config.yaml."`
 
-	Serve   serveCmd   `cmd:"" help:"Run the daemon.|Запустить демон." example:"leadstream serve --config /etc/leadstream/config.yaml"`
-	Demo    demoCmd    `cmd:"" help:"Try it: made-up leads go to a made-up CRM.|Попробовать: придуманные заявки идут в придуманную CRM." example:"leadstream demo"`
-	Check   checkCmd   `cmd:"" help:"Check the config, Redis, the disk and every sink.|Проверить настройки, Redis, диск и каждый приёмник." example:"leadstream check --config config.yaml"`
-	Drill   drillCmd   `cmd:"" help:"Load test before a campaign: your config, two and three times the peak, and faults.|Учения перед кампанией: ваши настройки, двойной и тройной пик и сбои." example:"leadstream drill --peak 200/h --html drill.html"`
-	Send    sendCmd    `cmd:"" help:"Send leads from a CSV or JSON lines file.|Отправить заявки из файла CSV или JSON lines." example:"leadstream send leads.csv --key \"$KEY\""`
-	Leads   leadsCmd   `cmd:"" help:"List leads, or tell one lead's life.|Список заявок или история одной заявки." example:"leadstream leads --state dead --since 24h"`
-	Status  statusCmd  `cmd:"" help:"The daemon at a glance.|Состояние демона одним взглядом." example:"leadstream status"`
-	Dead    deadCmd    `cmd:"" help:"Leads that were not delivered.|Заявки, которые не удалось доставить."`
-	Pause   pauseCmd   `cmd:"" help:"Stop deliveries to a destination; leads wait.|Остановить доставку в приёмник; заявки ждут." example:"leadstream pause crm --for 2h --reason \"works until noon\""`
-	Resume  resumeCmd  `cmd:"" help:"Go on with deliveries to a destination.|Продолжить доставку в приёмник." example:"leadstream resume crm"`
-	Triage  triageCmd  `cmd:"" help:"Try how messages are understood, and teach it.|Попробовать, как понимаются сообщения, и научить."`
-	Channel channelCmd `cmd:"" help:"Messengers and telephony as sources.|Мессенджеры и телефония как источники."`
-	Mail    mailCmd    `cmd:"" help:"Take a mail from a mail server, for its aliases.|Принять письмо от почтового сервера, для его aliases." example:"leadstream mail --source post --key-file /etc/leadstream/post.key < message"`
-	Key     keyCmd     `cmd:"" help:"Make a source's key, and its line for config.yaml.|Создать ключ источника и строку для config.yaml." example:"leadstream key site"`
-	Version versionCmd `cmd:"" help:"Print the version.|Показать версию." example:"leadstream version"`
+	Serve     serveCmd     `cmd:"" help:"Run the daemon.|Запустить демон." example:"leadstream serve --config /etc/leadstream/config.yaml"`
+	Demo      demoCmd      `cmd:"" help:"Try it: made-up leads go to a made-up CRM.|Попробовать: придуманные заявки идут в придуманную CRM." example:"leadstream demo"`
+	Check     checkCmd     `cmd:"" help:"Check the config, Redis, the disk and every sink.|Проверить настройки, Redis, диск и каждый приёмник." example:"leadstream check --config config.yaml"`
+	Drill     drillCmd     `cmd:"" help:"Load test before a campaign: your config, two and three times the peak, and faults.|Учения перед кампанией: ваши настройки, двойной и тройной пик и сбои." example:"leadstream drill --peak 200/h --html drill.html"`
+	Send      sendCmd      `cmd:"" help:"Send leads from a CSV or JSON lines file.|Отправить заявки из файла CSV или JSON lines." example:"leadstream send leads.csv --key \"$KEY\""`
+	Leads     leadsCmd     `cmd:"" help:"List leads, or tell one lead's life.|Список заявок или история одной заявки." example:"leadstream leads --state dead --since 24h"`
+	Status    statusCmd    `cmd:"" help:"The daemon at a glance.|Состояние демона одним взглядом." example:"leadstream status"`
+	Dead      deadCmd      `cmd:"" help:"Leads that were not delivered.|Заявки, которые не удалось доставить."`
+	Pause     pauseCmd     `cmd:"" help:"Stop deliveries to a destination; leads wait.|Остановить доставку в приёмник; заявки ждут." example:"leadstream pause crm --for 2h --reason \"works until noon\""`
+	Resume    resumeCmd    `cmd:"" help:"Go on with deliveries to a destination.|Продолжить доставку в приёмник." example:"leadstream resume crm"`
+	Customers customersCmd `cmd:"" help:"Customers' cards, and what was said with them.|Карточки клиентов и переписка с ними."`
+	Triage    triageCmd    `cmd:"" help:"Try how messages are understood, and teach it.|Попробовать, как понимаются сообщения, и научить."`
+	Channel   channelCmd   `cmd:"" help:"Messengers and telephony as sources.|Мессенджеры и телефония как источники."`
+	Mail      mailCmd      `cmd:"" help:"Take a mail from a mail server, for its aliases.|Принять письмо от почтового сервера, для его aliases." example:"leadstream mail --source post --key-file /etc/leadstream/post.key < message"`
+	Key       keyCmd       `cmd:"" help:"Make a source's key, and its line for config.yaml.|Создать ключ источника и строку для config.yaml." example:"leadstream key site"`
+	Version   versionCmd   `cmd:"" help:"Print the version.|Показать версию." example:"leadstream version"`
 }
 
 // terminal is what a command reads from and writes to.

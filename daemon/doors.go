@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"leadstream/daemon/intake"
+	"leadstream/sinks/records"
 )
 
 //go:embed openapi.yaml
@@ -31,6 +32,7 @@ type Doors struct {
 	Intake   http.Handler // POST /v1/leads, POST /in/{source}
 	Operator Operator
 	Lessons  *lessons
+	Records  *records.Store // nil: none are kept
 	Health   *Health
 	Metrics  prometheus.Gatherer
 	Log      zerolog.Logger
@@ -77,7 +79,7 @@ func (d *Doors) Run(ctx context.Context) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	d.serve(ctx, g, capped, d.Public())
-	d.serve(ctx, g, d.admin, (&AdminAPI{Operator: d.Operator, Lessons: d.Lessons, Config: d.Config, Language: lang(d.Config.Language), Log: d.Log}).Handler())
+	d.serve(ctx, g, d.admin, (&AdminAPI{Operator: d.Operator, Lessons: d.Lessons, Records: d.Records, Config: d.Config, Language: lang(d.Config.Language), Log: d.Log}).Handler())
 	if d.metrics != nil {
 		d.serve(ctx, g, d.metrics, d.measures(http.NewServeMux()))
 	}

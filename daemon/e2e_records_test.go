@@ -6,6 +6,8 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rs/zerolog"
@@ -75,6 +77,15 @@ func TestRecords(t *testing.T) {
 	card := find("+79998880001")
 	if len(card.Messages) != 2 || card.Messages[0].RepeatOf != first.LeadID || card.Messages[1].Event != "won" || card.Orders != 1 {
 		t.Errorf("card %+v", card)
+	}
+	if out := i.run("customers", "find", "8 999 888-00-01"); !strings.Contains(out, "+79998880001") {
+		t.Errorf("customers find says %s", out)
+	}
+	if out := i.run("customers", "show", strconv.FormatInt(card.ID, 10)); !strings.Contains(out, "[won]") {
+		t.Errorf("customers show says %s", out)
+	}
+	if out := i.run("customers", "show", "--json", strconv.FormatInt(card.ID, 10)); !strings.Contains(out, `"event": "won"`) {
+		t.Errorf("customers show --json says %s", out)
 	}
 	if card := find("+79998880009"); len(card.Messages) != 1 {
 		t.Errorf("card of the dropped lead: %+v", card)

@@ -188,11 +188,7 @@ func (s *Store) forgetOld(b *batch) int {
 
 // unpack reads a chunk.
 func unpack(body []byte) ([]Message, error) {
-	z, err := gzip.NewReader(bytes.NewReader(body))
-	if err != nil {
-		return nil, fmt.Errorf("a chunk of history is damaged: %w", err)
-	}
-	lines, err := io.ReadAll(z)
+	lines, err := unzip(body)
 	if err != nil {
 		return nil, fmt.Errorf("a chunk of history is damaged: %w", err)
 	}
@@ -205,6 +201,14 @@ func unpack(body []byte) ([]Message, error) {
 		all = append(all, m)
 	}
 	return all, nil
+}
+
+func unzip(body []byte) ([]byte, error) {
+	z, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(z)
 }
 
 // History is what was said with a customer in all channels, the oldest first.
