@@ -45,9 +45,15 @@ var walks = map[string]walk{
 			`|Ничего. Если у бота был вебхук: curl "https://api.telegram.org/bot$TOKEN/deleteWebhook"`},
 	"vk": {verify: "the string that the server must return|строка, которую должен вернуть сервер", ours: "group_id",
 		there: "Community: Manage → API usage → Callback API: enter the secret %[2]s and the address %[1]s, press Confirm, choose the events." +
-			"|Сообщество: Управление → Работа с API → Callback API: введите секрет %[2]s и адрес %[1]s, нажмите «Подтвердить», отметьте события."},
+			"|Сообщество: Управление → Работа с API → Callback API: введите секрет %[2]s и адрес %[1]s, нажмите «Подтвердить», отметьте события.",
+		token: "Community: Manage → API usage → Access tokens: manage the community, messages|Сообщество: Управление → Работа с API → Ключи доступа: управление, сообщения",
+		asked: "Community: Manage → API usage → Long Poll API: switch it on, version 5.199, tick incoming messages and what else is to come." +
+			"|Сообщество: Управление → Работа с API → Long Poll API: включите, версия 5.199, отметьте входящие сообщения и нужное ещё."},
 	"max": {there: `curl https://platform-api2.max.ru/subscriptions -H "Authorization: $TOKEN" -H 'Content-Type: application/json' -d '{"url":"%[1]s","secret":"%[2]s"}'` +
-		`|curl https://platform-api2.max.ru/subscriptions -H "Authorization: $TOKEN" -H 'Content-Type: application/json' -d '{"url":"%[1]s","secret":"%[2]s"}'`},
+		`|curl https://platform-api2.max.ru/subscriptions -H "Authorization: $TOKEN" -H 'Content-Type: application/json' -d '{"url":"%[1]s","secret":"%[2]s"}'`,
+		token: "business.max.ru → your bot → token|business.max.ru → ваш бот → токен",
+		asked: `Nothing. If the bot had a webhook: curl -X DELETE "https://platform-api2.max.ru/subscriptions?url=ITS-ADDRESS" -H "Authorization: $TOKEN"` +
+			`|Ничего. Если у бота был вебхук: curl -X DELETE "https://platform-api2.max.ru/subscriptions?url=ЕГО-АДРЕС" -H "Authorization: $TOKEN"`},
 	"whatsapp": {secret: "App settings → Basic → App secret|Настройки приложения → Основное → Секрет приложения", ours: "phone number id",
 		there: "developers.facebook.com → WhatsApp → Configuration: address %[1]s, verify token %[3]s, subscribe to messages." +
 			"|developers.facebook.com → WhatsApp → Configuration: адрес %[1]s, маркер подтверждения %[3]s, подписка на messages."},
@@ -71,7 +77,7 @@ type channelAddCmd struct {
 	Kind string `arg:"" help:"telegram, vk, max, whatsapp, meta, avito, mango, zadarma, twilio, uis or mail.|telegram, vk, max, whatsapp, meta, avito, mango, zadarma, twilio, uis или mail."`
 	Name string `placeholder:"NAME" help:"Of the source in config.yaml; default: its kind.|Имя источника в config.yaml; по умолчанию вид."`
 	Host string `default:"https://your-host" placeholder:"URL" help:"Under which the daemon is reached from outside.|Адрес демона снаружи."`
-	Poll bool   `help:"Ask the service instead of waiting for it: no public address is needed (telegram).|Спрашивать сервис самим, без публичного адреса (telegram)."`
+	Poll bool   `help:"Ask the service instead of waiting for it: no public address is needed (telegram, vk, max).|Спрашивать сервис самим, без публичного адреса (telegram, vk, max)."`
 
 	Mailbox string `placeholder:"ADDRESS" help:"mail: read this mailbox by IMAP.|mail: читать этот ящик по IMAP."`
 }
@@ -127,6 +133,9 @@ func (cmd channelAddCmd) Run(t *terminal) error {
 	}
 	if _, needs := missing["url"]; needs {
 		block = append(block, fmt.Sprintf("url: %q", address))
+	}
+	if w.token != "" { // with it the daemon looks whether the service still sends, and has it send again
+		block = append(block, fmt.Sprintf(`#token: "${env:%s_TOKEN}"   # `, env)+t.say("and url: looks after the subscription; ", "вместе с url: следит за подпиской; ")+t.side(w.token), fmt.Sprintf("#url: %q", address))
 	}
 	if w.ours != "" {
 		block = append(block, `#accounts: [""]   # `+t.side(w.ours))
@@ -250,8 +259,19 @@ func (cmd channelTryCmd) Run(t *terminal) error {
 		return fmt.Errorf(t.say("the answer is not the daemon's: code %d, %d bytes; what stands before it changes answers or hides it",
 			"ответ не от демона: код %d, байт: %d; прокси меняет ответы или закрывает адрес"), res.StatusCode, len(body))
 	}
+	if err := cmd.watched(t, s); err != nil {
+		return err
+	}
 	fmt.Fprintf(t.out, t.say("ok: %s takes what %s sends, by %s\n", "ok: источник %s примет сообщения %s, адрес %s\n"), cmd.Name, s.Preset, cmd.Host)
 	return nil
+}
+
+// watched shows that the service knows the token, where there is one to look after the subscription with.
+func (cmd channelTryCmd) watched(t *terminal, s intake.Source) error {
+	if s.Token == "" || s.URL == "" || !channel.Asked(s.Preset) {
+		return nil
+	}
+	return cmd.ask(t, s)
 }
 
 // ask shows that the service knows the token and lets itself be asked. It takes no message: that is the daemon's to do.
@@ -262,6 +282,10 @@ func (cmd channelTryCmd) ask(t *terminal, s intake.Source) error {
 	if err != nil {
 		why := cmp.Or(monitor.ChannelWhy(string(t.lang), poll.Why(err)), err.Error())
 		return fmt.Errorf(t.say("%s cannot be asked: %s (%w)", "%s нельзя спросить: %s (%w)"), cmd.Name, why, err)
+	}
+	if !s.Poll {
+		fmt.Fprintf(t.out, t.say("ok: the subscription of %s is looked after with the token of %s %s\n", "ok: за подпиской %s следит токен %s, номер бота или группы %s\n"), cmd.Name, s.Preset, account)
+		return nil
 	}
 	fmt.Fprintf(t.out, t.say("ok: %s is asked with the token of %s %s; write to it, and the message becomes a lead\n",
 		"ok: источник %s спрашивает %s, номер бота или группы %s; напишите туда — сообщение станет заявкой\n"), cmd.Name, s.Preset, account)

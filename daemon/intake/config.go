@@ -54,7 +54,7 @@ type Source struct {
 	Secrets      []string `koanf:"secrets"`      // of its requests, as its own settings name them; several while one is changed
 	Accounts     []string `koanf:"accounts"`     // our own there: group, page, number; empty: all that prove themselves
 	Verification string   `koanf:"verification"` // what the service shows, or expects, when it tries the address
-	URL          string   `koanf:"url"`          // under which the service knows this address, where it signs it
+	URL          string   `koanf:"url"`          // under which the service knows this address: it may sign it, and with a token we look whether it still sends there
 
 	// Of services that are asked (packages poll and fetch):
 	Poll         bool     `koanf:"poll"`     // ask for events; the service needs no way to us

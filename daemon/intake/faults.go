@@ -104,7 +104,7 @@ func (s Source) faults(add func(key, problem, cure string)) {
 		}
 	}
 	if s.Poll && !channel.Asked(s.Preset) {
-		add("poll", or(s.Preset, "generic")+" cannot be asked", "write preset: telegram, or take poll out")
+		add("poll", or(s.Preset, "generic")+" cannot be asked", "write preset: telegram, vk or max, or take poll out")
 	}
 	if s.BaseURL != "" {
 		if u, err := url.Parse(s.BaseURL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {

@@ -7,13 +7,14 @@ import (
 )
 
 type metrics struct {
-	state *prometheus.GaugeVec
-	calls *prometheus.CounterVec
+	state, pending *prometheus.GaugeVec
+	calls          *prometheus.CounterVec
 }
 
 // meter is one source's series.
 type meter struct {
 	state      map[string]prometheus.Gauge
+	pending    prometheus.Gauge
 	good, poor prometheus.Counter
 }
 
@@ -21,10 +22,12 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		state: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "leadstream_channel_down",
 			Help: "1 while a messenger cannot be asked or does not send, by the reason."}, []string{"source", "why"}),
+		pending: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "leadstream_channel_pending",
+			Help: "Events that wait at the service for its webhook, where it says so."}, []string{"source"}),
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "leadstream_channel_asked_total",
-			Help: "Questions to messengers for new messages, by result."}, []string{"source", "result"}),
+			Help: "Questions to messengers for new messages, and looks at their webhooks, by result."}, []string{"source", "result"}),
 	}
-	for _, c := range []prometheus.Collector{m.state, m.calls} {
+	for _, c := range []prometheus.Collector{m.state, m.pending, m.calls} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("channel metrics: %w", err)
 		}
@@ -33,7 +36,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 }
 
 func (m *metrics) of(source string) *meter {
-	of := &meter{state: map[string]prometheus.Gauge{}, good: m.calls.WithLabelValues(source, "ok"), poor: m.calls.WithLabelValues(source, "failed")}
+	of := &meter{state: map[string]prometheus.Gauge{}, pending: m.pending.WithLabelValues(source), good: m.calls.WithLabelValues(source, "ok"), poor: m.calls.WithLabelValues(source, "failed")}
 	for _, why := range whys {
 		of.state[why] = m.state.WithLabelValues(source, why)
 	}

@@ -7,12 +7,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // note is how far a source has been read.
 type note struct {
-	Account string `json:"account"` // a cursor is worth nothing with another
-	Cursor  string `json:"cursor"`
+	Account string    `json:"account"` // with another the rest is worth nothing
+	Cursor  string    `json:"cursor,omitempty"`
+	At      time.Time `json:"at"` // until then everything has come
 }
 
 // notes keeps one note in a file. A note that is lost or old costs reading again, no more: nothing depends on the disk having

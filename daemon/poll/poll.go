@@ -65,9 +65,9 @@ type service interface {
 	// free says whether the service lets itself be asked: nil, or what stands in the way.
 	free(ctx context.Context) error
 
-	// next waits for the events behind a cursor, at most so many. The cursor is empty at first; asking with the one of an answer
+	// next waits for the events behind a cursor, at most so many and so long. The cursor is empty at first; asking with the one of an answer
 	// confirms that answer.
-	next(ctx context.Context, cursor string, most int) (answer, error)
+	next(ctx context.Context, cursor string, most int, wait time.Duration) (answer, error)
 }
 
 // answer is what a service has to tell.
@@ -77,7 +77,7 @@ type answer struct {
 	gap    bool // the service has forgotten events before these
 }
 
-// wait is how long a service is asked to wait for events; it waits no longer than this and call says.
+// wait is how long a service is asked to wait for events; we wait no longer than this and call together.
 const (
 	wait = 25 * time.Second
 	call = 15 * time.Second // of everything else, and beyond wait
@@ -91,7 +91,9 @@ type kind struct {
 
 // kinds are the services by preset.
 var kinds = map[string]kind{
+	"max":      {new: newMax, noted: true},
 	"telegram": {new: newTelegram},
+	"vk":       {new: newVK, noted: true},
 }
 
 // New makes the sources of the configuration that have a token ready. It does no I/O but to read CA files.
@@ -103,13 +105,13 @@ func New(o Options) (*Channels, error) {
 		if s.Token == "" || kinds[s.Preset].new == nil || !s.Poll && s.URL == "" {
 			continue
 		}
-		svc, err := open(s, o.Version)
+		svc, err := open(s, o.Version, o.hurry)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("sources.%s: %w", name, err))
 			continue
 		}
 		l := &line{name: name, service: svc, poll: s.Poll, keep: o.Keep, log: o.Log.With().Str("source", name).Logger(), hurry: max(o.hurry, 1)}
-		if kinds[s.Preset].noted {
+		if kinds[s.Preset].noted || !s.Poll {
 			l.notes = &notes{file: notesFile(o.Dir, name)}
 		}
 		c.all = append(c.all, l)
@@ -127,13 +129,13 @@ func New(o Options) (*Channels, error) {
 	return c, nil
 }
 
-func open(s intake.Source, version string) (service, error) {
+func open(s intake.Source, version string, hurry float64) (service, error) {
 	client, err := httpx.New(httpx.Options{Timeout: call, MaxBody: maxAnswer, Retries: -1, CAFile: s.CAFile, Proxy: s.Proxy,
 		AllowPrivate: s.AllowPrivate, UserAgent: "leadstream/" + version, Secrets: []string{s.Token}})
 	if err != nil {
 		return nil, err
 	}
-	return kinds[s.Preset].new(s, &api{http: client}), nil
+	return kinds[s.Preset].new(s, &api{http: client, hurry: hurry}), nil
 }
 
 // Try asks whose token a source has, and whether it may be asked; it takes no event. The account is the bot's or group's number
@@ -142,7 +144,7 @@ func Try(ctx context.Context, s intake.Source, version string) (account string, 
 	if kinds[s.Preset].new == nil {
 		return "", errors.New(s.Preset + " cannot be asked")
 	}
-	svc, err := open(s, version)
+	svc, err := open(s, version, 1)
 	if err != nil {
 		return "", err
 	}
@@ -170,6 +172,8 @@ func (c *Channels) Run(ctx context.Context) error {
 	for _, l := range c.all {
 		if l.poll {
 			g.Go(func() error { l.ask(ctx); return nil })
+		} else if service, ok := l.service.(watched); ok {
+			g.Go(func() error { l.watch(ctx, service); return nil })
 		}
 	}
 	return g.Wait()
@@ -183,8 +187,10 @@ type asking struct {
 	account string
 	cursor  string
 	most    int
-	fails   int      // in a row
-	again   [32]byte // events that were kept and brought the cursor no further
+	at      time.Time // until then everything has come; zero: nobody knows
+	noted   time.Time // when that was written down
+	fails   int       // in a row
+	again   [32]byte  // events that were kept and brought the cursor no further
 }
 
 // ask is the long poll: ask, keep, note, ask for what follows. Only a stop ends it.
@@ -248,32 +254,39 @@ func (l *line) round(ctx context.Context, a *asking) (n int, err error) {
 			return 0, err
 		}
 	}
-	got, err := l.service.next(ctx, a.cursor, a.most)
+	patience := wait
+	if a.fails > 0 { // so that it soon shows that all is well again
+		patience = time.Second
+	}
+	got, err := l.service.next(ctx, a.cursor, a.most, patience)
 	if err != nil {
 		return 0, err
 	}
 	if got.gap {
-		l.log.Error().Msg("the service has forgotten events that were not asked for in time")
+		l.log.Warn().Time("since", a.at).Msg("the service has forgotten events that were not asked for in time")
+		if err := l.fetch(ctx, l.service, a.at); err != nil {
+			return 0, err
+		}
 	}
 	if len(got.events) > 0 {
 		sum := sumOf(got.events)
 		if got.cursor == a.cursor && sum == a.again { // kept before; a service that goes on like this would fill the disk
 			return 0, &trouble{why: whyUnreadable, err: errors.New("the service tells the same again and names no way further")}
 		}
-		if err := l.keep(ctx, l.name, got.events); err != nil {
-			return 0, &trouble{why: whyJournal, err: err}
+		if err := l.kept(ctx)(got.events); err != nil {
+			return 0, err
 		}
 		a.again = sum
 	}
-	if got.cursor != a.cursor {
-		a.cursor = got.cursor
-		if l.notes == nil {
-			return len(got.events), nil
-		}
-		if err := l.notes.save(note{Account: a.account, Cursor: a.cursor}); err != nil {
+	now := time.Now().Round(0)
+	stale := now.Sub(a.noted).Abs() > time.Minute
+	if changed := got.cursor != a.cursor; (changed || stale) && l.notes != nil {
+		a.noted = now
+		if err := l.notes.save(note{Account: a.account, Cursor: got.cursor, At: now}); err != nil {
 			l.log.Warn().Err(err).Msg("how far the service was read could not be noted; after a restart it is read again from an earlier place")
 		}
 	}
+	a.cursor, a.at = got.cursor, now
 	return len(got.events), nil
 }
 
@@ -289,7 +302,7 @@ func (l *line) begin(ctx context.Context, a *asking) error {
 			l.log.Warn().Err(err).Msg("how far the service was read is not known")
 		}
 		if n.Account == account {
-			a.cursor = n.Cursor
+			a.cursor, a.at = n.Cursor, n.At
 		}
 	}
 	a.account = account

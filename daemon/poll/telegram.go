@@ -22,10 +22,16 @@ type telegram struct {
 	api   *api
 	base  string
 	token string
+
+	address, secret string // of our webhook, where one is to be set
 }
 
 func newTelegram(s intake.Source, a *api) service {
-	return &telegram{a, strings.TrimRight(cmp.Or(s.BaseURL, "https://api.telegram.org"), "/"), s.Token}
+	t := &telegram{api: a, base: strings.TrimRight(cmp.Or(s.BaseURL, "https://api.telegram.org"), "/"), token: s.Token, address: s.URL}
+	if len(s.Secrets) > 0 {
+		t.secret = s.Secrets[0]
+	}
+	return t
 }
 
 // telegramKinds are the updates that are read, and edits, which whoever else reads the bot's settings expects.
@@ -85,7 +91,7 @@ func (t *telegram) account(ctx context.Context) (string, error) {
 // telegramHook is what Telegram says of a webhook.
 type telegramHook struct {
 	URL     string `json:"url"`
-	Pending int64  `json:"pending_update_count"`
+	Pending int    `json:"pending_update_count"`
 	ErrorAt int64  `json:"last_error_date"`
 }
 
@@ -108,7 +114,33 @@ func (t *telegram) free(ctx context.Context) error {
 	return err
 }
 
-func (t *telegram) next(ctx context.Context, cursor string, most int) (answer, error) {
+// look needs no memory of what was missed: Telegram keeps what its webhook could not bring for 24 hours, and sends it to an address
+// that is set again.
+func (t *telegram) look(ctx context.Context, _ func([][]byte) error) (again bool, pending int, err error) {
+	h, err := t.hook(ctx)
+	if err != nil {
+		return false, 0, err
+	}
+	switch {
+	case h.URL == t.address:
+		if ago := time.Since(time.Unix(h.ErrorAt, 0)); h.Pending > 0 && h.ErrorAt > 0 && ago < 2*watchEvery {
+			return false, h.Pending, &trouble{why: whyFailing, err: fmt.Errorf("%d updates wait: Telegram does not get through", h.Pending)}
+		}
+		return false, h.Pending, nil
+	case h.URL != "":
+		return false, h.Pending, &trouble{why: whyElsewhere, err: errors.New("the webhook is set to another address; if that is nobody's, deleteWebhook, and ours is set")}
+	}
+	args := map[string]any{"url": t.address, "secret_token": t.secret, "allowed_updates": telegramKinds}
+	if _, err := t.call(ctx, "setWebhook", args, 0); err != nil {
+		if t := asTrouble(err); t.why == whyUnreachable {
+			t.why = whyGone
+		}
+		return false, h.Pending, err
+	}
+	return true, h.Pending, nil
+}
+
+func (t *telegram) next(ctx context.Context, cursor string, most int, wait time.Duration) (answer, error) {
 	args := map[string]any{"limit": most, "timeout": int(wait / time.Second), "allowed_updates": telegramKinds}
 	if offset, err := strconv.ParseInt(cursor, 10, 64); err == nil {
 		args["offset"] = offset

@@ -1,162 +1,16 @@
 package poll
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/rs/zerolog"
-
 	"leadstream/daemon/intake"
 	"leadstream/sinks/sim/phone"
-	"leadstream/streams"
-	"leadstream/streams/journal"
 )
 
 const botToken = "110201543:phone-token"
-
-// world is a service, and a shim with a real journal, over all the lives of the program.
-type world struct {
-	t       *testing.T
-	dir     string
-	sources map[string]intake.Source
-
-	fail    func(when string) error // at "before" and "after" the journal; nil: none
-	mu      sync.Mutex
-	kept    int // calls of Keep that were answered with nil
-	reg     *prometheus.Registry
-	custody *streams.Custody
-}
-
-func newWorld(t *testing.T, sources map[string]intake.Source) *world {
-	return &world{t: t, dir: t.TempDir(), sources: sources}
-}
-
-// taker is custody as the shim sees it.
-type taker struct{ custody *streams.Custody }
-
-func (k taker) Take(ctx context.Context, one intake.Taken) (intake.Receipt, error) {
-	all, err := k.TakeAll(ctx, []intake.Taken{one})
-	if err != nil {
-		return intake.Receipt{}, err
-	}
-	return all[0], nil
-}
-
-func (k taker) TakeAll(ctx context.Context, all []intake.Taken) ([]intake.Receipt, error) {
-	taken := make([]streams.Taken, len(all))
-	for i, a := range all {
-		taken[i] = streams.Taken(a)
-	}
-	rs, err := k.custody.TakeAll(ctx, taken)
-	if errors.Is(err, journal.ErrTooLarge) {
-		err = intake.ErrTooLarge
-	}
-	receipts := make([]intake.Receipt, len(rs))
-	for i, r := range rs {
-		receipts[i] = intake.Receipt{LeadID: r.LeadID, Status: intake.Accepted, Conflict: r.Conflict}
-		if r.Duplicate {
-			receipts[i].Status = intake.Duplicate
-		}
-	}
-	return receipts, err
-}
-
-func (k taker) Quarantine(_ context.Context, q intake.Quarantined) error {
-	return k.custody.Quarantine(streams.Quarantined{Source: q.Source, Reason: q.Code, At: q.ReceivedAt, Raw: q.Raw})
-}
-
-// live runs the channels on the world's journal until stop is called.
-func (w *world) live() (stop func()) {
-	w.t.Helper()
-	w.reg = prometheus.NewRegistry()
-	w.custody = &streams.Custody{Instance: "a", Partitions: 1, Retention: 7 * 24 * time.Hour, Log: zerolog.Nop()}
-	if err := w.custody.Open(journal.Options{Dir: filepath.Join(w.dir, "journal"), Log: zerolog.Nop()}); err != nil {
-		w.t.Fatal(err)
-	}
-	c := intake.Defaults()
-	c.Sources = w.sources
-	shim, err := intake.New(c, taker{w.custody}, w.reg, zerolog.Nop())
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	keep := func(ctx context.Context, source string, events [][]byte) error {
-		if w.fail != nil {
-			if err := w.fail("before"); err != nil {
-				return err
-			}
-		}
-		if err := shim.Told(ctx, source, events); err != nil {
-			return err
-		}
-		if w.fail != nil {
-			if err := w.fail("after"); err != nil {
-				return err
-			}
-		}
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.kept++
-		return nil
-	}
-	channels, err := New(Options{Sources: w.sources, Keep: keep, Dir: filepath.Join(w.dir, "channels"), Reg: w.reg, Log: zerolog.New(zerolog.NewTestWriter(w.t)), hurry: 50})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(w.t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- channels.Run(ctx) }()
-	return func() {
-		w.t.Helper()
-		cancel()
-		select {
-		case err := <-ended:
-			if err != nil {
-				w.t.Error(err)
-			}
-		case <-time.After(10 * time.Second):
-			w.t.Fatal("the channels do not stop")
-		}
-		if err := w.custody.Close(); err != nil {
-			w.t.Error(err)
-		}
-	}
-}
-
-// leads is how many different leads the journal has.
-func (w *world) leads() int { return int(w.custody.Tally().Open) }
-
-func (w *world) quarantined() int { return int(w.custody.Tally().Counts.Quarantined) }
-
-func (w *world) until(what string, ok func() bool) {
-	w.t.Helper()
-	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			w.t.Fatalf("in vain: %s", what)
-		}
-	}
-}
-
-// why is the reason that the metric shows; empty: the channel is up.
-func (w *world) why(source string) string {
-	families, err := w.reg.Gather()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	for _, f := range families {
-		for _, m := range f.GetMetric() {
-			if f.GetName() == "leadstream_channel_down" && m.GetGauge().GetValue() > 0 && m.GetLabel()[0].GetValue() == source {
-				return m.GetLabel()[1].GetValue()
-			}
-		}
-	}
-	return ""
-}
 
 func telegramWorld(t *testing.T, o phone.Options) (*world, *phone.Phone) {
 	t.Helper()
@@ -369,4 +223,52 @@ func FuzzTelegramUpdates(f *testing.F) {
 			t.Error("a cursor of nothing")
 		}
 	})
+}
+
+// watchedTelegram is a bot whose webhook we look after.
+func watchedTelegram(t *testing.T) (*world, *phone.Phone) {
+	w, p := telegramWorld(t, phone.Options{PlainHTTP: true, Hurry: 100})
+	w.sources["tg"] = intake.Source{Preset: "telegram", Token: botToken, Secrets: []string{"the_secret"}, BaseURL: p.URL(), AllowPrivate: true, URL: w.server.URL + "/in/tg"}
+	return w, p
+}
+
+// A webhook that is gone is set again, and brings what waited.
+func TestTelegramWebhookIsSetAgain(t *testing.T) {
+	w, p := watchedTelegram(t)
+	write(p, 7, 3)
+	stop := w.live()
+	w.until("it is set, and brings what waited", func() bool { return w.leads() == 3 && p.Unread() == 0 && w.why("tg") == "" })
+	p.SetWebhook("", "")
+	write(p, 8, 2)
+	w.until("it is set again", func() bool { return w.leads() == 5 && p.Webhook() == w.server.URL+"/in/tg" })
+	stop()
+}
+
+// One that somebody has set to another address is theirs until they remove it.
+func TestTelegramWebhookOfAnother(t *testing.T) {
+	w, p := watchedTelegram(t)
+	p.SetWebhook("http://127.0.0.1:1/in/other", "")
+	stop := w.live()
+	w.until("it shows", func() bool { return w.why("tg") == whyElsewhere })
+	if got := p.Webhook(); got != "http://127.0.0.1:1/in/other" {
+		t.Errorf("it was set to %s", got)
+	}
+	p.SetWebhook("", "")
+	w.until("it is ours again", func() bool { return w.why("tg") == "" && p.Webhook() == w.server.URL+"/in/tg" })
+	stop()
+}
+
+// A webhook through which nothing gets is told, and so is one that cannot be set.
+func TestTelegramWebhookTroubles(t *testing.T) {
+	w, p := watchedTelegram(t)
+	p.SetWebhook(w.server.URL+"/in/tg", "another_secret")
+	write(p, 7, 1)
+	stop := w.live()
+	w.until("what waits shows", func() bool { return w.why("tg") == whyFailing })
+	p.SetWebhook("", "")
+	p.Inject(phone.Fault{Method: "setWebhook", Status: 400, Description: "Bad Request: bad webhook: Failed to resolve host"})
+	w.until("that it cannot be set shows", func() bool { return w.why("tg") == whyGone })
+	p.Clear()
+	w.until("it works in the end", func() bool { return w.why("tg") == "" && w.leads() == 1 })
+	stop()
 }

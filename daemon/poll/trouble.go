@@ -55,7 +55,21 @@ const (
 const maxAnswer = 32 << 20
 
 // api makes the calls of one service.
-type api struct{ http *httpx.Client }
+type api struct {
+	http  *httpx.Client
+	hurry float64 // tests: how many times shorter the pauses between calls are
+	last  time.Time
+}
+
+// pace waits until so long has passed since the call before.
+func (a *api) pace(ctx context.Context, least time.Duration) error {
+	least = time.Duration(float64(least) / max(a.hurry, 1))
+	if rest := least - time.Since(a.last); rest > 0 && !sleep(ctx, rest) {
+		return ctx.Err()
+	}
+	a.last = time.Now()
+	return nil
+}
 
 // ask makes a call and decodes an answer in JSON of any status into out; status says which it was. What is not JSON is the
 // words of a proxy or a page for people.

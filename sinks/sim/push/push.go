@@ -199,9 +199,9 @@ func (q *Queue) run() {
 		changed := q.changed
 		wait := time.Hour
 		now := time.Now()
-		lines := map[string]bool{}
+		lines, hook := map[string]bool{}, q.hook
 		for _, e := range q.events {
-			if q.hook == nil || q.sending >= max(q.hook.Most, 1) {
+			if hook == nil || q.sending >= max(hook.Most, 1) {
 				break
 			}
 			if lines[e.Line] {
@@ -215,7 +215,7 @@ func (q *Queue) run() {
 			default:
 				e.busy = true
 				q.sending++
-				q.work.Go(func() { q.post(q.hook, e) })
+				q.work.Go(func() { q.post(hook, e) })
 			}
 		}
 		q.mu.Unlock()

@@ -1,0 +1,380 @@
+package poll
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"leadstream/daemon/intake"
+	"leadstream/sinks/httpx"
+)
+
+// vkService is a community's Bots Long Poll and Callback API settings (dev.vk.com/ru/api/bots/getting-started). Its cursor is ts. VK
+// does not remember how far it was read, and forgets events after a while; the history of conversations remains.
+type vkService struct {
+	api     *api
+	base    string
+	token   string
+	ours    []string // groups; empty: whose the token is
+	private bool     // Long Poll may be anywhere: tests
+
+	address, secret, confirm string // of our Callback API server
+
+	group       string
+	server, key string // of Long Poll; empty: to be asked for
+}
+
+func newVK(s intake.Source, a *api) service {
+	v := &vkService{api: a, base: strings.TrimRight(cmp.Or(s.BaseURL, "https://api.vk.com"), "/"), token: s.Token, ours: s.Accounts, private: s.AllowPrivate,
+		address: s.URL, confirm: s.Verification}
+	if len(s.Secrets) > 0 {
+		v.secret = s.Secrets[0]
+	}
+	return v
+}
+
+const vkVersion = "5.199" // its layout of events is one that package channel reads
+
+// vkEvents are the kinds of event that a server is told to send.
+var vkEvents = []string{"message_new", "message_reply", "message_event", "message_read", "message_edit", "lead_forms_new", "market_order_new",
+	"wall_reply_new", "board_post_new", "market_comment_new", "photo_comment_new", "video_comment_new"}
+
+// vkPace keeps well below VK's 20 calls a second of a community.
+const vkPace = 100 * time.Millisecond
+
+// call asks a method of the API. Its errors come with status 200.
+func (v *vkService) call(ctx context.Context, method string, args url.Values, out any) error {
+	if err := v.api.pace(ctx, vkPace); err != nil {
+		return err
+	}
+	form := url.Values{"access_token": {v.token}, "v": {vkVersion}}
+	for key, value := range args {
+		form[key] = value
+	}
+	var a struct {
+		Response json.RawMessage `json:"response"`
+		Error    *struct {
+			Code int    `json:"error_code"`
+			Text string `json:"error_msg"`
+		} `json:"error"`
+	}
+	status, err := v.api.ask(ctx, httpx.Request{URL: v.base + "/method/" + method, Body: []byte(form.Encode()),
+		Header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}}, &a)
+	if err != nil {
+		return err
+	}
+	if a.Error != nil {
+		return vkFailed(method, a.Error.Code, a.Error.Text)
+	}
+	if err := json.Unmarshal(a.Response, out); err != nil {
+		return &trouble{why: whyUnreadable, err: fmt.Errorf("%s: status %d without what was asked for", method, status)}
+	}
+	return nil
+}
+
+// vkFailed says what an error of VK's means (dev.vk.com/ru/reference/errors).
+func vkFailed(method string, code int, text string) error {
+	t := &trouble{why: whyUnreachable, err: fmt.Errorf("%s: VK's error %d", method, code)}
+	switch code {
+	case 5, 7, 15, 27, 28: // no such token, or it lacks a right
+		t.why, t.wait = whyToken, parkedToken
+	case 9, 29:
+		t.wait = parkedOther
+	case 100:
+		if strings.Contains(strings.ToLower(text), "longpoll") {
+			t.why, t.wait = whyOff, parkedOther
+		}
+	}
+	return t
+}
+
+func (v *vkService) account(ctx context.Context) (string, error) {
+	var raw json.RawMessage
+	if err := v.call(ctx, "groups.getById", nil, &raw); err != nil {
+		return "", err
+	}
+	type group struct {
+		ID int64 `json:"id"`
+	}
+	var now struct {
+		Groups []group `json:"groups"`
+	}
+	_ = json.Unmarshal(raw, &now)
+	if len(now.Groups) == 0 {
+		_ = json.Unmarshal(raw, &now.Groups) // older versions
+	}
+	if len(now.Groups) != 1 || now.Groups[0].ID <= 0 {
+		return "", &trouble{why: whyToken, wait: parkedToken, err: errors.New("the token is no community's")}
+	}
+	v.group = strconv.FormatInt(now.Groups[0].ID, 10)
+	if len(v.ours) > 0 && !slices.Contains(v.ours, v.group) {
+		return "", &trouble{why: whyToken, wait: parkedToken, err: errors.New("the token is of a community that is not among accounts")}
+	}
+	return v.group, nil
+}
+
+func (v *vkService) free(ctx context.Context) error {
+	var s struct {
+		Enabled bool            `json:"is_enabled"`
+		Events  map[string]flag `json:"events"`
+	}
+	if err := v.call(ctx, "groups.getLongPollSettings", url.Values{"group_id": {v.group}}, &s); err != nil {
+		return err
+	}
+	if !s.Enabled || !bool(s.Events["message_new"]) {
+		return &trouble{why: whyOff, wait: parkedOther, err: errors.New("the Long Poll API is off, or does not bring message_new")}
+	}
+	return nil
+}
+
+// flag is true or 1.
+type flag bool
+
+func (f *flag) UnmarshalJSON(b []byte) error {
+	*f = string(b) == "true" || string(b) == "1"
+	return nil
+}
+
+// vkCheck is an answer of Long Poll.
+type vkCheck struct {
+	TS      json.RawMessage   `json:"ts"` // a text or a number
+	Updates []json.RawMessage `json:"updates"`
+	Failed  int               `json:"failed"`
+}
+
+// ts is a position, empty when it is none.
+func (c *vkCheck) ts() string {
+	n, err := strconv.ParseInt(strings.Trim(string(c.TS), `"`), 10, 64)
+	if err != nil || n < 0 {
+		return ""
+	}
+	return strconv.FormatInt(n, 10)
+}
+
+func (v *vkService) next(ctx context.Context, cursor string, _ int, wait time.Duration) (answer, error) {
+	if v.server == "" {
+		now, err := v.begin(ctx)
+		if err != nil {
+			return answer{}, err
+		}
+		if cursor == "" { // the first time ever: what was before is not our business
+			return answer{cursor: now}, nil
+		}
+	}
+	address := v.server + "?" + url.Values{"act": {"a_check"}, "key": {v.key}, "ts": {cursor}, "wait": {strconv.Itoa(int(wait / time.Second))}}.Encode()
+	var got vkCheck
+	status, err := v.api.ask(ctx, httpx.Request{URL: address, Timeout: wait + call}, &got)
+	if err == nil && status != http.StatusOK {
+		err = &trouble{why: whyUnreachable, err: fmt.Errorf("a_check: status %d", status)}
+	}
+	if err != nil {
+		v.server = "" // perhaps it has moved
+		return answer{}, err
+	}
+	return v.checked(ctx, cursor, &got)
+}
+
+func (v *vkService) checked(ctx context.Context, cursor string, got *vkCheck) (answer, error) {
+	switch ts := got.ts(); {
+	case got.Failed == 1 && ts != "": // it has forgotten a part
+		return answer{cursor: ts, gap: true}, nil
+	case got.Failed == 2: // the key has come of age; ts goes on
+		v.server = ""
+		return answer{cursor: cursor}, nil
+	case got.Failed != 0:
+		now, err := v.begin(ctx)
+		return answer{cursor: now, gap: true}, err
+	case ts == "":
+		v.server = ""
+		return answer{}, &trouble{why: whyUnreadable, err: errors.New("a_check: no ts")}
+	default:
+		a := answer{cursor: ts}
+		for _, u := range got.Updates {
+			a.events = append(a.events, u)
+		}
+		return a, nil
+	}
+}
+
+// begin asks where Long Poll is, and its ts of now.
+func (v *vkService) begin(ctx context.Context) (now string, err error) {
+	var s struct {
+		Key    string          `json:"key"`
+		Server string          `json:"server"`
+		TS     json.RawMessage `json:"ts"`
+	}
+	if err := v.call(ctx, "groups.getLongPollServer", url.Values{"group_id": {v.group}}, &s); err != nil {
+		return "", err
+	}
+	now = (&vkCheck{TS: s.TS}).ts()
+	u, err := url.Parse(s.Server)
+	if err != nil || u.Host == "" || u.Scheme != "https" && !v.private || s.Key == "" || now == "" {
+		return "", &trouble{why: whyUnreadable, err: errors.New("groups.getLongPollServer names no server")}
+	}
+	v.server, v.key = s.Server, s.Key
+	return now, nil
+}
+
+// look sees to our server of the Callback API. VK gives one up that fails for long; edited, it is tried again.
+func (v *vkService) look(ctx context.Context, _ func([][]byte) error) (again bool, pending int, err error) {
+	group := url.Values{"group_id": {v.group}}
+	var servers struct {
+		Items []struct {
+			ID     int64  `json:"id"`
+			Title  string `json:"title"`
+			URL    string `json:"url"`
+			Secret string `json:"secret_key"`
+			Status string `json:"status"`
+		} `json:"items"`
+	}
+	if err := v.call(ctx, "groups.getCallbackServers", group, &servers); err != nil {
+		return false, 0, err
+	}
+	for _, s := range servers.Items {
+		if s.URL != v.address {
+			continue
+		}
+		other := s.Secret != "" && s.Secret != v.secret
+		switch {
+		case s.Status == "ok" && !other:
+			return false, 0, nil
+		case s.Status == "wait" && !other:
+			return false, 0, &trouble{why: whyFailing, err: errors.New("VK is trying the address")}
+		}
+		args := url.Values{"group_id": {v.group}, "server_id": {strconv.FormatInt(s.ID, 10)}, "url": {v.address}, "title": {s.Title}, "secret_key": {v.secret}}
+		var done json.RawMessage
+		if err := v.call(ctx, "groups.editCallbackServer", args, &done); err != nil {
+			return false, 0, err
+		}
+		return false, 0, &trouble{why: whyFailing, err: fmt.Errorf("the server's state is %.20q; VK was told to try it again", s.Status)}
+	}
+	var code struct {
+		Code string `json:"code"`
+	}
+	if err := v.call(ctx, "groups.getCallbackConfirmationCode", group, &code); err != nil {
+		return false, 0, err
+	}
+	if code.Code != v.confirm {
+		return false, 0, &trouble{why: whyGone, wait: watchEvery, err: errors.New("VK wants another string than verification says: put the one of its settings there")}
+	}
+	var added struct {
+		ID int64 `json:"server_id"`
+	}
+	args := url.Values{"group_id": {v.group}, "url": {v.address}, "title": {"leadstream"}, "secret_key": {v.secret}}
+	if err := v.call(ctx, "groups.addCallbackServer", args, &added); err != nil {
+		return false, 0, vkGone(err)
+	}
+	args = url.Values{"group_id": {v.group}, "server_id": {strconv.FormatInt(added.ID, 10)}, "api_version": {vkVersion}}
+	for _, kind := range vkEvents {
+		args.Set(kind, "1")
+	}
+	var done json.RawMessage
+	if err := v.call(ctx, "groups.setCallbackSettings", args, &done); err != nil {
+		return false, 0, vkGone(err)
+	}
+	return true, 0, nil
+}
+
+// vkGone says that our server could not be set again.
+func vkGone(err error) error {
+	if t := asTrouble(err); t.why == whyUnreachable {
+		t.why = whyGone
+	}
+	return err
+}
+
+// Most conversations that are looked through after an outage, and pieces of a list that are asked for at once.
+const (
+	vkMostChats = 2000
+	vkPiece     = 200
+)
+
+// missed reads the conversations in which something was said since.
+func (v *vkService) missed(ctx context.Context, since time.Time, keep func([][]byte) error) error {
+	for offset := 0; offset < vkMostChats; offset += vkPiece {
+		var list struct {
+			Items []struct {
+				Conversation struct {
+					Peer struct {
+						ID   int64  `json:"id"`
+						Type string `json:"type"`
+					} `json:"peer"`
+				} `json:"conversation"`
+				Last struct {
+					Date int64 `json:"date"`
+				} `json:"last_message"`
+			} `json:"items"`
+		}
+		args := url.Values{"group_id": {v.group}, "count": {strconv.Itoa(vkPiece)}, "offset": {strconv.Itoa(offset)}}
+		if err := v.call(ctx, "messages.getConversations", args, &list); err != nil {
+			return err
+		}
+		for _, item := range list.Items {
+			if item.Last.Date < since.Unix() { // they are sorted by it
+				return nil
+			}
+			if item.Conversation.Peer.Type != "user" {
+				continue
+			}
+			if err := v.conversation(ctx, item.Conversation.Peer.ID, since, keep); err != nil {
+				return err
+			}
+		}
+		if len(list.Items) < vkPiece {
+			return nil
+		}
+	}
+	return nil
+}
+
+// conversation gives what a person said since, as events of which the intake knows them.
+func (v *vkService) conversation(ctx context.Context, peer int64, since time.Time, keep func([][]byte) error) error {
+	var events [][]byte
+	for offset, more := 0, true; more; offset += vkPiece {
+		var history struct {
+			Items []json.RawMessage `json:"items"`
+		}
+		args := url.Values{"group_id": {v.group}, "peer_id": {strconv.FormatInt(peer, 10)}, "count": {strconv.Itoa(vkPiece)}, "offset": {strconv.Itoa(offset)}}
+		if err := v.call(ctx, "messages.getHistory", args, &history); err != nil {
+			return err
+		}
+		more = len(history.Items) == vkPiece
+		for _, raw := range history.Items {
+			var m struct {
+				Date int64 `json:"date"`
+				Out  flag  `json:"out"`
+			}
+			if err := json.Unmarshal(raw, &m); err != nil {
+				return &trouble{why: whyUnreadable, err: errors.New("messages.getHistory: a message is none")}
+			}
+			if m.Date < since.Unix() {
+				more = false
+				break
+			}
+			if !m.Out {
+				events = append(events, v.told(raw))
+			}
+		}
+	}
+	slices.Reverse(events)
+	for piece := range slices.Chunk(events, most) {
+		if err := keep(piece); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// told is a message as the Callback API tells it.
+func (v *vkService) told(message json.RawMessage) []byte {
+	group, _ := strconv.ParseInt(v.group, 10, 64)
+	return body(map[string]any{"type": "message_new", "group_id": group, "v": vkVersion, "object": map[string]any{"message": message}})
+}
