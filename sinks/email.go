@@ -219,6 +219,7 @@ func (e *email) letter(m Message) (*mail.Msg, error) {
 	letter.SetMessageIDWithValue(e.messageID(m))
 	letter.SetDate()
 	letter.SetGenHeader("Auto-Submitted", "auto-generated") // so that nobody's robot answers
+	letter.SetGenHeader("X-Leadstream", "notice")           // and we do not read it as an enquiry, should it come to a mailbox that we read
 	letter.SetBodyString(mail.TypeTextPlain, text+"\n")
 	letter.AddAlternativeString(mail.TypeTextHTML,
 		"<!DOCTYPE html><html><body><p>"+strings.ReplaceAll(html.EscapeString(text), "\n", "<br>\n")+"</p></body></html>\n")

@@ -365,7 +365,7 @@ func TestEmailLetter(t *testing.T) {
 		t.Errorf("subject %q (%v)", subject, err)
 	}
 	for name, want := range map[string]string{
-		"Message-ID": "<" + lead.ID + ".boss@example.test>", "Auto-Submitted": "auto-generated", "Bcc": "",
+		"Message-ID": "<" + lead.ID + ".boss@example.test>", "Auto-Submitted": "auto-generated", "X-Leadstream": "notice", "Bcc": "",
 		"To": "<manager@example.test>", "Reply-To": "<desk@example.test>", "MIME-Version": "1.0",
 	} {
 		if got := m.Header.Get(name); got != want {
