@@ -37,19 +37,20 @@ type Fetcher struct {
 	// Take makes a lead durable, once for its Key: the files of a lead that has gone on without them.
 	Take func(ctx context.Context, l *streams.Lead) error
 
-	mu    sync.Mutex
-	ctx   context.Context // of Run; nil before
-	done  sync.WaitGroup
-	tasks map[string]*task // by lead id
-	slots chan struct{}
+	mu      sync.Mutex
+	ctx     context.Context // of Run; nil before
+	done    sync.WaitGroup
+	tasks   map[string]*task // by lead id
+	working map[bool]int     // tasks at work, by whether they are patient
 }
 
 // task is one lead that is being completed.
 type task struct {
-	began time.Time
-	ended time.Time // zero: at work
-	got   result
-	fate  *streams.Verdict // instead of got: it will never be whole
+	patient bool
+	began   time.Time
+	ended   time.Time // zero: at work
+	got     result
+	fate    *streams.Verdict // instead of got: it will never be whole
 }
 
 // result is what was decided of a lead.
@@ -59,7 +60,7 @@ type result struct {
 }
 
 const (
-	mostTasks = 1000             // leads at once; others wait for their turn without a goroutine
+	mostTasks = 1000             // leads at work of each sort; others wait for their turn without a goroutine
 	memory    = 10 * time.Minute // for which an ended task is known without a look at the disk
 	latePart  = "late:"          // begins the key of a lead that brings another's files
 )
@@ -67,7 +68,12 @@ const (
 // Run lets leads be completed until ctx ends, and returns when nobody is at work any more.
 func (f *Fetcher) Run(ctx context.Context) error {
 	f.mu.Lock()
-	f.ctx, f.tasks, f.slots = ctx, map[string]*task{}, make(chan struct{}, max(f.Settings.Workers, 1))
+	f.ctx, f.tasks, f.working = ctx, map[string]*task{}, map[bool]int{}
+	for _, s := range f.Sources {
+		for _, patient := range []bool{false, true} {
+			s.slots[patient] = make(chan struct{}, max(f.Settings.Workers, 1))
+		}
+	}
 	f.mu.Unlock()
 	for {
 		select {
@@ -113,11 +119,12 @@ func (f *Fetcher) Complete(l *streams.Lead) (streams.Verdict, bool) {
 		if decided && follower(l, got.Media) == nil {
 			return f.apply(l, got)
 		}
-		if f.ctx == nil || f.ctx.Err() != nil || len(f.tasks) >= mostTasks {
+		if f.ctx == nil || f.ctx.Err() != nil || f.working[patient(l)] >= mostTasks {
 			return streams.Verdict{Result: streams.Wait, After: time.Second}, false
 		}
-		t = &task{began: time.Now()}
+		t = &task{began: time.Now(), patient: patient(l)}
 		f.tasks[l.ID] = t
+		f.working[t.patient]++
 		mine := *l
 		mine.Media = slices.Clone(l.Media)
 		ctx := f.ctx
@@ -132,7 +139,11 @@ func (f *Fetcher) Complete(l *streams.Lead) (streams.Verdict, bool) {
 	switch {
 	case t.ended.IsZero():
 		// Asked again soon at first, for most is there in a moment.
-		return streams.Verdict{Result: streams.Wait, After: min(max(time.Since(t.began)/2, 150*time.Millisecond), 10*time.Second)}, false
+		most := 5 * time.Second
+		if t.patient {
+			most = 30 * time.Second
+		}
+		return streams.Verdict{Result: streams.Wait, After: min(max(time.Since(t.began)/2, 150*time.Millisecond), most)}, false
 	case t.fate != nil:
 		delete(f.tasks, l.ID) // a replay tries anew
 		return *t.fate, false
@@ -166,6 +177,10 @@ func (f *Fetcher) decided(id string) (got result, ok bool) {
 	return got, json.Unmarshal(text, &got) == nil
 }
 
+// patient tells leads that may wait for hours, while a token is refused or a service is down. Those whose customers wait
+// for an answer have their own room, and are not kept by them.
+func patient(l *streams.Lead) bool { return l.Ref != "" || follows(l) }
+
 // follows says whether the lead only brings the files of another.
 func follows(l *streams.Lead) bool { return strings.HasPrefix(l.Key, latePart) && l.RepeatOf != "" }
 
@@ -180,11 +195,12 @@ func (f *Fetcher) work(ctx context.Context, t *task, l *streams.Lead) {
 
 // end makes a task's outcome known. An error is a stop: the task has no end, and the next start takes it up.
 func (f *Fetcher) end(t *task, got result, fate *streams.Verdict, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.working[t.patient]--
 	if err != nil {
 		return
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	t.got, t.fate, t.ended = got, fate, time.Now()
 }
 
@@ -260,7 +276,7 @@ func (f *Fetcher) whole(ctx context.Context, l *streams.Lead) (got result, fate 
 func (f *Fetcher) form(ctx context.Context, l *streams.Lead) (json.RawMessage, *streams.Verdict, error) {
 	for n := 0; ; n++ {
 		var form json.RawMessage
-		fl := f.once(ctx, l.Source, nil, func(ctx context.Context, s *Source) (fl *fault) {
+		fl := f.once(ctx, l, nil, func(ctx context.Context, s *Source) (fl *fault) {
 			form, fl = s.form(ctx, l.Ref)
 			return fl
 		})
@@ -295,7 +311,7 @@ func (f *Fetcher) files(ctx context.Context, l *streams.Lead) ([]streams.Media, 
 			if !unsettled(all[i]) {
 				continue
 			}
-			fl := f.once(ctx, l.Source, &all[i], func(ctx context.Context, s *Source) *fault {
+			fl := f.once(ctx, l, &all[i], func(ctx context.Context, s *Source) *fault {
 				var fl *fault
 				all[i], fl = s.file(ctx, f.Store, all[i])
 				return fl
@@ -338,8 +354,8 @@ func (f *Fetcher) files(ctx context.Context, l *streams.Lead) ([]streams.Media, 
 }
 
 // once asks a source for a file, or the answers of a form, when there is a slot and the source does not rest.
-func (f *Fetcher) once(ctx context.Context, name string, file *streams.Media, ask func(context.Context, *Source) *fault) *fault {
-	s := f.Sources[name]
+func (f *Fetcher) once(ctx context.Context, l *streams.Lead, file *streams.Media, ask func(context.Context, *Source) *fault) *fault {
+	s := f.Sources[l.Source]
 	if s == nil {
 		return &fault{final: media.Unfetched, err: errors.New("the source has nothing to ask")}
 	}
@@ -348,8 +364,8 @@ func (f *Fetcher) once(ctx context.Context, name string, file *streams.Media, as
 		return rest
 	}
 	select {
-	case f.slots <- struct{}{}:
-		defer func() { <-f.slots }()
+	case s.slots[patient(l)] <- struct{}{}:
+		defer func() { <-s.slots[patient(l)] }()
 	case <-ctx.Done():
 		return &fault{err: ctx.Err()}
 	}

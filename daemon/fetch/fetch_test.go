@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -53,8 +54,12 @@ func newRig(t *testing.T, dir string, sources map[string]intake.Source) *rig {
 		return nil
 	}
 	for name, s := range sources {
-		if r.Sources[name], err = Open(s, "test"); err != nil {
+		source, err := Open(s, "test")
+		if err != nil {
 			t.Fatal(err)
+		}
+		if source != nil {
+			r.Sources[name] = source
 		}
 	}
 	r.run()
@@ -412,6 +417,34 @@ func TestLeadAdDeleted(t *testing.T) {
 	}
 	if _, whole := r.complete(l); !whole || l.Name != "Ирина" {
 		t.Errorf("%+v", l)
+	}
+}
+
+// Leads that may wait for hours, however many, do not keep one whose customer waits.
+func TestPatientLeadsLeaveRoom(t *testing.T) {
+	s := graph(t)
+	r := newRig(t, t.TempDir(), waba(s))
+	r.until("it runs", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		v, _ := r.Complete(form("1"))
+		return v.Result == streams.Permanent
+	})
+	s.Inject(meta.Fault{Method: "leadgen:*", Hang: true})
+	for n := range mostTasks + 5 {
+		if v, whole := r.Complete(form(strconv.Itoa(1000 + n))); whole || v.Result != streams.Wait {
+			t.Fatalf("form %d: %+v", n, v)
+		}
+	}
+	r.Fetcher.mu.Lock()
+	working := r.working[true]
+	r.Fetcher.mu.Unlock()
+	if working != mostTasks {
+		t.Errorf("%d at work", working)
+	}
+	l := photo(s.Upload(meta.File{Content: picture(t, 9)}))
+	if _, whole := r.complete(l); !whole || l.Media[0].Hash == "" {
+		t.Errorf("%+v", l.Media)
 	}
 }
 

@@ -27,7 +27,8 @@ type Source struct {
 	service service
 	base    string // of the service's API, without a slash at the end
 	http    *httpx.Client
-	hosts   []string // from which files may come: a name, or an ending that begins with a dot
+	hosts   []string               // from which files may come: a name, or an ending that begins with a dot
+	slots   map[bool]chan struct{} // calls at one time, for leads that are patient and those that are not
 
 	mu    sync.Mutex
 	rest  *fault
@@ -88,7 +89,7 @@ func Open(set intake.Source, version string) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Source{set: set, service: svc, base: base, http: client, hosts: append(append([]string{u.Hostname()}, svc.hosts...), set.MediaHosts...)}, nil
+	return &Source{set: set, service: svc, base: base, http: client, slots: map[bool]chan struct{}{}, hosts: append(append([]string{u.Hostname()}, svc.hosts...), set.MediaHosts...)}, nil
 }
 
 func secrets(set intake.Source) []string {

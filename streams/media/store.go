@@ -31,7 +31,7 @@ type Settings struct {
 	MaxFile int64         `koanf:"max_file"` // bytes
 	Wait    time.Duration `koanf:"wait"`     // for how long a lead waits for its files before it goes on without
 	GiveUp  time.Duration `koanf:"give_up"`  // after which a file that has not come is given up
-	Workers int           `koanf:"workers"`  // leads that are completed at one time
+	Workers int           `koanf:"workers"`  // calls at one time, for each source
 }
 
 // Defaults are the settings that hold unless config.yaml says otherwise.
