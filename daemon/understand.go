@@ -42,15 +42,10 @@ func (c *Config) slotReader() slots.Reader {
 
 // teach trains the model that triage starts with.
 func teach(desk *learn.Desk, log zerolog.Logger) error {
-	examples, err := desk.Examples()
+	m, err := desk.Start()
 	if err != nil {
 		return fmt.Errorf("triage.examples: %w", err)
 	}
-	m, err := intent.Train(examples)
-	if err != nil {
-		return fmt.Errorf("triage.examples: %w", err)
-	}
-	desk.Current.Use(m)
 	check := m.Check()
 	log.Info().Int("examples", check.Asked).Float64("accuracy", rounded(check.Accuracy)).Float64("precision", rounded(check.Precision)).
 		Float64("coverage", rounded(check.Coverage)).Dur("took", m.Took().Round(time.Millisecond)).Msg("triage has learnt")

@@ -61,7 +61,9 @@ end
 return gone`
 
 // Firsts answers for each lead the id of the lead that it repeats, or "". Of two leads of one customer in a batch the
-// second repeats the first. It takes one round trip for the batch, and more only where a first is no longer alive.
+// second repeats the first. After news that the deal was won or lost the customer's contacts are forgotten: what comes
+// behind them is an enquiry of its own. It takes one round trip for the batch, and more only where a first is no longer
+// alive.
 func (d *Dedupe) Firsts(ctx context.Context, leads []*streams.Lead) ([]string, error) {
 	firsts := make([]string, len(leads))
 	claims, err := d.claims(ctx, leads)
@@ -92,7 +94,14 @@ func (d *Dedupe) claims(ctx context.Context, leads []*streams.Lead) ([]*redis.Cm
 	pipe := d.Redis.Pipeline()
 	claims := make([]*redis.Cmd, len(leads))
 	for i, l := range leads {
-		claims[i] = d.claim(ctx, pipe, l, l.RepeatOf)
+		if !ends(l) {
+			claims[i] = d.claim(ctx, pipe, l, l.RepeatOf)
+			continue
+		}
+		keys, _ := d.keys(l)
+		for _, k := range keys {
+			pipe.Del(ctx, k)
+		}
 	}
 	if pipe.Len() == 0 {
 		return claims, nil
@@ -100,6 +109,9 @@ func (d *Dedupe) claims(ctx context.Context, leads []*streams.Lead) ([]*redis.Cm
 	_, err := pipe.Exec(ctx)
 	return claims, err
 }
+
+// ends says that a lead is news after which a customer and the business start anew.
+func ends(l *streams.Lead) bool { return l.Event == "won" || l.Event == "lost" }
 
 // living is what a claim answered, once no dead lead stands in the way.
 func (d *Dedupe) living(ctx context.Context, l *streams.Lead, claim *redis.Cmd) (string, error) {
@@ -146,27 +158,6 @@ func (d *Dedupe) claim(ctx context.Context, c redis.Cmdable, l *streams.Lead, kn
 func (d *Dedupe) Forget(ctx context.Context, l *streams.Lead) error {
 	if err := d.forget(ctx, l, l.ID); err != nil {
 		return fmt.Errorf("dedupe: forget lead %s: %w", l.ID, err)
-	}
-	return nil
-}
-
-// Over ends what is remembered of the contacts of news that say so: the deal is won or lost, and what the customer writes
-// next is an enquiry of its own (Q-05).
-func (d *Dedupe) Over(ctx context.Context, news []*streams.Lead) error {
-	var keys []string
-	for _, l := range news {
-		k, _ := d.keys(l)
-		keys = append(keys, k...)
-	}
-	if len(keys) == 0 {
-		return nil
-	}
-	pipe := d.Redis.Pipeline()
-	for _, k := range keys { // of several partitions, perhaps
-		pipe.Del(ctx, k)
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return fmt.Errorf("dedupe: %w", err)
 	}
 	return nil
 }

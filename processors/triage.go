@@ -61,8 +61,8 @@ func (t *Triage) Handle(ctx context.Context, batch []*streams.Entry) []streams.V
 	var leads []*streams.Lead
 	var at []int              // place of each of leads in batch
 	var read []*intent.Result // in their messages
-	var over []*streams.Lead  // news that end what a customer and the business had with each other
-	var overAt []int
+	var known []*streams.Lead // those in whose order repeats are found: leads, and news that end what there was to repeat
+	var knownAt []int
 	incomplete := map[string]bool{}
 	for i, e := range batch {
 		if e.Lead == nil {
@@ -82,8 +82,8 @@ func (t *Triage) Handle(ctx context.Context, batch []*streams.Entry) []streams.V
 		if l.Event != "" { // news: nothing to classify, and no repeat of an enquiry
 			t.whose(&l)
 			verdicts[i] = streams.Verdict{Followers: []streams.Follower{{Queue: streams.Triaged, Lead: &l}}}
-			if t.Dedupe != nil && (l.Event == "won" || l.Event == "lost") {
-				over, overAt = append(over, &l), append(overAt, i)
+			if ends(&l) {
+				known, knownAt = append(known, &l), append(knownAt, i)
 			}
 			continue
 		}
@@ -94,28 +94,26 @@ func (t *Triage) Handle(ctx context.Context, batch []*streams.Entry) []streams.V
 		}
 		read = append(read, t.understand(&l))
 		leads, at = append(leads, &l), append(at, i)
+		known, knownAt = append(known, &l), append(knownAt, i)
 	}
-	if len(over) > 0 {
-		if err := t.Dedupe.Over(ctx, over); err != nil {
-			for _, i := range overAt {
+	firsts := make([]string, len(batch))
+	if t.Dedupe != nil {
+		found, err := t.Dedupe.Firsts(ctx, known)
+		for n, i := range knownAt {
+			if err != nil {
 				verdicts[i] = streams.Verdict{Result: streams.Wait, After: redisPause, Err: err}
+			} else {
+				firsts[i] = found[n]
 			}
 		}
-	}
-	firsts := make([]string, len(leads))
-	if t.Dedupe != nil {
-		var err error
-		if firsts, err = t.Dedupe.Firsts(ctx, leads); err != nil {
-			for _, i := range at {
-				verdicts[i] = streams.Verdict{Result: streams.Wait, After: redisPause, Err: err}
-			}
+		if err != nil {
 			return verdicts
 		}
 	}
 	unclear := t.consult(ctx, leads, read)
 	for n, l := range leads {
 		if t.Dedupe != nil {
-			l.RepeatOf = firsts[n]
+			l.RepeatOf = firsts[at[n]]
 		}
 		verdicts[at[n]] = t.judge(l)
 		if t.Pupil != nil && read[n] != nil {

@@ -298,8 +298,13 @@ func TestTheNextEnquiryAfterADealHasEnded(t *testing.T) {
 	if of := repeats(&streams.Lead{ID: "n3", Event: "lost", Phone: phone1}, &streams.Lead{ID: "e", Phone: phone1}); of != "" {
 		t.Errorf("after the deal was lost the next enquiry repeats %q, want none", of)
 	}
+	s.Client.FlushAll(t.Context())
+	v := tr.Handle(t.Context(), []*streams.Entry{{ID: "1-0", Lead: first}, {ID: "2-0", Lead: writes("f")}, {ID: "3-0", Lead: &streams.Lead{ID: "n5", Event: "won", About: "a"}}, {ID: "4-0", Lead: writes("g")}})
+	if before, after := v[1].Followers[0].Lead.RepeatOf, v[3].Followers[0].Lead.RepeatOf; before != "a" || after != "" {
+		t.Errorf("in one batch with the end of the deal, the message before repeats %q and the one behind %q; want a, none", before, after)
+	}
 	s.Kill()
-	v := tr.Handle(t.Context(), []*streams.Entry{{ID: "1-0", Queue: "intake", Lead: &streams.Lead{ID: "n4", Event: "won", Phone: phone1}}})
+	v = tr.Handle(t.Context(), []*streams.Entry{{ID: "1-0", Queue: "intake", Lead: &streams.Lead{ID: "n4", Event: "won", Phone: phone1}}})
 	if v[0].Result != streams.Wait {
 		t.Errorf("with Redis away: %+v, want a wait", v[0])
 	}

@@ -66,6 +66,8 @@ type Model struct {
 	limit    float64 // of trust: from when on it answers
 	examples []example
 	check    Check
+	digest   string
+	held     bool // the examination, in this training
 	took     time.Duration
 }
 
@@ -75,7 +77,7 @@ func (m *Model) Limit() float64 { return m.limit }
 // Check is the model's examination by its own examples.
 func (m *Model) Check() Check { return m.check }
 
-// Took is how long the training lasted, examination included.
+// Took is how long the training lasted, with the examination if there was one.
 func (m *Model) Took() time.Duration { return m.took }
 
 // Size is how many examples the model has seen, and how many features it looks for.

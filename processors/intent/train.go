@@ -25,8 +25,9 @@ type sample struct {
 	fold     []int
 }
 
-// Train learns from examples, examines itself, and sets its limits. Its time is that of one core.
-func Train(e Examples) (*Model, error) {
+// Train learns from examples, examines itself, and sets its limits. An examination that is known of the same model is not
+// held again.
+func Train(e Examples, known ...Examination) (*Model, error) {
 	start := time.Now()
 	if err := e.Check(); err != nil {
 		return nil, err
@@ -42,8 +43,11 @@ func Train(e Examples) (*Model, error) {
 		s.examples[i].x = s.x[i]
 	}
 	m.examples = s.examples
-	m.examine(s)
 	m.opinions = learn(s.x, s.y, everyRow(len(s.y)), len(m.vocab.idf))
+	m.digest = m.opinions.digest(s.fold)
+	if m.held = !m.adopt(known); m.held {
+		m.examine(s)
+	}
 	m.took = time.Since(start)
 	return m, nil
 }

@@ -1,6 +1,7 @@
 package learn
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -76,15 +77,58 @@ func desk(t *testing.T, dir string, now *time.Time) *Desk {
 // learnt trains what the desk starts with.
 func learnt(t *testing.T, d *Desk) {
 	t.Helper()
-	e, err := d.Examples()
-	if err != nil {
+	if _, err := d.Start(); err != nil {
 		t.Fatal(err)
 	}
-	m, err := intent.Train(e)
-	if err != nil {
+}
+
+// A start takes over what an earlier one has found out of the same model, and of no other.
+func TestExaminedOnce(t *testing.T) {
+	dir, now := t.TempDir(), clock()
+	d := desk(t, dir, now)
+	honest := d.Current.Model().Limit()
+	file := filepath.Join(dir, examinationFile)
+	limit := func(change func(*intent.Examination)) float64 {
+		t.Helper()
+		text, err := os.ReadFile(file)
+		var e intent.Examination
+		if err == nil {
+			err = json.Unmarshal(text, &e)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(&e)
+		if text, err = json.Marshal(e); err == nil {
+			err = os.WriteFile(file, text, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		learnt(t, d)
+		return d.Current.Model().Limit()
+	}
+	if got := limit(func(e *intent.Examination) { e.Limit = 0.123 }); got != 0.123 {
+		t.Errorf("the limit is %v: it was examined again", got)
+	}
+	if got := limit(func(e *intent.Examination) { e.Trust = e.Trust[1:] }); got != honest {
+		t.Errorf("the limit is %v by an examination that fits nothing, want %v", got, honest)
+	}
+	limit(func(e *intent.Examination) { e.Limit = 0.123 })
+	base := d.Base
+	d.Base = func() (intent.Examples, error) {
+		e, err := base()
+		e.Learn("а на какой вы улице", intent.Address)
+		return e, err
+	}
+	learnt(t, d)
+	if got := d.Current.Model().Limit(); got == 0.123 {
+		t.Error("a model that has learnt something else was given the examination of the one before")
+	}
+	if err := os.WriteFile(file, []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d.Current.Use(m)
+	learnt(t, d)
 }
 
 func clock() *time.Time {

@@ -1,7 +1,9 @@
 package learn
 
 import (
+	"encoding/json"
 	"errors"
+	"os"
 	"slices"
 	"time"
 
@@ -20,6 +22,43 @@ type Trained struct {
 
 // ErrNothingNew is the answer of a training that has nothing to learn.
 var ErrNothingNew = errors.New("there is nothing new to learn")
+
+// Start trains the model that triage starts with, and puts it into use. What an earlier start has found out of the same
+// model it does not find out again.
+func (d *Desk) Start() (*intent.Model, error) {
+	e, err := d.Examples()
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(d.path(examinationFile))
+	var known intent.Examination
+	if err == nil && json.Unmarshal(text, &known) != nil {
+		known = intent.Examination{} // damaged: it is held again
+	}
+	m, err := intent.Train(e, known)
+	if err != nil {
+		return nil, err
+	}
+	d.Current.Use(m)
+	if m.Examined() {
+		d.remember(m)
+	}
+	return m, nil
+}
+
+// examinationFile may be deleted at any time.
+const examinationFile = "examination.json"
+
+// remember spares the next start the examination.
+func (d *Desk) remember(m *intent.Model) {
+	text, err := json.Marshal(m.Examination())
+	if err == nil {
+		err = replace(d.path(examinationFile), text)
+	}
+	if err != nil {
+		d.Log.Debug().Err(err).Msg("the examination of triage is not kept; the next start holds it again")
+	}
+}
 
 // Examples are those that the model in use is to have learnt: the base, and the lessons that were taken.
 func (d *Desk) Examples() (intent.Examples, error) {
@@ -88,7 +127,7 @@ func (d *Desk) Train(force bool) (Trained, error) {
 		t.Took = d.Now().Sub(start)
 		return t, nil
 	}
-	m, err := intent.Train(after)
+	m, err := intent.Train(after) // examined anew: nothing like it was before
 	if err != nil {
 		return t, err
 	}
@@ -103,6 +142,7 @@ func (d *Desk) Train(force bool) (Trained, error) {
 		return t, err
 	}
 	d.Current.Use(m)
+	d.remember(m)
 	t.Taken, t.Took = true, d.Now().Sub(start)
 	d.Log.Info().Int("lessons", t.Lessons).Int("new", t.New).Int("asked", t.Asked).Int("before", t.Before).Int("after", t.After).
 		Bool("forced", t.After < t.Before).Dur("took", t.Took).Msg("triage has learnt")
