@@ -59,10 +59,18 @@ type Event struct {
 }
 
 // Canonical is what makes two tellings of an event the same, whatever else changed around it between them: who, when and
-// what was said. A service whose ids begin anew tells something else, and it becomes a lead of its own.
+// what was said. A service whose ids begin anew tells something else, and it becomes a lead of its own. A site's notices
+// are told apart by what was filled in: many sites name each of them by the second alone.
 func (e *Event) Canonical() []byte {
 	l := &e.Lead
-	return fmt.Appendf(nil, "%s\x00%s\x00%s\x00%d\x00%s\x00%s\x00%s", l.Channel, l.UserID, l.Key, l.EventAt.Unix(), l.Phone, l.Message, l.Event)
+	b := fmt.Appendf(nil, "%s\x00%s\x00%s\x00%d\x00%s\x00%s\x00%s", l.Channel, l.UserID, l.Key, l.EventAt.Unix(), l.Phone, l.Message, l.Event)
+	if len(e.Form) > 0 {
+		b = fmt.Appendf(b, "\x00%s\x00%s", l.Name, l.Email)
+	}
+	for _, f := range e.Form {
+		b = fmt.Appendf(b, "\x00%s\x00%s", f.Label, f.Value)
+	}
+	return b
 }
 
 // Config is what a source must say for its protocol to know its service.
@@ -210,7 +218,7 @@ func (c *Config) international(text string) string {
 // seconds is a moment from Unix seconds, or from milliseconds where a service sends those: there is no saying by the field.
 func seconds(n int64) time.Time {
 	switch {
-	case n <= 0:
+	case n <= 0, n >= 253402300800e3: // RFC 3339, and so JSON, ends with the year 9999
 		return time.Time{}
 	case n > 1e11:
 		return time.UnixMilli(n).UTC()

@@ -2,13 +2,16 @@ package channel
 
 import (
 	"encoding/json"
+	"math"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"leadstream/daemon/mail"
 	"leadstream/streams"
 )
 
@@ -111,6 +114,33 @@ func TestCanonical(t *testing.T) {
 	}
 	if string(a.Canonical()) == string(other.Canonical()) {
 		t.Error("another event of the same number is the same lead")
+	}
+	if got, want := string(a.Canonical()), "telegram\x001\x005\x00100\x00\x00да\x00"; got != want {
+		t.Errorf("what was told before an update is another lead after it: %q, want %q", got, want)
+	}
+	anna, boris, olga, more := a, a, a, a
+	anna.Form = []mail.Field{{Label: "Имя", Value: "Анна"}}
+	boris.Form = []mail.Field{{Label: "Имя", Value: "Борис"}}
+	olga.Form, olga.Lead.Email = anna.Form, "olga@example.test"
+	more.Form = append(slices.Clone(anna.Form), mail.Field{Label: "Телефон", Value: "1"})
+	seen := map[string]bool{}
+	for _, e := range []Event{a, anna, boris, olga, more} {
+		seen[string(e.Canonical())] = true
+	}
+	if len(seen) != 5 {
+		t.Errorf("of 5 customers who filled a form in the same second, %d are left", len(seen))
+	}
+}
+
+// Nothing that a service sends as a moment makes a lead that is no JSON.
+func TestSeconds(t *testing.T) {
+	for _, n := range []int64{-1, 0, 1767225600, 1767225600000, 253402300799999, 253402300800000, 9000000000000000, math.MaxInt64} {
+		if _, err := json.Marshal(seconds(n)); err != nil {
+			t.Errorf("%d: %v", n, err)
+		}
+	}
+	if got := seconds(1767225600000); !got.Equal(seconds(1767225600)) {
+		t.Errorf("milliseconds are %s", got)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -128,7 +129,7 @@ func (h *Handler) keepEvents(ctx context.Context, q *request, bodies [][]byte) e
 		}
 	}
 	receipts, err := h.take(ctx, taken)
-	if errors.Is(err, ErrTooLarge) {
+	if errors.Is(err, ErrTooLarge) || err != nil && slices.ContainsFunc(taken, unwritable) {
 		return h.keepEach(ctx, q, taken)
 	}
 	if err != nil {
@@ -141,14 +142,25 @@ func (h *Handler) keepEvents(ctx context.Context, q *request, bodies [][]byte) e
 	return nil
 }
 
-// keepEach takes leads one by one, because one of them is too long: that one is kept raw, as much of it as fits.
+// unwritable is whether a lead has no JSON, so that no journal ever takes it: a date of no calendar, say.
+func unwritable(t Taken) bool {
+	_, err := json.Marshal(t.Lead)
+	return err != nil
+}
+
+// keepEach takes leads one by one, because one of them is too long or cannot be written: that one is kept raw, as much of
+// it as fits.
 func (h *Handler) keepEach(ctx context.Context, q *request, taken []Taken) error {
 	s := q.source
 	for _, one := range taken {
 		receipt, err := h.taker.Take(ctx, one)
+		why := reason{"too_large", fault("too_large", "").Text(s.language)}
+		if err != nil && unwritable(one) {
+			why = reason{"unreadable", s.say("an event of the service cannot be written down", "событие сервиса не записать")}
+		}
 		switch {
-		case errors.Is(err, ErrTooLarge):
-			if err := h.quarantine(ctx, q, reason{"too_large", fault("too_large", "").Text(s.language)}, one.Raw); err != nil {
+		case errors.Is(err, ErrTooLarge), why.code == "unreadable":
+			if err := h.quarantine(ctx, q, why, one.Raw); err != nil {
 				return err
 			}
 			s.result["quarantined"].Inc()

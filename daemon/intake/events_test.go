@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"leadstream/daemon/channel"
 )
@@ -414,6 +415,54 @@ func TestEventsTooLongForTheJournal(t *testing.T) {
 	w := send(h, "/v1/leads", `{"name":"`+strings.Repeat("a", 2000)+`"}`, "X-Api-Key", testKey+"api")
 	if w.Code != http.StatusRequestEntityTooLarge || len(m.taken) != 2 || len(m.quarantined) != 3 {
 		t.Errorf("a lead: %d, %d taken, %d quarantined", w.Code, len(m.taken), len(m.quarantined))
+	}
+}
+
+// undated reads what tg's protocol reads, and dates it as no calendar does.
+type undated struct{ channel.Protocol }
+
+func (u undated) Read(body []byte, media string) ([]channel.Event, error) {
+	events, err := u.Protocol.Read(body, media)
+	if strings.Contains(string(body), "undated") {
+		events[0].Lead.EventAt = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
+	}
+	return events, err
+}
+
+// A lead that no journal can write down holds up nothing: it is kept raw, and what came with it is taken. While the journal is
+// away, nothing counts as kept.
+func TestEventsThatCannotBeWritten(t *testing.T) {
+	m := &memory{}
+	h := newHandler(t, eventConfig(), m)
+	h.sources["tg"].protocol = undated{h.sources["tg"].protocol}
+	told := [][]byte{[]byte(update(3, "да")), []byte(update(4, "undated")), []byte(update(5, "нет"))}
+	if err := h.Told(t.Context(), "tg", told); err != nil || len(m.taken) != 2 || len(m.quarantined) != 1 || m.quarantined[0].Code != "unreadable" {
+		t.Errorf("%v, %d taken, quarantined %+v", err, len(m.taken), m.quarantined)
+	}
+	m.taken, m.quarantined, m.fail = nil, nil, ErrUnavailable{}
+	if err := h.Told(t.Context(), "tg", told); err == nil {
+		t.Error("the journal is away, and it counts as kept")
+	}
+}
+
+// Two customers who fill a form in the same second are two leads, however their site names its mails; either mail brought
+// again is the same lead.
+func TestFormsOfOneSecond(t *testing.T) {
+	m := &memory{}
+	c := testConfig()
+	c.Sources["post"] = Source{Preset: "mail", Keys: []string{KeyHash(testKey + "post")}}
+	h := newHandler(t, c, m)
+	form := func(name, phone string) []byte {
+		return []byte("From: Site <wordpress@shop.test>\nMessage-ID: <1767225600@shop.test>\nDate: Thu, 01 Jan 2026 00:00:00 +0000\n" +
+			"Content-Type: text/plain; charset=utf-8\nSubject: Заявка\n\nИмя: " + name + "\nТелефон: " + phone + "\n")
+	}
+	for _, one := range [][]byte{form("Анна", "+79990000011"), form("Борис", "+79990000022"), form("Анна", "+79990000011")} {
+		if err := h.Told(t.Context(), "post", [][]byte{one}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(m.taken) != 3 || string(m.taken[0].Canonical) == string(m.taken[1].Canonical) || string(m.taken[0].Canonical) != string(m.taken[2].Canonical) {
+		t.Errorf("two customers, one of them twice: %d leads", len(m.taken))
 	}
 }
 

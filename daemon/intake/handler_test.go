@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -42,6 +43,9 @@ func (m *memory) TakeAll(_ context.Context, ts []Taken) ([]Receipt, error) {
 	for _, t := range ts {
 		if m.most > 0 && len(t.Raw) > m.most {
 			return nil, ErrTooLarge
+		}
+		if _, err := json.Marshal(t.Lead); err != nil {
+			return nil, ErrUnavailable{Err: err}
 		}
 	}
 	var receipts []Receipt
