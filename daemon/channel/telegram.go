@@ -3,9 +3,12 @@ package channel
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 
+	"leadstream/daemon/mail"
 	"leadstream/streams"
 )
 
@@ -61,7 +64,11 @@ type telegramMessage struct {
 		Last  string `json:"last_name"`
 		User  int64  `json:"user_id"`
 	} `json:"contact"`
+	WebApp *struct {
+		Data string `json:"data"`
+	} `json:"web_app_data"`
 	Location json.RawMessage `json:"location"`
+	Poll     json.RawMessage `json:"poll"`
 	Venue    json.RawMessage `json:"venue"`
 	Photo    []telegramFile  `json:"photo"`
 	Voice    *telegramFile   `json:"voice"`
@@ -147,6 +154,7 @@ func (t telegram) message(m *telegramMessage) Event {
 	f.set("business_connection_id", m.Connection)
 	f.set("location", m.Location)
 	f.set("venue", m.Venue)
+	f.set("poll", m.Poll)
 	attach(l, &f, m.files())
 	started(l, &f)
 	if c := m.Contact; c != nil {
@@ -156,8 +164,33 @@ func (t telegram) message(m *telegramMessage) Event {
 			f.set("contact", map[string]string{"name": name(c.First, c.Last), "phone": t.international(c.Phone)})
 		}
 	}
+	if m.WebApp != nil {
+		if e.Form = filledIn(m.WebApp.Data); e.Form == nil {
+			l.Message = text(m.WebApp.Data)
+		}
+	}
 	l.Fields = f
 	return e
+}
+
+// filledIn is what somebody filled in on a page of the bot: pages send texts of their own making, as a rule an object. Nil: it
+// is none.
+func filledIn(data string) (form []mail.Field) {
+	var object map[string]json.RawMessage
+	if json.Unmarshal([]byte(data), &object) != nil {
+		return nil
+	}
+	for _, label := range slices.Sorted(maps.Keys(object)) {
+		value := string(object[label])
+		var s string
+		if json.Unmarshal(object[label], &s) == nil {
+			value = s
+		}
+		if value = text(value); value != "" {
+			form = append(form, mail.Field{Label: text(label), Value: value})
+		}
+	}
+	return form
 }
 
 func (t telegram) pressed(b *telegramButton) Event {

@@ -3,6 +3,9 @@ package channel
 import (
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"leadstream/daemon/mail"
 	"leadstream/streams"
 )
 
@@ -43,6 +46,8 @@ func TestTelegramReads(t *testing.T) {
 		"business chat": {`{"update_id":5,"business_message":{"message_id":1,"business_connection_id":"b",` + from + `,"text":"цена?"}}`,
 			lead(streams.Lead{Message: "цена?", Fields: fieldsOf("message_id", "1", "business_connection_id", `"b"`)}), nil, 0},
 		"no start, but near": {`{"update_id":5,"message":{"message_id":1,` + from + `,"text":"/started"}}`, lead(streams.Lead{Message: "/started", Fields: fieldsOf("message_id", "1")}), nil, 0},
+		"poll":               {`{"update_id":5,"message":{"message_id":1,` + from + `,"poll":{"id":"1","question":"Когда?"}}}`, lead(streams.Lead{Fields: fieldsOf("message_id", "1", "poll", `{"id":"1","question":"Когда?"}`)}), nil, 0},
+		"a page's text":      {`{"update_id":5,"message":{"message_id":1,` + from + `,"web_app_data":{"data":"стрижка, +79990000011","button_text":"x"}}}`, lead(streams.Lead{Message: "стрижка, +79990000011", Fields: fieldsOf("message_id", "1")}), nil, 0},
 
 		"the owner's own words": {`{"update_id":5,"business_message":{"message_id":1,"from":{"id":1,"is_bot":false},"chat":{"id":900000001,"type":"private"},"date":1767225600,"text":"да"}}`, nil, []string{"own message"}, 0},
 		"group":                 {`{"update_id":5,"message":{"message_id":1,"from":{"id":1},"chat":{"id":-100,"type":"supergroup"},"date":1,"text":"да"}}`, nil, []string{"group chat"}, 0},
@@ -56,6 +61,16 @@ func TestTelegramReads(t *testing.T) {
 		"no update":   {`{"ok":true}`, nil, nil, 1},
 		"wrong types": {`{"update_id":5,"message":{"message_id":"one"}}`, nil, nil, 1},
 	})
+}
+
+// What somebody fills in on a page of the bot is a form.
+func TestTelegramPage(t *testing.T) {
+	events, err := New("telegram", Config{}).Read([]byte(`{"update_id":5,"message":{"message_id":1,"from":{"id":7},"chat":{"id":7,"type":"private"},"date":1767225600,
+"web_app_data":{"data":"{\"phone\":\"+79990000011\",\"guests\":2,\"note\":\"\"}"}}}`), "")
+	want := []mail.Field{{Label: "guests", Value: "2"}, {Label: "phone", Value: "+79990000011"}}
+	if err != nil || len(events) != 1 || events[0].Ignore != "" || events[0].Lead.Message != "" || !cmp.Equal(events[0].Form, want) {
+		t.Errorf("%v %+v", err, events)
+	}
 }
 
 func TestTelegramVerifies(t *testing.T) {

@@ -134,6 +134,35 @@ func TestTelegramStrangeUpdates(t *testing.T) {
 	}
 }
 
+// An update that makes an answer no JSON at all, or a lead that cannot be written down, is kept raw; what stands before and behind
+// it is read.
+func TestTelegramPoisonedUpdates(t *testing.T) {
+	for name, raw := range map[string]string{
+		"no JSON":        `{"update_id":%d,"message":{"text":"` + "\x01" + `"}}`,
+		"no JSON either": `{"update_id":%d,"message":{"text":"a}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, p := telegramWorld(t, phone.Options{})
+			write(p, 7, 5)
+			p.Raw(raw)
+			write(p, 8, 5)
+			stop := w.live()
+			w.until("the rest is kept", func() bool { return w.leads() == 10 && p.Unread() == 0 })
+			stop()
+			if got := w.quarantined(); got != 1 {
+				t.Errorf("%d in quarantine, want 1", got)
+			}
+		})
+	}
+	w, p := telegramWorld(t, phone.Options{})
+	write(p, 7, 5)
+	p.Raw(`{"update_id":%d,"message":{"message_id":1,"from":{"id":7,"first_name":"O"},"chat":{"id":7,"type":"private"},"date":9000000000000000,"text":"x"}}`)
+	write(p, 8, 5)
+	stop := w.live()
+	w.until("all is kept", func() bool { return w.leads() == 11 && p.Unread() == 0 })
+	stop()
+}
+
 // Numbers that begin anew, smaller or larger, neither stop the asking nor make a message a repeat of an old one.
 func TestTelegramNumbersBeginAnew(t *testing.T) {
 	w, p := telegramWorld(t, phone.Options{})

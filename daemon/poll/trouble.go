@@ -32,6 +32,7 @@ type trouble struct {
 	why  string
 	wait time.Duration // before it is any use to ask again
 	err  error
+	raw  []byte // the whole answer that cannot be read
 }
 
 func (t *trouble) Error() string { return t.why + ": " + t.err.Error() }
@@ -88,7 +89,11 @@ func (a *api) ask(ctx context.Context, r httpx.Request, out any) (status int, er
 		if !got.OK() {
 			return got.Status, late
 		}
-		return got.Status, &trouble{why: whyUnreadable, err: err}
+		t := &trouble{why: whyUnreadable, err: err}
+		if !got.Truncated {
+			t.raw = got.Body
+		}
+		return got.Status, t
 	}
 	return got.Status, nil
 }

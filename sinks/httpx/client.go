@@ -69,19 +69,21 @@ type Answer struct {
 	Sent       bool          // bytes of the request may have reached the far side
 	RetryAfter time.Duration // from the header, capped
 	Asked      bool          // there was a readable Retry-After
+	media      string        // the content type as it may be shown
 }
 
 // OK tells a 2xx.
 func (a Answer) OK() bool { return a.Status >= 200 && a.Status < 300 }
 
-// JSON decodes the body into out. Its error names the content type and no content: answers echo people's data.
+// JSON decodes the body into out. Its error names the content type and no content: answers echo people's data, and a proxy the
+// whole request, its secrets too.
 func (a Answer) JSON(out any) error {
 	if a.Truncated {
 		return fmt.Errorf("the answer is longer than %d bytes", len(a.Body))
 	}
 	if err := json.Unmarshal(a.Body, out); err != nil {
 		return fmt.Errorf("the answer is not the JSON expected (status %d, content type %.60q, %d bytes)",
-			a.Status, a.Header.Get("Content-Type"), len(a.Body))
+			a.Status, a.media, len(a.Body))
 	}
 	return nil
 }
@@ -206,7 +208,7 @@ func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
 		return Answer{Sent: sent.Load()}, fail(err)
 	}
 	defer resp.Body.Close()
-	a := Answer{Status: resp.StatusCode, Header: resp.Header, Sent: true}
+	a := Answer{Status: resp.StatusCode, Header: resp.Header, Sent: true, media: c.scrub(resp.Header.Get("Content-Type"), r)}
 	a.RetryAfter, a.Asked = retryAfter(resp.Header, time.Now(), c.opts.MaxRetryAfter)
 	if r.Use != nil && a.OK() {
 		return a, r.Use(a, broken{resp.Body, fail})

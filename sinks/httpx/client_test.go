@@ -268,9 +268,17 @@ func TestAnswerJSON(t *testing.T) {
 	if err := good.JSON(&out); err != nil || out.ID != 7 {
 		t.Errorf("%v, %v", out, err)
 	}
-	page := Answer{Status: 200, Body: []byte("<p>Anna +79990000011"), Header: http.Header{"Content-Type": {"text/html"}}}
-	err := page.JSON(&out)
-	if err == nil || !strings.Contains(err.Error(), "text/html") || strings.Contains(err.Error(), "Anna") {
+	echo := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { // a proxy's page about the request
+		w.Header().Set("Content-Type", "text/html; of="+r.URL.Path)
+		fmt.Fprint(w, "<p>Anna +79990000011")
+	}))
+	defer echo.Close()
+	page, err := open(t, Options{}).Do(t.Context(), Request{URL: echo.URL + "/bot" + canary + "/getMe"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = page.JSON(&out)
+	if err == nil || !strings.Contains(err.Error(), "text/html") || strings.Contains(err.Error(), "Anna") || strings.Contains(err.Error(), canary[:8]) {
 		t.Errorf("%v", err)
 	}
 }
