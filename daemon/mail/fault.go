@@ -37,10 +37,11 @@ const (
 	Folder      = "folder"
 	Refused     = "refused"
 	Journal     = "journal" // the mail cannot be kept by us
+	Stuck       = "stuck"   // some of the mails are not given, the others are read
 )
 
 // Reasons are all of them.
-var Reasons = []string{Unreachable, Certificate, Login, Folder, Refused, Journal}
+var Reasons = []string{Unreachable, Certificate, Login, Folder, Refused, Journal, Stuck}
 
 // errTime says that a call took longer than it may.
 var errTime = errors.New("no answer in time")
@@ -85,6 +86,9 @@ func faultOf(step string, err error) *Fault {
 	case errors.As(err, &no):
 		return &Fault{Reason: Refused, En: "the server refuses",
 			Ru: "сервер отказывает", Err: refusal(step, no)}
+	case errors.Is(err, errNoMessage):
+		return &Fault{Reason: Refused, En: "the server has a mail and does not give it",
+			Ru: "сервер не отдаёт письмо", Err: errors.New(step)}
 	case step == "dial":
 		return &Fault{Reason: Unreachable, En: "the server cannot be reached: correct mail.host and mail.port, or wait",
 			Ru: "сервер недоступен: проверьте mail.host и mail.port или подождите", Err: errors.New(step)}

@@ -21,9 +21,10 @@ type memory struct {
 	file *os.File
 	most int // marks that are remembered; 0: mostMarks
 
-	validity, uid uint32    // the last message that was read
-	from          time.Time // when the first of those arrived that are to be read at all
-	until         uint32    // messages below it may have been read under another number
+	validity, uid uint32          // the last message that was read
+	from          time.Time       // when the first of those arrived that are to be read at all
+	until         uint32          // messages below it were there when we began: date and marks tell whether to read them
+	off           map[uint32]bool // put off: not read, though later ones are
 	marks         map[mark]time.Time
 	order         []mark // of marks, the oldest first
 	lines         int
@@ -44,7 +45,7 @@ func openMemory(path, box string, most int) (*memory, error) {
 	if most == 0 {
 		most = mostMarks
 	}
-	m := &memory{path: path, most: most, marks: map[mark]time.Time{}}
+	m := &memory{path: path, most: most, marks: map[mark]time.Time{}, off: map[uint32]bool{}}
 	text, err := os.ReadFile(path)
 	if err != nil && !os.IsNotExist(err) {
 		return nil, err
@@ -90,7 +91,11 @@ func (m *memory) read(line []byte) bool {
 	var at, until int64
 	var text string
 	if n, _ := fmt.Sscanf(string(line), "began %d %d %d", &validity, &at, &until); n == 3 {
-		m.validity, m.uid, m.from, m.until = validity, 0, time.Unix(at, 0), uint32(until)
+		m.began(validity, time.Unix(at, 0), uint32(until))
+		return true
+	}
+	if n, _ := fmt.Sscanf(string(line), "off %d", &uid); n == 1 {
+		m.off[uid] = true
 		return true
 	}
 	if n, _ := fmt.Sscanf(string(line), "%d %d %s", &uid, &at, &text); n != 3 {
@@ -109,6 +114,7 @@ func (m *memory) read(line []byte) bool {
 func (m *memory) keep(uid uint32, at time.Time, k mark) {
 	m.lines++
 	m.uid = max(m.uid, uid)
+	delete(m.off, uid)
 	if _, known := m.marks[k]; known || k == (mark{}) {
 		return
 	}
@@ -116,23 +122,37 @@ func (m *memory) keep(uid uint32, at time.Time, k mark) {
 	if m.order = append(m.order, k); len(m.order) > m.most { // what is forgotten must not be taken for new
 		old := m.order[0]
 		m.order = m.order[1:]
-		if at := m.marks[old]; at.After(m.from) {
+		if at := m.marks[old]; at.After(m.from) && at.Before(time.Now()) { // the clock may have been wrong
 			m.from = at
 		}
 		delete(m.marks, old)
 	}
 }
 
-// begin notes that the mailbox has this UIDVALIDITY from now on. Its messages below until may be known by their marks.
+// begin notes that the mailbox has this UIDVALIDITY from now on. Its messages below until are there already.
 func (m *memory) begin(validity uint32, from time.Time, until uint32) error {
 	if err := m.append(fmt.Sprintf("began %d %d %d\n", validity, from.Unix(), until)); err != nil {
 		return err
 	}
-	m.validity, m.uid, m.from, m.until = validity, 0, time.Unix(from.Unix(), 0), until
+	m.began(validity, time.Unix(from.Unix(), 0), until)
 	return nil
 }
 
-// done notes that a message is kept, durably.
+func (m *memory) began(validity uint32, from time.Time, until uint32) {
+	m.validity, m.uid, m.from, m.until = validity, 0, from, until
+	clear(m.off)
+}
+
+// putOff notes that a message could not be read and that later ones will be.
+func (m *memory) putOff(uid uint32) error {
+	if err := m.append(fmt.Sprintf("off %d\n", uid)); err != nil {
+		return err
+	}
+	m.off[uid] = true
+	return nil
+}
+
+// done notes that a message is kept, durably, and when.
 func (m *memory) done(uid uint32, at time.Time, k mark) error {
 	if err := m.append(entry(uid, at, k)); err != nil {
 		return err
@@ -177,6 +197,9 @@ func (m *memory) compact() error {
 	}
 	fmt.Fprintf(w, "began %d %d %d\n", m.validity, m.from.Unix(), m.until)
 	_, _ = w.WriteString(entry(m.uid, m.from, mark{}))
+	for uid := range m.off {
+		fmt.Fprintf(w, "off %d\n", uid)
+	}
 	if err := w.Flush(); err != nil {
 		_ = f.Close()
 		return err

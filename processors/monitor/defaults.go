@@ -41,6 +41,7 @@ var channelWhy = map[string][][2]string{
 		{"gone", "подписка пропала, и поставить её снова не удалось"}, {"elsewhere", "сервис шлёт на другой адрес"},
 		{"failing", "сервис не может до нас достучаться"}, {"login", "почтовый сервер не принимает пароль"},
 		{"certificate", "сертификату почтового сервера нет доверия"}, {"folder", "папки почтового ящика нет"}, {"refused", "почтовый сервер отказывает"},
+		{"stuck", "часть писем почтовый сервер не отдаёт, их номера в журнале работы; остальные читаются"},
 	},
 	"en": {
 		{"token", "the service does not take the token"}, {"webhook", "the bot has a webhook, and with it nobody may ask"},
@@ -49,6 +50,7 @@ var channelWhy = map[string][][2]string{
 		{"gone", "the subscription is gone and could not be made again"}, {"elsewhere", "the service sends to another address"},
 		{"failing", "the service does not get through to us"}, {"login", "the mail server refuses the login"},
 		{"certificate", "the mail server's certificate is not trusted"}, {"folder", "the mailbox's folder is not there"}, {"refused", "the mail server refuses"},
+		{"stuck", "the mail server does not give some of the mails, the log has their numbers; the others are read"},
 	},
 }
 

@@ -201,7 +201,11 @@ func (s *Server) Stop() {
 // files' times are when mail arrived, and stay.
 func (s *Server) Anew() {
 	s.t.Helper()
+	before := s.validity()
 	s.Stop()
+	for uint32(time.Now().Unix()) <= before { // it is the time in seconds
+		time.Sleep(20 * time.Millisecond)
+	}
 	for _, pattern := range []string{"mail/dovecot*", "mail/.*/dovecot*"} {
 		files, _ := filepath.Glob(filepath.Join(s.dir, pattern))
 		for _, f := range files {
@@ -209,6 +213,21 @@ func (s *Server) Anew() {
 		}
 	}
 	s.Run()
+	if after := s.validity(); after == before {
+		s.t.Fatalf("the mailbox has its old UIDVALIDITY %d", after)
+	}
+}
+
+// validity is the UIDVALIDITY of INBOX.
+func (s *Server) validity() uint32 {
+	s.t.Helper()
+	c := s.Client()
+	defer c.Close()
+	box, err := c.Select("INBOX", &imap.SelectOptions{ReadOnly: true}).Wait()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return box.UIDValidity
 }
 
 // SetPassword takes another password from now on.
