@@ -3,8 +3,6 @@ package streams
 import (
 	"slices"
 	"sync"
-
-	"leadstream/streams/journal"
 )
 
 // backlog holds the leads of one partition that Redis has not confirmed, in the order in which they were accepted.
@@ -21,15 +19,16 @@ type backlog struct {
 // pending is a lead to be forwarded.
 type pending struct {
 	record *record
-	at     journal.Pos // where its record stood when it came here; it may be carried to a newer segment meanwhile
-	line   []byte      // the lead's JSON; nil: read it from the journal
-	only   string      // destinations that it lacks, when it is driven again; empty: all
-	force  bool        // its entry is known to be lost: add it whatever the idempotency key says
-	unsure bool        // it may have been delivered by an owner whose journal is not here
+	at     place  // where its record stood when it came
+	size   int32  // of its record
+	line   []byte // the lead's JSON; nil: read it from the journal
+	only   string // destinations that it lacks, when it is driven again; empty: all
+	force  bool   // its entry is known to be lost: add it whatever the idempotency key says
+	unsure bool   // it may have been delivered by an owner whose journal is not here
 }
 
 // compare orders leads as they were accepted.
-func (p pending) compare(o pending) int { return p.at.Compare(o.at) }
+func (p pending) compare(o pending) int { return p.at.compare(o.at) }
 
 // backlogBytes is how much of a backlog stands in memory, a partition.
 const backlogBytes = 32 << 20
@@ -50,7 +49,7 @@ func (b *backlog) add(sorted bool, ps []pending) {
 			p.line = nil
 		}
 		b.bytes += len(p.line)
-		p.at = p.record.pos
+		p.at, p.size = p.record.came(), p.record.pos.Len
 		b.list = append(b.list, p)
 	}
 	if sorted {

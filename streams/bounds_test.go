@@ -5,12 +5,10 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
-
-	"leadstream/streams/journal"
 )
 
 func TestOneCallCarriesWhatALineCanTake(t *testing.T) {
-	of := func(force bool, size int32) pending { return pending{force: force, at: journal.Pos{Len: size}} }
+	of := func(force bool, size int32) pending { return pending{force: force, size: size} }
 	for name, c := range map[string]struct {
 		batch []pending
 		want  int

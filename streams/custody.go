@@ -355,6 +355,9 @@ func (c *Custody) replay(rec journal.Record) error {
 		}
 		if old != nil { // carried forward into a newer segment, maybe behind events that stayed
 			c.unname(old)
+			if old.home && old.durable() { // it is said behind the copy where it came; a crash may have kept only this one
+				old.first = old.came()
+			}
 			old.adopt(r)
 			r = old
 		}

@@ -34,12 +34,13 @@ const (
 	evReopened  eventKind = "reopened" // a dead letter was replayed
 	evTold      eventKind = "told"     // a person was told that it is dead or held (Dest), or late (no Dest)
 	evErased    eventKind = "erased"
+	evCarried   eventKind = "carried" // First: its record was written again, in a newer segment
 )
 
 // reasonAmbiguous is why a lead is dropped that may have been delivered, where the far side cannot be asked.
 const reasonAmbiguous = "ambiguous"
 
-var eventKinds = []eventKind{evIntent, evUnsent, evUnsure, evRouted, evDelivered, evMerged, evDropped, evDead, evHeld, evReopened, evTold, evErased}
+var eventKinds = []eventKind{evIntent, evUnsent, evUnsure, evRouted, evDelivered, evMerged, evDropped, evDead, evHeld, evReopened, evTold, evErased, evCarried}
 
 // event is one fact about a lead's custody. It is journaled by the instance that learns it, and travels to the lead's
 // home when that is another.
@@ -55,6 +56,7 @@ type event struct {
 	At       time.Time `json:"at"`
 	RepeatOf string    `json:"o,omitempty"` // routed: triage found it to be a repeat
 	Undoes   int64     `json:"u,omitempty"` // reopened: unix ms of the end that is undone; 0: whichever was the last
+	First    string    `json:"f,omitempty"` // carried: where its record stood when it came, "segment/offset"
 }
 
 var finalOf = map[eventKind]State{

@@ -60,6 +60,7 @@ func (w *leadWriter) event(e *event) {
 		w.key("u")
 		w.b = strconv.AppendInt(w.b, e.Undoes, 10)
 	}
+	w.text("f", e.First)
 	w.b = append(w.b, '}')
 }
 
@@ -125,6 +126,8 @@ func (r *leadReader) eventMember(e *event, key string) (ok bool) {
 		var ms int
 		ms, ok = r.number()
 		e.Undoes = int64(ms)
+	case "f":
+		e.First, ok = r.ownText()
 	}
 	return ok
 }

@@ -58,7 +58,7 @@ func (p *Partition) runForward(ctx context.Context) {
 func alike(batch []pending) []pending {
 	size := 0
 	for i, p := range batch {
-		size += int(p.at.Len)
+		size += int(p.size)
 		if p.force != batch[0].force || i > 0 && size > forwardBytes {
 			return batch[:i]
 		}

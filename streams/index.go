@@ -27,7 +27,7 @@ const (
 	indexFolder    = "index"
 	snapshotPrefix = "ledger-"
 	archivePrefix  = "ended-"
-	snapshotMagic  = "LSINDEX1"
+	snapshotMagic  = "LSINDEX2"
 )
 
 // snapshot is the head of a snapshot file; the leads and the times of Past come behind it.

@@ -475,7 +475,7 @@ func TestLedgerCode(t *testing.T) {
 		t.Fatalf("read %+v, %d bytes are left", got, len(r.b))
 	}
 	got.ready = nil
-	if diff := cmp.Diff(want, *got, cmp.AllowUnexported(record{}, stop{})); diff != "" {
+	if diff := cmp.Diff(want, *got, cmp.AllowUnexported(record{}, stop{}, place{})); diff != "" {
 		t.Error(diff)
 	}
 	for n := range w.b {
@@ -506,6 +506,8 @@ func fill(t *testing.T, v reflect.Value, but []string) {
 			*f = [16]byte{byte(i)}
 		case *journal.Pos:
 			*f = journal.Pos{Segment: 7, Offset: 1 << 30, Len: 9}
+		case *place:
+			*f = place{segment: 3, offset: 1 << 31}
 		case *time.Time:
 			*f = time.Date(2026, 3, i+1, 10, 0, 0, 120_000_001, time.UTC)
 		case *[]Try:

@@ -1,6 +1,8 @@
 package streams
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -12,6 +14,7 @@ type record struct {
 	id, source string
 	home       bool        // custody is ours; else we only delivered it for another instance
 	pos        journal.Pos // of its accept record
+	first      place       // where that stood when the lead came, if it was carried since
 	accepted   time.Time
 	partition  int
 	repeatOf   string
@@ -86,6 +89,26 @@ func (r *record) state() State {
 	return Dropped
 }
 
+// place orders leads as they came.
+type place struct {
+	segment uint64
+	offset  int64
+}
+
+func (p place) compare(o place) int {
+	return cmp.Or(cmp.Compare(p.segment, o.segment), cmp.Compare(p.offset, o.offset))
+}
+
+func (p place) String() string { return fmt.Sprintf("%d/%d", p.segment, p.offset) }
+
+// came is where the lead stands in the order in which leads came: its record may have been carried behind later ones.
+func (r *record) came() place {
+	if r.first.segment != 0 {
+		return r.first
+	}
+	return place{r.pos.Segment, r.pos.Offset}
+}
+
 // adopt takes over what an accept record says. Its events came first when the lead was carried into a newer segment.
 func (r *record) adopt(a *record) {
 	r.source, r.accepted, r.partition, r.body, r.key = a.source, a.accepted, a.partition, a.body, a.key
@@ -127,6 +150,11 @@ func (r *record) apply(e event) {
 		return
 	case evErased:
 		r.whole = Erased
+		return
+	case evCarried:
+		if _, err := fmt.Sscanf(e.First, "%d/%d", &r.first.segment, &r.first.offset); err != nil {
+			r.first = place{} // it counts by where it stands
+		}
 		return
 	}
 	if e.Dest == "" {

@@ -2,6 +2,8 @@ package streams
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -88,7 +90,7 @@ func TestCarriedInOrder(t *testing.T) {
 	if len(ids) < 50 {
 		t.Fatalf("%d leads were carried, want many", len(ids))
 	}
-	inOrder := func(a, b string) int { return pending{at: c.leads[a].pos}.compare(pending{at: c.leads[b].pos}) }
+	inOrder := func(a, b string) int { return c.leads[a].pos.Compare(c.leads[b].pos) }
 	if !slices.IsSortedFunc(ids, inOrder) {
 		t.Error("they stand in another order than the one in which they came")
 	}
@@ -149,5 +151,63 @@ func TestDroppedByWhoDidNotKnow(t *testing.T) {
 		if got := r.stop("crm").state; got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
 		}
+	}
+}
+
+// A lead that was carried behind others stands where it came, in the order in which leads are driven again: in this process,
+// and after a restart with the index and without it. A crash may leave its copy without what is said behind it.
+func TestCarriedStandsWhereItCame(t *testing.T) {
+	t.Parallel()
+	clk := &clock{t: time.Now()}
+	dir := t.TempDir()
+	c := newCustody(t, dir, clk)
+	early, _ := takeOne(t, c, "make", "early", "early")
+	for i := range 400 {
+		takeOne(t, c, "site", fmt.Sprint("k", i), strings.Repeat("x", 400))
+	}
+	late, _ := takeOne(t, c, "make", "late", "late")
+	stood := c.leads[early.LeadID].came()
+	if err := c.tidyAt(time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	check := func(when string) {
+		t.Helper()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		a, b := c.find(early.LeadID), c.find(late.LeadID)
+		if a.pos.Compare(b.pos) < 0 {
+			t.Fatalf("%s: it was not carried", when)
+		}
+		if a.came() != stood || stood.compare(b.came()) > 0 {
+			t.Errorf("%s: it counts as at %v, came at %v, and the later one at %v", when, a.came(), stood, b.came())
+		}
+	}
+	check("carried")
+	for _, index := range []bool{false, true, true} {
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if !index {
+			if err := os.RemoveAll(filepath.Join(dir, indexFolder)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c = newCustody(t, dir, clk)
+		check(fmt.Sprint("after a restart, with an index: ", index))
+	}
+	r := c.leads[late.LeadID]
+	was, came := r.pos, r.came()
+	rec, err := c.journal.Read(was)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := c.journal.Append(recAccept, slices.Clone(rec.Payload)); err != nil { // its copy alone
+		t.Fatal(err)
+	}
+	c.Close()
+	c = newCustody(t, dir, clk)
+	defer c.Close()
+	if r := c.leads[late.LeadID]; r.pos == was || r.came() != came {
+		t.Errorf("after a crash between a copy and what is said behind it, it counts as at %v, and came at %v", r.came(), came)
 	}
 }

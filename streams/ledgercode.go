@@ -56,6 +56,8 @@ func (w *ledgerWriter) record(r *record) {
 	w.number(int64(r.pos.Segment))
 	w.number(r.pos.Offset)
 	w.number(int64(r.pos.Len))
+	w.number(int64(r.first.segment))
+	w.number(r.first.offset)
 	w.time(r.accepted)
 	w.number(int64(r.partition))
 	w.text(r.repeatOf)
@@ -173,6 +175,7 @@ func (r *ledgerReader) record(names map[string]string) *record {
 		toldWhole: flags&flagToldWhole != 0, ready: closed}
 	rec.id, rec.source = r.text(), common()
 	rec.pos.Segment, rec.pos.Offset, rec.pos.Len = uint64(r.number()), r.number(), int32(r.number())
+	rec.first.segment, rec.first.offset = uint64(r.number()), r.number()
 	rec.accepted, rec.partition = r.time(), int(r.number())
 	rec.repeatOf, rec.whole, rec.reason = r.text(), r.state(), common()
 	if flags&flagBody != 0 {

@@ -103,7 +103,7 @@ func (c *Custody) redriveLost(partition int, ids []string) {
 
 // push queues records for the forwarder, as like says. The caller holds mu.
 func (c *Custody) push(rows []*record, like pending) {
-	slices.SortFunc(rows, func(a, b *record) int { return a.pos.Compare(b.pos) }) // the backlog's own sort moves much more
+	slices.SortFunc(rows, func(a, b *record) int { return a.came().compare(b.came()) }) // the backlog's own sort moves much more
 	again := make([][]pending, c.Partitions)
 	for _, r := range rows {
 		p := like

@@ -38,8 +38,7 @@ func (c *Custody) tidyAt(cutoff time.Time) error {
 			carry = append(carry, r)
 		}
 	}
-	// What is driven again goes by where its record stands: in the order in which it came.
-	slices.SortFunc(carry, func(a, b *record) int { return pending{at: a.pos}.compare(pending{at: b.pos}) })
+	slices.SortFunc(carry, func(a, b *record) int { return a.came().compare(b.came()) })
 	c.mu.Unlock()
 	if failpoint.Seeded(failpoint.OpenDropped) {
 		carry = nil
@@ -71,27 +70,25 @@ func (c *Custody) carryOne(r *record) error {
 	c.noting.Lock()
 	defer c.noting.Unlock()
 	c.mu.Lock()
-	from, events := r.pos, r.history()
+	from, first := r.pos, r.came()
+	events := append([]event{{Lead: r.id, Kind: evCarried, First: first.String(), At: r.accepted}}, r.history()...)
 	c.mu.Unlock()
 	rec, err := c.journal.Read(from)
 	if err != nil {
 		return err
 	}
-	recs := []journal.Record{{Type: recAccept, Payload: slices.Clone(rec.Payload)}}
-	if len(events) > 0 {
-		b, err := json.Marshal(events)
-		if err != nil {
-			return fmt.Errorf("ledger: %w", err)
-		}
-		recs = append(recs, journal.Record{Type: recEvents, Payload: b})
+	b, err := json.Marshal(events)
+	if err != nil {
+		return fmt.Errorf("ledger: %w", err)
 	}
+	recs := []journal.Record{{Type: recAccept, Payload: slices.Clone(rec.Payload)}, {Type: recEvents, Payload: b}}
 	pos, err := c.journal.AppendBatch(recs)
 	if err != nil {
 		return err
 	}
 	failpoint.Hit(failpoint.LeadCarried)
 	c.mu.Lock()
-	r.pos = pos[0]
+	r.first, r.pos = first, pos[0]
 	if c.Now().Sub(r.accepted) > sameEnquiry {
 		c.unname(r)
 	}
