@@ -44,6 +44,24 @@ func mailboxes(cfg *Config, shim *intake.Handler, down *prometheus.GaugeVec, log
 	return all
 }
 
+// sharedMailboxes finds sources that would read each other's mail: each mail would be read by one of them, whichever is first.
+func (l *loader) sharedMailboxes(c *Config) {
+	first := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
+		s := c.Sources[name]
+		if s.Preset != "mail" || !s.Mail.Reads() {
+			continue
+		}
+		box := s.Mail.Mailbox()
+		if other, taken := first[box]; taken {
+			l.fault("sources."+name+".mail", l.say("reads the mailbox of sources.%s too", "читает тот же ящик, что и sources.%s", other),
+				l.say("keep one of them, or name another folder", "оставьте один из них или укажите другую папку"))
+			continue
+		}
+		first[box] = name
+	}
+}
+
 // imapHosts are the servers of providers whose mailboxes have other domains than they.
 var imapHosts = map[string]string{
 	"yandex.ru": "imap.yandex.ru", "ya.ru": "imap.yandex.ru", "yandex.com": "imap.yandex.com", "mail.ru": "imap.mail.ru", "bk.ru": "imap.mail.ru",

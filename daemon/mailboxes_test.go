@@ -228,3 +228,28 @@ func TestMailboxAddThenTry(t *testing.T) {
 		t.Error("the trial has marked a mail")
 	}
 }
+
+// Two sources at one mailbox, however it is spelled, are a fault that names both; other folders and addresses are not.
+func TestSharedMailbox(t *testing.T) {
+	english(t)
+	post := "post: {preset: mail, mail: {host: imap.example.test, username: leads@example.test, password: x}}\n  "
+	for name, tt := range map[string]struct {
+		other  string
+		faults int
+	}{
+		"same":           {"host: imap.example.test, username: leads@example.test", 1},
+		"spelled anew":   {"host: mail.example.test., username: Leads@Example.test, folder: inbox", 1},
+		"another folder": {"host: imap.example.test, username: leads@example.test, folder: Forms", 0},
+		"another box":    {"host: imap.example.test, username: info@example.test", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, faults := load(t, withSources(t, post+"letters: {preset: mail, mail: {"+tt.other+", password: x}}"))
+			if len(faults) != tt.faults {
+				t.Fatalf("%v, want %d", faults, tt.faults)
+			}
+			if tt.faults > 0 && (!strings.Contains(faults[0], "sources.post.mail") || !strings.Contains(faults[0], "sources.letters")) {
+				t.Errorf("%s: names not both", faults[0])
+			}
+		})
+	}
+}

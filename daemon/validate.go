@@ -121,6 +121,7 @@ func (l *loader) parts(c *Config) {
 	for _, f := range c.Intake.Faults() {
 		l.fault(intakeKey(f.Key), f.Problem, f.Cure)
 	}
+	l.sharedMailboxes(c)
 	l.partFaults("", c.Triage.LLM.Faults())
 	l.atLeast("triage.learn.keep", c.Triage.Learn.Keep, 0)
 	if c.Triage.Learn.KeepFor <= 0 {

@@ -2,6 +2,7 @@ package mail
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -91,12 +92,12 @@ func TestAnewHeadersOnly(t *testing.T) {
 // A mark that is forgotten moves the date from which mail is read, but never past now.
 func TestForgottenMark(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.mail")
-	m, err := openMemory(path, "box", 3)
+	m, err := openMemory(path, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now().Truncate(time.Second)
-	if err := m.begin(1, now.Add(-time.Hour), 1); err != nil {
+	if err := m.begin("host", 1, now.Add(-time.Hour), 1); err != nil {
 		t.Fatal(err)
 	}
 	for n, at := range []time.Time{now.AddDate(12, 0, 0), now.Add(-time.Minute), now, now, now} {
@@ -108,8 +109,52 @@ func TestForgottenMark(t *testing.T) {
 		t.Errorf("from %s, want a minute ago", m.from)
 	}
 	_ = m.close()
-	if m, err = openMemory(path, "box", 3); err != nil || !m.from.Equal(now.Add(-time.Minute)) {
+	if m, err = openMemory(path, 3); err != nil || !m.from.Equal(now.Add(-time.Minute)) {
 		t.Error(fmt.Sprint("after a restart: ", m.from, err))
 	}
 	_ = m.close()
+}
+
+// A mailbox is the same under another source, another spelling and at another server: nothing is told again, what waited is read.
+func TestSameMailbox(t *testing.T) {
+	for name, change := range map[string]func(*Mailbox){
+		"source":          func(b *Mailbox) { b.Source = "letters" },
+		"folder":          func(b *Mailbox) { b.Folder = "inbox" },
+		"server's case":   func(b *Mailbox) { b.Host = "LOCALHOST" },
+		"address's case":  func(b *Mailbox) { b.Username = "Leads@Example.test" },
+		"another server":  func(b *Mailbox) { b.Host, b.TLS = "127.0.0.1", "none" },
+		"nothing changed": func(*Mailbox) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := mailtest.Start(t)
+			dir := t.TempDir()
+			noID := "Received: from a by b; " + time.Now().Format(time.RFC1123Z) + "\nSubject: no number\n\nhello\n"
+			s.Put("INBOX", time.Time{}, letterOf(1), noID)
+			b, in := box(t, s, dir, nil)
+			readAll(t, b, in)
+			s.Put("INBOX", time.Now().Add(-time.Minute), letterOf(3))
+			b, in = box(t, s, dir, nil)
+			if change(b); b.TLS == "none" {
+				b.Port = s.Plain
+				higher(t, dir)
+			}
+			if got := readAll(t, b, in); !slices.Equal(got, []string{"3"}) {
+				t.Errorf("told %q, want 3", got)
+			}
+		})
+	}
+}
+
+// higher makes a memory say that the numbers at the server were higher.
+func higher(t *testing.T, dir string) {
+	t.Helper()
+	files, _ := filepath.Glob(filepath.Join(dir, "*.mail"))
+	f, err := os.OpenFile(files[0], os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteString(entry(99, time.Now(), mark{})); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -2,9 +2,11 @@ package mail
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
+	"encoding/hex"
 	"errors"
 	"io"
 	"maps"
@@ -91,7 +93,8 @@ func (b *Mailbox) Run(ctx context.Context) error {
 
 // session reads over one connection until it breaks. progress: it got as far as having read what there was.
 func (b *Mailbox) session(ctx context.Context) (progress bool, err error) {
-	m, err := openMemory(filepath.Join(b.Dir, b.Source+".mail"), b.Host+"\x00"+b.Username+"\x00"+b.Folder, 0)
+	name := sha256.Sum256([]byte(b.Mailbox()))
+	m, err := openMemory(filepath.Join(b.Dir, hex.EncodeToString(name[:8])+".mail"), 0)
 	if err != nil {
 		return false, &Fault{Reason: Journal, En: "the data folder cannot be written", Ru: "папка данных недоступна для записи", Err: err}
 	}
@@ -111,7 +114,7 @@ func (b *Mailbox) session(ctx context.Context) (progress bool, err error) {
 		}
 	}
 	for {
-		if m.validity != box.UIDValidity {
+		if m.validity != box.UIDValidity || m.host != b.server() { // two servers may have the same UIDVALIDITY, say 1
 			if err := b.begin(c, m, box); err != nil {
 				return progress, err
 			}
@@ -196,10 +199,10 @@ func (b *Mailbox) begin(c *conversation, m *memory, box *imap.SelectData) error 
 		from = b.now().Add(-b.Past)
 		b.Log.Info().Str("source", b.Source).Time("from", from).Msg("the mailbox is read for the first time")
 	} else {
-		b.Log.Warn().Str("source", b.Source).Msg("the server has made the mailbox anew; what was read is known by its Message-ID")
+		b.Log.Warn().Str("source", b.Source).Msg("the mailbox lies at another server, or was made anew; what was read is known by its Message-ID")
 	}
 	clear(b.failed)
-	return b.kept(m.begin(box.UIDValidity, from, until))
+	return b.kept(m.begin(b.server(), box.UIDValidity, from, until))
 }
 
 // from is when the first of those messages arrived that are to be read of what was there at the start. A clock that was wrong
@@ -381,9 +384,9 @@ func headerOf(raw []byte) message.Header {
 	return message.Header{Header: h}
 }
 
-// markOf is the mark of a message; one without Message-ID has none.
+// markOf is the mark of a message; one without Message-ID is known by what the servers on its way wrote, if anything.
 func markOf(h message.Header) (k mark) {
-	id := h.Get("Message-Id")
+	id := cmp.Or(h.Get("Message-Id"), strings.Join(h.Values("Received"), "\x00"))
 	if id == "" {
 		return k
 	}

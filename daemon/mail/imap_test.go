@@ -325,7 +325,11 @@ func TestCrash(t *testing.T) {
 	stop := run(t, b)
 	in.until(t, "before", func(in *inbox) bool { return in.ups > 0 })
 	stop()
-	file := filepath.Join(dir, "post.mail")
+	files, _ := filepath.Glob(filepath.Join(dir, "*.mail"))
+	if len(files) != 1 {
+		t.Fatalf("%q, want one memory", files)
+	}
+	file := files[0]
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)

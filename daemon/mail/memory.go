@@ -3,7 +3,6 @@ package mail
 import (
 	"bufio"
 	"bytes"
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"os"
@@ -21,6 +20,7 @@ type memory struct {
 	file *os.File
 	most int // marks that are remembered; 0: mostMarks
 
+	host          string          // of the server whose numbers these are
 	validity, uid uint32          // the last message that was read
 	from          time.Time       // when the first of those arrived that are to be read at all
 	until         uint32          // messages below it were there when we began: date and marks tell whether to read them
@@ -35,13 +35,14 @@ type mark [12]byte
 
 const mostMarks = 100_000
 
-// openMemory reads what is remembered of the mailbox that box names; of another mailbox nothing is.
-func openMemory(path, box string, most int) (*memory, error) {
+// format is the first line of the file.
+const format = "mailbox 1"
+
+// openMemory reads what is remembered.
+func openMemory(path string, most int) (*memory, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256([]byte(box))
-	first := "mailbox 1 " + hex.EncodeToString(sum[:8])
 	if most == 0 {
 		most = mostMarks
 	}
@@ -51,8 +52,8 @@ func openMemory(path, box string, most int) (*memory, error) {
 		return nil, err
 	}
 	whole := 0
-	if head, _, ok := bytes.Cut(text, []byte("\n")); ok && string(head) == first {
-		whole = len(first) + 1
+	if head, _, ok := bytes.Cut(text, []byte("\n")); ok && string(head) == format {
+		whole = len(format) + 1
 		for line := range bytes.Lines(text[whole:]) {
 			if line[len(line)-1] != '\n' || !m.read(line) {
 				break // a crash cut it off: the message is read again
@@ -70,7 +71,7 @@ func openMemory(path, box string, most int) (*memory, error) {
 		return nil, m.failed(err)
 	}
 	if whole == 0 {
-		if err := m.append(first + "\n"); err != nil {
+		if err := m.append(format + "\n"); err != nil {
 			return nil, m.failed(err)
 		}
 		if err := syncDir(filepath.Dir(path)); err != nil {
@@ -90,8 +91,8 @@ func (m *memory) read(line []byte) bool {
 	var validity, uid uint32
 	var at, until int64
 	var text string
-	if n, _ := fmt.Sscanf(string(line), "began %d %d %d", &validity, &at, &until); n == 3 {
-		m.began(validity, time.Unix(at, 0), uint32(until))
+	if n, _ := fmt.Sscanf(string(line), "began %d %d %d %s", &validity, &at, &until, &text); n == 4 {
+		m.began(text, validity, time.Unix(at, 0), uint32(until))
 		return true
 	}
 	if n, _ := fmt.Sscanf(string(line), "off %d", &uid); n == 1 {
@@ -129,17 +130,17 @@ func (m *memory) keep(uid uint32, at time.Time, k mark) {
 	}
 }
 
-// begin notes that the mailbox has this UIDVALIDITY from now on. Its messages below until are there already.
-func (m *memory) begin(validity uint32, from time.Time, until uint32) error {
-	if err := m.append(fmt.Sprintf("began %d %d %d\n", validity, from.Unix(), until)); err != nil {
+// begin notes that the mailbox lies at this server, with this UIDVALIDITY, from now on. Its messages below until are there already.
+func (m *memory) begin(host string, validity uint32, from time.Time, until uint32) error {
+	if err := m.append(fmt.Sprintf("began %d %d %d %s\n", validity, from.Unix(), until, host)); err != nil {
 		return err
 	}
-	m.began(validity, time.Unix(from.Unix(), 0), until)
+	m.began(host, validity, time.Unix(from.Unix(), 0), until)
 	return nil
 }
 
-func (m *memory) began(validity uint32, from time.Time, until uint32) {
-	m.validity, m.uid, m.from, m.until = validity, 0, from, until
+func (m *memory) began(host string, validity uint32, from time.Time, until uint32) {
+	m.host, m.validity, m.uid, m.from, m.until = host, validity, 0, from, until
 	clear(m.off)
 }
 
@@ -181,21 +182,16 @@ func (m *memory) append(line string) error {
 
 // compact writes the file anew, without what is forgotten.
 func (m *memory) compact() error {
-	head, err := os.ReadFile(m.path)
-	if err != nil {
-		return err
-	}
-	first, _, _ := bytes.Cut(head, []byte("\n"))
 	f, err := os.OpenFile(m.path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
 	w := bufio.NewWriter(f)
-	fmt.Fprintf(w, "%s\n", first)
+	fmt.Fprintln(w, format)
 	for _, k := range m.order {
 		_, _ = w.WriteString(entry(0, m.marks[k], k))
 	}
-	fmt.Fprintf(w, "began %d %d %d\n", m.validity, m.from.Unix(), m.until)
+	fmt.Fprintf(w, "began %d %d %d %s\n", m.validity, m.from.Unix(), m.until, m.host)
 	_, _ = w.WriteString(entry(m.uid, m.from, mark{}))
 	for uid := range m.off {
 		fmt.Fprintf(w, "off %d\n", uid)

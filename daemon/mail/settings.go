@@ -82,6 +82,23 @@ func (s Settings) Faults(add func(key, problem, cure string)) {
 	}
 }
 
+// Mailbox names what is read, however that is spelled. An address is one mailbox wherever it lies, so it keeps its name when it
+// moves to another provider; a username that is none is its server's.
+func (s Settings) Mailbox() string {
+	s = s.withDefaults()
+	user, folder := strings.ToLower(s.Username), s.Folder
+	if !strings.Contains(user, "@") {
+		user += "@" + s.server()
+	}
+	if strings.EqualFold(folder, "INBOX") { // RFC 3501: in any case
+		folder = "INBOX"
+	}
+	return user + "\x00" + folder
+}
+
+// server is the host, however it is spelled.
+func (s Settings) server() string { return strings.ToLower(strings.TrimSuffix(s.Host, ".")) }
+
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()

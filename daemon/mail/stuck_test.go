@@ -260,11 +260,11 @@ func TestIdleRefused(t *testing.T) {
 // What was put off outlives a compaction of the memory.
 func TestPutOffCompacted(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.mail")
-	m, err := openMemory(path, "box", 3)
+	m, err := openMemory(path, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := m.begin(1, time.Now(), 1); err != nil {
+	if err := m.begin("host", 1, time.Now(), 1); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.putOff(1); err != nil {
@@ -277,7 +277,7 @@ func TestPutOffCompacted(t *testing.T) {
 	}
 	_ = m.close()
 	text, _ := os.ReadFile(path)
-	if m, err = openMemory(path, "box", 3); err != nil || !m.off[1] || len(m.off) != 1 || strings.Count(string(text), "\n") > 12 {
+	if m, err = openMemory(path, 3); err != nil || !m.off[1] || len(m.off) != 1 || strings.Count(string(text), "\n") > 12 {
 		t.Errorf("%v %v\n%s", m.off, err, text)
 	}
 	_ = m.close()
