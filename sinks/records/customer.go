@@ -2,6 +2,7 @@ package records
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,7 +79,13 @@ func (b *batch) customer(l *streams.Lead, at int64) int64 {
 				card, by = owners[i], id
 			}
 		case mayJoin(id.Kind, b.places(card), b.places(owners[i])):
-			card = b.merge(card, owners[i], l.ID, by.Kind+"+"+id.Kind)
+			one, other := card, owners[i]
+			card = b.merge(one, other, l.ID, by.Kind+"+"+id.Kind)
+			for k := range owners { // later identities name the card that is no more
+				if owners[k] == one || owners[k] == other {
+					owners[k] = card
+				}
+			}
 		}
 	}
 	if len(ids) == 0 && l.About != "" { // news of a lead whose customer nobody named again
@@ -114,7 +121,8 @@ func (b *batch) places(card int64) (all []string) {
 	return all
 }
 
-// merge makes one card of two: the older stays, everything of the other becomes its own, and what was done is noted.
+// merge makes one card of two: the older stays, everything of the other becomes its own, and what was done is noted. Two
+// cards of which one is missing are an error of this lead alone.
 func (b *batch) merge(one, other int64, lead, by string) int64 {
 	type card struct{ id, first, last, contacts, orders, orderAt int64 }
 	var two [2]struct {
@@ -124,8 +132,14 @@ func (b *batch) merge(one, other int64, lead, by string) int64 {
 	for i, id := range []int64{one, other} {
 		c := &two[i]
 		c.id = id
-		b.get([]any{&c.first, &c.last, &c.contacts, &c.orders, &c.orderAt, &c.name, &c.key, &c.source, &c.channel},
+		found := b.get([]any{&c.first, &c.last, &c.contacts, &c.orders, &c.orderAt, &c.name, &c.key, &c.source, &c.channel},
 			"SELECT first_at, last_at, contacts, orders, order_at, name, name_key, source, channel FROM customers WHERE id = $1", id)
+		if !found && b.err == nil { // it would count as the older one, and the card that is there would be deleted
+			b.err = errData{fmt.Sprintf("it names card %d, which is missing", id)}
+		}
+	}
+	if b.err != nil {
+		return one
 	}
 	kept, gone := two[0], two[1]
 	if cmp.Or(cmp.Compare(gone.first, kept.first), cmp.Compare(gone.id, kept.id)) < 0 {

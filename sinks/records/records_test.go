@@ -300,6 +300,74 @@ func TestMergeTakesEverythingAlong(t *testing.T) {
 	})
 }
 
+// A lead may name the same two cards by more than two identities, and more than two cards: each is merged once.
+func TestMergeByThreeIdentities(t *testing.T) {
+	anna := streams.Lead{Source: "bot", Channel: "telegram", UserID: "7", Phone: "+79990000001", Email: "anna@example.test", Message: "all three"}
+	for name, before := range map[string][]streams.Lead{
+		"phone and e-mail on one card": {
+			{Source: "bot", Channel: "telegram", UserID: "7", Message: "in telegram"},
+			{Source: "site", Phone: "+79990000001", Email: "anna@example.test", Message: "on the site"},
+		},
+		"the account's card is the younger": {
+			{Source: "site", Phone: "+79990000001", Email: "anna@example.test", Message: "on the site"},
+			{Source: "bot", Channel: "telegram", UserID: "7", Message: "in telegram"},
+		},
+		"account and e-mail on one card": {
+			{Source: "site", Phone: "+79990000001", Message: "on the site"},
+			{Source: "bot", Channel: "telegram", UserID: "7", Email: "anna@example.test", Message: "in telegram"},
+		},
+		"three cards": {
+			{Source: "mail", Email: "anna@example.test", Message: "by mail"},
+			{Source: "bot", Channel: "telegram", UserID: "7", Message: "in telegram"},
+			{Source: "site", Phone: "+79990000001", Message: "on the site"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			both(t, func(t *testing.T, s *Sink) {
+				cards := put(t, s, append(slices.Clone(before), anna)...)
+				if n := count(t, s, "customers"); n != 1 {
+					t.Errorf("%d cards are left, want one", n)
+				}
+				if n := count(t, s, "merges"); int(n) != len(before)-1 {
+					t.Errorf("%d merges, want %d", n, len(before)-1)
+				}
+				for _, id := range cards {
+					c := card(t, s, id)
+					if c.ID != cards[0] || len(c.Identities) != 3 || len(c.Messages) != len(before)+1 || c.Contacts != int64(len(before)+1) {
+						t.Errorf("card %d is %+v", id, c)
+					}
+				}
+			})
+		})
+	}
+}
+
+// A card that is missing takes none with it, and no other lead.
+func TestMergeWithAMissingCard(t *testing.T) {
+	both(t, func(t *testing.T, s *Sink) {
+		cards := put(t, s,
+			streams.Lead{Source: "site", Phone: "+79990000001", Message: "on the site"},
+			streams.Lead{Source: "bot", Channel: "telegram", UserID: "7", Message: "in telegram"},
+		)
+		if err := s.write(context.Background(), func(b *batch) { b.exec("DELETE FROM customers WHERE id = $1", cards[0]) }); err != nil {
+			t.Fatal(err)
+		}
+		got := s.Deliver(context.Background(), []sinks.Delivery{
+			{Lead: &streams.Lead{ID: streams.NewID("both"), Source: "bot", Channel: "telegram", UserID: "7", Phone: "+79990000001"}},
+			{Lead: &streams.Lead{ID: streams.NewID("other"), Source: "site", Phone: "+79990000002"}},
+		})
+		if got[0].Result != streams.Permanent || !strings.Contains(fmt.Sprint(got[0].Err), "missing") || got[1].Result != streams.Done {
+			t.Errorf("verdicts %+v", got)
+		}
+		if c := card(t, s, cards[1]); len(c.Messages) != 1 {
+			t.Errorf("the card that is there: %+v", c)
+		}
+		if n := count(t, s, "merges"); n != 0 {
+			t.Errorf("%d merges", n)
+		}
+	})
+}
+
 func TestConsents(t *testing.T) {
 	both(t, func(t *testing.T, s *Sink) {
 		ctx, id := context.Background(), put(t, s, streams.Lead{Phone: "+79990000001"})[0]

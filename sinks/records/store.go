@@ -317,9 +317,12 @@ func (s *Store) write(ctx context.Context, f func(*batch)) error {
 }
 
 func codeOf(err error) string {
+	var ours errData
 	var pg *pgconn.PgError
 	var lite *sqlite.Error
 	switch {
+	case errors.As(err, &ours):
+		return ours.code
 	case errors.As(err, &pg):
 		return pg.Code
 	case errors.As(err, &lite):
