@@ -41,16 +41,22 @@ type Fetcher struct {
 	ctx     context.Context // of Run; nil before
 	done    sync.WaitGroup
 	tasks   map[string]*task // by lead id
-	working map[bool]int     // tasks at work, by whether they are patient
+	working map[room]int     // tasks at work
+}
+
+// room is what tasks share: a source that gives nothing fills its own, and the patient do not fill that of the others.
+type room struct {
+	source  string
+	patient bool
 }
 
 // task is one lead that is being completed.
 type task struct {
-	patient bool
-	began   time.Time
-	ended   time.Time // zero: at work
-	got     result
-	fate    *streams.Verdict // instead of got: it will never be whole
+	room
+	began time.Time
+	ended time.Time // zero: at work
+	got   result
+	fate  *streams.Verdict // instead of got: it will never be whole
 }
 
 // result is what was decided of a lead.
@@ -60,7 +66,7 @@ type result struct {
 }
 
 const (
-	mostTasks = 1000             // leads at work of each sort; others wait for their turn without a goroutine
+	mostTasks = 1000             // leads at work in each room; others wait for their turn without a goroutine
 	memory    = 10 * time.Minute // for which an ended task is known without a look at the disk
 	latePart  = "late:"          // begins the key of a lead that brings another's files
 )
@@ -68,7 +74,7 @@ const (
 // Run lets leads be completed until ctx ends, and returns when nobody is at work any more.
 func (f *Fetcher) Run(ctx context.Context) error {
 	f.mu.Lock()
-	f.ctx, f.tasks, f.working = ctx, map[string]*task{}, map[bool]int{}
+	f.ctx, f.tasks, f.working = ctx, map[string]*task{}, map[room]int{}
 	for _, s := range f.Sources {
 		for _, patient := range []bool{false, true} {
 			s.slots[patient] = make(chan struct{}, max(f.Settings.Workers, 1))
@@ -119,12 +125,12 @@ func (f *Fetcher) Complete(l *streams.Lead) (streams.Verdict, bool) {
 		if decided && follower(l, got.Media) == nil {
 			return f.apply(l, got)
 		}
-		if f.ctx == nil || f.ctx.Err() != nil || f.working[patient(l)] >= mostTasks {
+		if f.ctx == nil || f.ctx.Err() != nil || f.working[roomOf(l)] >= mostTasks {
 			return streams.Verdict{Result: streams.Wait, After: time.Second}, false
 		}
-		t = &task{began: time.Now(), patient: patient(l)}
+		t = &task{began: time.Now(), room: roomOf(l)}
 		f.tasks[l.ID] = t
-		f.working[t.patient]++
+		f.working[t.room]++
 		mine := *l
 		mine.Media = slices.Clone(l.Media)
 		ctx := f.ctx
@@ -181,6 +187,8 @@ func (f *Fetcher) decided(id string) (got result, ok bool) {
 // for an answer have their own room, and are not kept by them.
 func patient(l *streams.Lead) bool { return l.Ref != "" || follows(l) }
 
+func roomOf(l *streams.Lead) room { return room{l.Source, patient(l)} }
+
 // follows says whether the lead only brings the files of another.
 func follows(l *streams.Lead) bool { return strings.HasPrefix(l.Key, latePart) && l.RepeatOf != "" }
 
@@ -197,7 +205,7 @@ func (f *Fetcher) work(ctx context.Context, t *task, l *streams.Lead) {
 func (f *Fetcher) end(t *task, got result, fate *streams.Verdict, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.working[t.patient]--
+	f.working[t.room]--
 	if err != nil {
 		return
 	}

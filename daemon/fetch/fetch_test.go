@@ -420,10 +420,14 @@ func TestLeadAdDeleted(t *testing.T) {
 	}
 }
 
-// Leads that may wait for hours, however many, do not keep one whose customer waits.
+// Leads that may wait for hours, however many, keep neither one whose customer waits nor those of another source.
 func TestPatientLeadsLeaveRoom(t *testing.T) {
 	s := graph(t)
-	r := newRig(t, t.TempDir(), waba(s))
+	other := graph(t)
+	ad := form(other.Fill("500", map[string]string{"email": "olga@example.test"}, nil))
+	sources := waba(s)
+	sources["other"] = waba(other)["wa"]
+	r := newRig(t, t.TempDir(), sources)
 	r.until("it runs", func() bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -437,7 +441,7 @@ func TestPatientLeadsLeaveRoom(t *testing.T) {
 		}
 	}
 	r.Fetcher.mu.Lock()
-	working := r.working[true]
+	working := r.working[room{"wa", true}]
 	r.Fetcher.mu.Unlock()
 	if working != mostTasks {
 		t.Errorf("%d at work", working)
@@ -445,6 +449,10 @@ func TestPatientLeadsLeaveRoom(t *testing.T) {
 	l := photo(s.Upload(meta.File{Content: picture(t, 9)}))
 	if _, whole := r.complete(l); !whole || l.Media[0].Hash == "" {
 		t.Errorf("%+v", l.Media)
+	}
+	ad.ID, ad.Source = "others", "other"
+	if v, whole := r.complete(ad); !whole || ad.Email != "olga@example.test" {
+		t.Errorf("%+v %+v", v, ad)
 	}
 }
 
