@@ -199,7 +199,9 @@ func TestNothingIsTakenWithoutTheLease(t *testing.T) {
 // A lead that was driven again, and whose destination drops it, has ended.
 func TestDrivenAgainAndDropped(t *testing.T) {
 	t.Parallel()
-	r := newRunner(&Partition{Clients: &Clients{}, Custody: newCustody(t, t.TempDir(), &clock{t: time.Now()})}, &Worker{Queue: Destined("crm"), Guard: free{}})
+	custody := newCustody(t, t.TempDir(), &clock{t: time.Now()})
+	t.Cleanup(func() { custody.Close() })
+	r := newRunner(&Partition{Clients: &Clients{}, Custody: custody}, &Worker{Queue: Destined("crm"), Guard: free{}})
 	e := &Entry{ID: "1-1", Queue: Destined("crm"), only: "crm", Lead: &Lead{ID: "a"}}
 	c := &call{r: r, entries: []*Entry{e}, verdicts: []Verdict{{Result: Drop, Reason: "ambiguous"}}, outs: make([]outcome, 1)}
 	c.decide(t.Context(), 0)
