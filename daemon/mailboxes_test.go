@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -194,6 +195,29 @@ func TestMailPipeCodes(t *testing.T) {
 			var out, errs bytes.Buffer
 			if code := execute(append([]string{"mail"}, tt.args...), strings.NewReader(tt.in), &out, &errs); code != tt.want || errs.Len() == 0 {
 				t.Errorf("exit %d %q, want %d and a reason", code, &errs, tt.want)
+			}
+		})
+	}
+}
+
+// A mail counts as taken only when the daemon itself says so: what else listens at its port, or stands between, answers 200 too.
+func TestMailPipeToOthers(t *testing.T) {
+	english(t)
+	for name, answer := range map[string]http.HandlerFunc{
+		"200":      func(http.ResponseWriter, *http.Request) {},
+		"202":      func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(202) },
+		"204":      func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) },
+		"ok":       func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) },
+		"a page":   func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<h1>It works</h1>")) },
+		"redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			other := httptest.NewServer(answer)
+			defer other.Close()
+			var out, errs bytes.Buffer
+			code := execute([]string{"mail", "--source", "post", "--url", other.URL, "--key", "k"}, strings.NewReader("From: a@example.test\n\nhello\n"), &out, &errs)
+			if code != exitLater || errs.Len() == 0 {
+				t.Errorf("exit %d %q, want %d and a reason", code, &errs, exitLater)
 			}
 		})
 	}

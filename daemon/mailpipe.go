@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"leadstream/daemon/intake"
 	"leadstream/daemon/mail"
 )
 
@@ -75,6 +76,9 @@ func (cmd mailCmd) post(ctx context.Context, message []byte) error {
 	defer res.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, 64<<10))
 	if err == nil && res.StatusCode/100 == 2 {
+		if string(answer) != intake.Thanks("json") { // whatever listens at a port answers 200
+			return fmt.Errorf("%s, but no answer of leadstream: somebody else listens there, or stands between", res.Status)
+		}
 		return nil
 	}
 	return errors.Join(errors.New(refusalText(res.Status, answer)), err)

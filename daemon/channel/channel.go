@@ -56,6 +56,9 @@ type Event struct {
 	Raw    []byte // the event alone, as it came
 	Ignore string // why nothing of it is kept: an echo, a group's chat, a kind that we do not know; else ""
 	Err    error  // it cannot be read; it is kept raw
+
+	// Doubtful says that an ignored event may be a customer's all the same: it is kept raw where nobody else keeps it.
+	Doubtful bool
 }
 
 // Canonical is what makes two tellings of an event the same, whatever else changed around it between them: who, when and

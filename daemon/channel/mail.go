@@ -23,7 +23,9 @@ func newMail(c Config) Protocol {
 	for _, a := range c.Accounts {
 		own = append(own, email(a))
 	}
-	return letter{c, mail.Reader{Own: own, Means: c.Means}}
+	m := letter{Config: c}
+	m.reader = mail.Reader{Own: own, Means: c.Means, Phone: m.phoneIn}
+	return m
 }
 
 func (letter) Greet(*http.Request, []byte) (Reply, bool) { return Reply{}, false }
@@ -48,7 +50,7 @@ func (m letter) Read(body []byte, _ string) (events []Event, err error) {
 	case read.Report != nil:
 		m.report(&e, read)
 	case read.Not != "":
-		e.Ignore = read.Not
+		e.Ignore, e.Doubtful = read.Not, read.Perhaps
 	default:
 		e.Lead, e.Form = m.lead(read), read.Form
 	}
@@ -84,11 +86,18 @@ func (m letter) lead(read *mail.Message) streams.Lead {
 		l.Problems = append(l.Problems, m.say("the mail could not be read to its end; the rest is in the mailbox",
 			"письмо прочитано не до конца; остальное в почтовом ящике"))
 	}
+	if read.Doubt != "" {
+		l.Problems = append(l.Problems, m.say("the mail looks like none of a customer's ("+read.Doubt+"); it was taken for the contact in it",
+			"письмо не похоже на письмо клиента ("+doubts[read.Doubt]+"); принято, потому что в нём есть контакт"))
+	}
 	if read.From.Email == "" {
 		l.Problems = append(l.Problems, m.say("the mail does not say who sent it", "в письме не указан отправитель"))
 	}
 	return l
 }
+
+// doubts are what mail.Message.Doubt says, in Russian.
+var doubts = map[string]string{mail.Own: "с нашего адреса", mail.Automatic: "отправила программа", mail.List: "рассылка"}
 
 var replySubject = regexp.MustCompile(`(?i)^((re|fw|fwd|aw|отв|на|ha|пересл)(\[\d+\])?\s*:\s*)+`)
 

@@ -16,19 +16,28 @@ func TestFaults(t *testing.T) {
 		t.Errorf("the defaults: %v", faults)
 	}
 	good := KeyHash("k")
+	short := Defaults()
+	short.InFlightBytes, short.Sources = 8<<20, map[string]Source{"x": {Preset: "mail", Keys: []string{good}, MaxBody: 8 << 20}}
+	if faults := short.Faults(); len(faults) > 0 {
+		t.Errorf("room for short mails: %v", faults)
+	}
 	tests := map[string]struct {
 		change func(c *Config)
 		want   []string // keys
 	}{
-		"listen":          {func(c *Config) { c.Listen = "8080" }, []string{"listen"}},
-		"language":        {func(c *Config) { c.Language = "de" }, []string{"language"}},
-		"proxies":         {func(c *Config) { c.TrustedProxies = []string{"localhost"} }, []string{"trusted_proxies"}},
-		"no time-outs":    {func(c *Config) { c.ReadTimeout, c.IdleTimeout = 0, -1 }, []string{"idle_timeout", "read_timeout"}},
-		"no room":         {func(c *Config) { c.InFlightBytes = c.MaxBody }, []string{"in_flight_bytes"}},
-		"name":            {func(c *Config) { c.Sources["Наш сайт"] = Source{Keys: []string{good}} }, []string{"sources.Наш сайт"}},
-		"nobody can send": {func(c *Config) { c.Sources["x"] = Source{} }, []string{"sources.x.keys"}},
-		"a key itself":    {func(c *Config) { c.Sources["x"] = Source{Keys: []string{"secret"}} }, []string{"sources.x.keys"}},
-		"short hash":      {func(c *Config) { c.Sources["x"] = Source{Keys: []string{"sha256:00"}} }, []string{"sources.x.keys"}},
+		"listen":       {func(c *Config) { c.Listen = "8080" }, []string{"listen"}},
+		"language":     {func(c *Config) { c.Language = "de" }, []string{"language"}},
+		"proxies":      {func(c *Config) { c.TrustedProxies = []string{"localhost"} }, []string{"trusted_proxies"}},
+		"no time-outs": {func(c *Config) { c.ReadTimeout, c.IdleTimeout = 0, -1 }, []string{"idle_timeout", "read_timeout"}},
+		"no room":      {func(c *Config) { c.InFlightBytes = c.MaxBody }, []string{"in_flight_bytes"}},
+		"no room for a mail": {func(c *Config) {
+			c.InFlightBytes, c.Sources["x"] = 8<<20, Source{Preset: "mail", Keys: []string{good}}
+		}, []string{"in_flight_bytes"}},
+		"mail, an answer of none": {func(c *Config) { c.Sources["x"] = Source{Preset: "mail", Keys: []string{good}, Answer: "ok"} }, []string{"sources.x.answer"}},
+		"name":                    {func(c *Config) { c.Sources["Наш сайт"] = Source{Keys: []string{good}} }, []string{"sources.Наш сайт"}},
+		"nobody can send":         {func(c *Config) { c.Sources["x"] = Source{} }, []string{"sources.x.keys"}},
+		"a key itself":            {func(c *Config) { c.Sources["x"] = Source{Keys: []string{"secret"}} }, []string{"sources.x.keys"}},
+		"short hash":              {func(c *Config) { c.Sources["x"] = Source{Keys: []string{"sha256:00"}} }, []string{"sources.x.keys"}},
 		"one key, two sources": {func(c *Config) {
 			c.Sources["x"], c.Sources["y"] = Source{Keys: []string{good}}, Source{Keys: []string{good}}
 		}, []string{"sources.y.keys"}},

@@ -122,7 +122,16 @@ func (h *Handler) keepEvents(ctx context.Context, q *request, bodies [][]byte) e
 				if e.Ignore == channel.Stranger {
 					level = zerolog.WarnLevel // else a forgotten account would be silent
 				}
+				if s.Preset == "mail" { // each may be a customer's, and a person looks for it
+					level = zerolog.InfoLevel
+				}
 				h.log.WithLevel(level).Str("source", s.name).Str("why", e.Ignore).Msg("event ignored")
+				if e.Doubtful && q.w != nil { // who has handed it over keeps no copy; what we ask for stays where it is
+					why := reason{"ignored", s.say("taken for no enquiry: ", "не принято за обращение: ") + e.Ignore}
+					if err := h.quarantine(ctx, q, why, e.Raw); err != nil {
+						return err
+					}
+				}
 			default:
 				taken = append(taken, s.taken(e, q.start))
 			}

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -15,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"leadstream/daemon/channel"
 )
@@ -176,7 +179,7 @@ var services = map[string]service{
 		news: "From: MAILER-DAEMON@example.test\r\nMessage-ID: <2@example.test>\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n" +
 			"--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; example.test\r\n\r\nAction: failed\r\nStatus: 5.1.1\r\nFinal-Recipient: rfc822; boss@example.test\r\n\r\n" +
 			"--b\r\nContent-Type: text/rfc822-headers\r\n\r\nMessage-ID: <00000000000000000000000001.mail@example.test>\r\n\r\n--b--\r\n",
-		useless: "From: Shop <news@example.test>\r\nMessage-ID: <3@example.test>\r\nList-Unsubscribe: <https://example.test/u>\r\n\r\nBuy now\r\n",
+		useless: "From: Shop <news@example.test>\r\nMessage-ID: <3@example.test>\r\nAuto-Submitted: auto-replied\r\n\r\nI am away\r\n",
 		cut:     200, large: 200, lenient: true, answer: `{"ok":true}`, typ: "application/json",
 	},
 	"zadarma": {
@@ -463,6 +466,45 @@ func TestFormsOfOneSecond(t *testing.T) {
 	}
 	if len(m.taken) != 3 || string(m.taken[0].Canonical) == string(m.taken[1].Canonical) || string(m.taken[0].Canonical) != string(m.taken[2].Canonical) {
 		t.Errorf("two customers, one of them twice: %d leads", len(m.taken))
+	}
+}
+
+// A mail that is taken for none of a customer's is logged without anybody's data, and kept raw where it was handed over; a mailbox
+// keeps it itself. Of what surely is none nothing is kept.
+func TestIgnoredMail(t *testing.T) {
+	for name, tt := range map[string]struct {
+		mail string
+		kept int
+	}{
+		"a list's":   {"From: Shop <news@example.test>\nList-Id: <news.example.test>\n\nBuy now\n", 1},
+		"our own":    {"From: leads@example.test\n\nКлиент Анна, @anna\n", 1},
+		"spam":       {"From: olga@example.test\nX-Spam-Flag: YES\n\n+79990000011\n", 1},
+		"our answer": {"From: leads@example.test\nIn-Reply-To: <1@example.test>\n\nCall +79990000011\n", 0},
+		"a robot's":  {"From: olga@example.test\nAuto-Submitted: auto-replied\n\nI am away\n", 0},
+		"our notice": {"From: x@example.test\nX-Leadstream: notice\n\n+79990000011\n", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := &memory{}
+			c := testConfig()
+			c.Sources["post"] = Source{Preset: "mail", Keys: []string{KeyHash(testKey + "post")}, Accounts: []string{"leads@example.test"}}
+			h := newHandler(t, c, m)
+			var log bytes.Buffer
+			h.log = zerolog.New(&log).Level(zerolog.InfoLevel)
+			if err := h.Told(t.Context(), "post", [][]byte{[]byte(tt.mail)}); err != nil || len(m.taken)+len(m.quarantined) != 0 {
+				t.Errorf("of a mailbox: %v, %d taken, %d quarantined", err, len(m.taken), len(m.quarantined))
+			}
+			if !strings.Contains(log.String(), "event ignored") || strings.Contains(log.String(), "example.test") {
+				t.Errorf("the log says %s", &log)
+			}
+			w := send(h, "/in/post", tt.mail, "Content-Type", "message/rfc822", "X-Api-Key", testKey+"post")
+			if w.Code != 200 || len(m.taken) != 0 || len(m.quarantined) != tt.kept {
+				t.Errorf("handed over: %d, %d taken, %d quarantined, want %d", w.Code, len(m.taken), len(m.quarantined), tt.kept)
+			}
+			m.fail = ErrUnavailable{}
+			if w := send(h, "/in/post", tt.mail, "Content-Type", "message/rfc822", "X-Api-Key", testKey+"post"); tt.kept > 0 && w.Code != 503 {
+				t.Errorf("while nothing can be kept: %d", w.Code)
+			}
+		})
 	}
 }
 

@@ -76,6 +76,9 @@ func (c Config) Faults() []Fault {
 			at("token", "is also that of "+other, "keep one of the two sources: whoever asks takes the messages from the other")
 		}
 		askers[s.Preset+" "+s.Token] = name
+		if most := s.withDefaults(c).MaxBody; len(s.Keys) > 0 && c.InFlightBytes > 0 && most > c.InFlightBytes {
+			add("in_flight_bytes", fmt.Sprintf("is less than a body of sources.%s may have (%d)", name, most), "raise it, or set max_body of the source: no body of full size would ever be let in")
+		}
 	}
 	slices.SortStableFunc(faults, func(a, b Fault) int { return strings.Compare(a.Key, b.Key) })
 	return faults
@@ -140,6 +143,9 @@ func (s Source) faults(add func(key, problem, cure string)) {
 	}
 	if s.Answer != "" && s.Answer != "json" && s.Answer != "ok" && s.Answer != "empty" && !spoken {
 		add("answer", fmt.Sprintf("%q is not known", s.Answer), "write json, ok or empty")
+	}
+	if s.Preset == "mail" && s.Answer != "" && s.Answer != "json" {
+		add("answer", "is none that leadstream mail knows the daemon by", "leave it out")
 	}
 	if s.Code != 0 && (s.Code < 200 || s.Code > 299) {
 		add("code", "is no 2xx", "write 200, 201, 202 or 204: other codes make senders repeat or lose leads")

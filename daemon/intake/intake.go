@@ -50,7 +50,7 @@ const (
 // Quarantined is a request, or one item of it, that came by a known source and did not become a lead.
 type Quarantined struct {
 	Source      string
-	Code        string // as in the answer: bad_json, too_large …; or honeypot, too_fast, empty
+	Code        string // as in the answer: bad_json, too_large …; or honeypot, too_fast, empty, ignored
 	Reason      string // a sentence for a person, in the source's language
 	ContentType string
 	Raw         []byte // as it arrived, cut at the source's size limit

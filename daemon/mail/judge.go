@@ -2,11 +2,14 @@ package mail
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/emersion/go-message"
 	"github.com/emersion/go-message/textproto"
+
+	"leadstream/streams"
 )
 
 // Reasons why a message is no enquiry: labels of a metric.
@@ -29,8 +32,12 @@ type Report struct {
 	Status string // as in 5.1.1
 }
 
+// mostNotice is how long the text of a site's notice is at most, in bytes: newsletters, all of which name a contact, are longer.
+const mostNotice = 4 << 10
+
 // judge finds out whether a customer wrote the message. A form that a site passes on is an enquiry also where a program sent
-// it in bulk, in our own name, or looking like spam.
+// it in bulk, in our own name, or looking like spam; so is, with a doubt, what else comes in these ways and names a contact: rather
+// an enquiry too many than a customer too few.
 func (r Reader) judge(m *Message, h *message.Header, report []textproto.Header) {
 	media, params, _ := h.ContentType()
 	reportType := strings.ToLower(params["report-type"])
@@ -45,8 +52,8 @@ func (r Reader) judge(m *Message, h *message.Header, report []textproto.Header) 
 		strings.HasPrefix(m.From.Email, "mailer-daemon@"), h.Get("X-Failed-Recipients") != "":
 		m.Not, m.Report = Bounce, bounce(report)
 		return
-	case auto == "auto-replied" || auto == "auto-notified", precedence == "auto_reply", h.Has("X-Autoreply"), h.Has("X-Autorespond"),
-		h.Has("X-Autorespond-From"), h.Has("X-Auto-Reply-From"), h.Has("X-Mail-Autoreply"):
+	case auto == "auto-replied" || auto == "auto-notified", precedence == "auto_reply", says(h, "X-Autoreply"), says(h, "X-Autorespond"),
+		says(h, "X-Autorespond-From"), says(h, "X-Auto-Reply-From"), says(h, "X-Mail-Autoreply"):
 		m.Not = AutoReply
 		return
 	case strings.HasPrefix(strings.ToLower(h.Get("X-Leadstream")), "notice"): // what we mail ourselves
@@ -64,16 +71,62 @@ func (r Reader) judge(m *Message, h *message.Header, report []textproto.Header) 
 		}
 		return
 	}
+	list := h.Has("List-Id") || h.Has("List-Unsubscribe") || h.Has("List-Post") || precedence == "bulk" || precedence == "list" || precedence == "junk"
 	switch {
 	case r.own(m.From.Email) && m.Person.Email == "":
 		m.Not = Own
 	case spam(h):
 		m.Not = Spam
-	case h.Has("List-Id") || h.Has("List-Unsubscribe") || h.Has("List-Post") || precedence == "bulk" || precedence == "list" || precedence == "junk":
+	case list && !r.ownList(h):
 		m.Not = List
 	case auto != "" && auto != "no":
 		m.Not = Automatic
 	}
+	group := h.Has("List-Post") || h.Has("Mailing-List") || precedence == "list"
+	if m.Not == "" {
+		return
+	}
+	if m.Perhaps = m.Not == Spam || !r.names(m) || m.Not == List && !group && len(m.Text) > mostNotice; m.Perhaps {
+		return
+	}
+	m.Doubt, m.Not, m.Said = m.Not, "", clip(m.Text, mostSaid)
+	if m.Doubt != List && m.Person.Email == m.From.Email { // a program's
+		m.Person = Address{}
+	}
+}
+
+// says is whether a header is there and does not deny what it is about.
+func says(h *message.Header, key string) bool {
+	value := token(h.Get(key))
+	return h.Has(key) && value != "no" && value != "false"
+}
+
+// names is whether the text holds a way to reach somebody: a telephone number, or an address that is neither ours nor the sender's nor
+// one that nobody reads.
+func (r Reader) names(m *Message) bool {
+	text := clip(m.Text, mostSaid)
+	if r.Phone != nil && r.Phone(text) != "" {
+		return true
+	}
+	for _, written := range bareAddress.FindAllString(text, 20) {
+		if email, ok := streams.NormalizeEmail(written); ok && !r.own(email) && email != m.From.Email && !deaf(email) {
+			return true
+		}
+	}
+	return false
+}
+
+// ownList is whether the list is one of our own addresses, as a group that several of us read is: customers write to it.
+func (r Reader) ownList(h *message.Header) bool {
+	id := strings.ToLower(h.Get("List-Id"))
+	id = strings.Trim(id[strings.LastIndex(id, "<")+1:], "> \t")
+	addresses := bareAddress.FindAllString(strings.ToLower(h.Get("Mailing-List")+" "+strings.ReplaceAll(h.Get("List-Post"), "mailto:", "")), 10)
+	for _, own := range r.Own {
+		if own != "" && (id == strings.Replace(own, "@", ".", 1) || slices.Contains(addresses, own)) {
+			return true
+		}
+	}
+	return false
 }
 
 // token is the first word of a header's value.

@@ -50,8 +50,10 @@ type Message struct {
 	Form      []Field // the lines `label: value` of a site's notice about a filled form; nil: it is none
 	Files     []File
 
-	Not    string  // why it is no enquiry: one of Reasons; empty: it is one
-	Report *Report // what a receipt or a bounce says of a message of ours
+	Not     string  // why it is no enquiry: one of Reasons; empty: it is one
+	Perhaps bool    // it is none as far as can be seen, and may be one all the same
+	Doubt   string  // why it looks like none, and is one for the contact in it: Own, Automatic or List; else empty
+	Report  *Report // what a receipt or a bounce says of a message of ours
 
 	Cut bool // it was too large, or ended early
 }
@@ -75,6 +77,9 @@ type Reader struct {
 
 	// Means says which part of a lead a form's label names: name, phone, email, contact, message …; "" when none.
 	Means func(label string) string
+
+	// Phone finds a telephone number in a text; "" when there is none. Nil: nobody can tell.
+	Phone func(text string) string
 }
 
 // Read reads a message as it came, and fails only for what is no message at all.
@@ -93,9 +98,10 @@ func (r Reader) Read(raw []byte, now time.Time) (*Message, error) {
 	}
 	header := message.Header{Header: h}
 	p := parts{message: m}
-	entity, err := message.New(header, bytes.NewReader(body))
-	p.read(entity, err, 0, false)
-	m.Text = p.text()
+	p.read(header, bytes.NewReader(body), 0, false)
+	if m.Text = p.text(); m.Text == "" && len(m.Files) == 0 && len(p.html) == 0 && len(bytes.TrimSpace(body)) > 0 {
+		m.Text, m.Cut = clip(tidy(guess(body[:min(len(body), mostText)])), mostText), true // rather as it came than not at all
+	}
 	m.Subject = line(headerText(&header, "Subject"), 300)
 	m.From, m.Person = r.people(&header)
 	m.ID, m.Thread = identify(&header)
@@ -157,39 +163,42 @@ type parts struct {
 }
 
 // read walks a part. What cannot be decoded is read as it stands.
-func (p *parts) read(e *message.Entity, err error, depth int, inReport bool) {
-	if p.count++; e == nil || p.count > mostParts {
+func (p *parts) read(h message.Header, body io.Reader, depth int, inReport bool) {
+	if p.count++; p.count > mostParts {
 		p.message.Cut = true
 		return
 	}
-	media, params, _ := e.Header.ContentType()
-	media = strings.ToLower(media)
-	if inner := e.MultipartReader(); inner != nil && params["boundary"] != "" {
+	media, params := typeOf(&h)
+	if strings.HasPrefix(media, "multipart/") && params["boundary"] != "" {
 		if depth == mostDepth {
 			p.message.Cut = true
 			return
 		}
+		inner := textproto.NewMultipartReader(body, params["boundary"])
 		for p.count <= mostParts {
 			part, err := inner.NextPart()
-			if part == nil || err != nil && !message.IsUnknownCharset(err) && !message.IsUnknownEncoding(err) {
+			if err != nil {
 				p.message.Cut = p.message.Cut || !errors.Is(err, io.EOF)
 				return
 			}
-			p.read(part, err, depth+1, inReport || media == "multipart/report")
+			p.read(message.Header{Header: part.Header}, part, depth+1, inReport || media == "multipart/report")
 		}
 		p.message.Cut = true
 		return
 	}
-	disposition, dispositionParams, _ := e.Header.ContentDisposition()
+	disposition := token(h.Get("Content-Disposition"))
+	_, dispositionParams, _ := h.ContentDisposition()
 	name := fileName(dispositionParams["filename"], params["name"])
+	page := strings.Contains(media, "html")
 	switch {
 	case inReport && (media == "message/delivery-status" || media == "message/disposition-notification" ||
 		media == "message/rfc822" || media == "text/rfc822-headers"):
+		e, _ := message.New(h, body)
 		p.reported(e.Body)
-	case (media == "text/plain" || media == "text/html" || strings.HasPrefix(media, "multipart/") || media == "") &&
-		!strings.EqualFold(disposition, "attachment") && (name == "" || media == "text/html" && len(p.html) == 0):
-		p.words(e, media, params["charset"], err)
+	case textual(media) && disposition != "attachment" && (name == "" || page && len(p.html) == 0 || !page && len(p.plain) == 0):
+		p.words(&h, body, page, params["charset"])
 	case len(p.message.Files) < mostFiles:
+		e, _ := message.New(h, body)
 		size, err := io.Copy(io.Discard, e.Body)
 		p.message.Cut = p.message.Cut || errors.Is(err, io.ErrUnexpectedEOF)
 		p.message.Files = append(p.message.Files, File{Name: name, Type: line(media, 100), Size: size})
@@ -198,19 +207,64 @@ func (p *parts) read(e *message.Entity, err error, depth int, inReport bool) {
 	}
 }
 
-// words takes a part of text. go-message has decoded its charset where it knows it; else the text says what it is in.
-func (p *parts) words(e *message.Entity, media, charset string, unknown error) {
-	b, err := io.ReadAll(io.LimitReader(e.Body, 4*mostText))
-	p.message.Cut = p.message.Cut || errors.Is(err, io.ErrUnexpectedEOF) || len(b) == 4*mostText
-	text := string(b)
-	if unknown != nil || !known(charset) {
-		text = guess(b)
+var (
+	boundaryIn = regexp.MustCompile(`(?i)\bboundary\s*=\s*"?([^\s";,]+)`)
+	charsetIn  = regexp.MustCompile(`(?i)\bcharset\s*=\s*"?([^\s";,]+)`)
+)
+
+// typeOf is a part's type, in lower case, and its parameters, as far as they can be made out: programs write them wrongly.
+func typeOf(h *message.Header) (string, map[string]string) {
+	media, params, err := h.ContentType()
+	if err == nil {
+		return strings.ToLower(media), params
 	}
-	if media == "text/html" {
-		p.html = append(p.html, fromHTML(text))
-		return
+	written := h.Get("Content-Type")
+	params = map[string]string{}
+	if m := boundaryIn.FindStringSubmatch(written); m != nil {
+		params["boundary"] = m[1]
 	}
-	p.plain = append(p.plain, text)
+	if m := charsetIn.FindStringSubmatch(written); m != nil {
+		params["charset"] = m[1]
+	}
+	media = strings.ToLower(strings.TrimSpace(written))
+	if end := strings.IndexAny(media, "; \t,"); end >= 0 {
+		media = media[:end]
+	}
+	return media, params
+}
+
+// textual is whether a part of this type is for reading. Of the types of text that few programs send (a calendar's, a card's)
+// it is not: beside them stands a text that says the same.
+func textual(media string) bool {
+	kind, sub, found := strings.Cut(media, "/")
+	return !found || kind == "multipart" || kind == "plain" || kind == "text" && (sub == "" || sub == "plain" || sub == "html" || sub == "markdown" || sub == "enriched")
+}
+
+// words takes a part of text.
+func (p *parts) words(h *message.Header, body io.Reader, page bool, charset string) {
+	const most = 12 * mostText // encoded text is longer
+	b, err := io.ReadAll(io.LimitReader(body, most))
+	whole := err == nil && len(b) < most
+	switch token(h.Get("Content-Transfer-Encoding")) {
+	case "base64":
+		var clean bool
+		b, clean = fromBase64(b)
+		whole = whole && clean
+	case "quoted-printable", "quotedprintable":
+		var clean bool
+		b, clean = fromQuoted(b)
+		whole = whole && clean
+	}
+	text := decode(b, charset)
+	if page {
+		var read bool
+		text, read = fromHTML(text)
+		whole = whole && read
+		p.html = append(p.html, text)
+	} else {
+		p.plain = append(p.plain, text)
+	}
+	p.message.Cut = p.message.Cut || !whole
 }
 
 // text is the plain text, or what the HTML says when there is none.
@@ -251,6 +305,9 @@ func (r Reader) people(h *message.Header) (from, person Address) {
 	from, reply := address(h, "From"), address(h, "Reply-To")
 	if from.Email == "" {
 		from = address(h, "Sender")
+	}
+	if original := address(h, "X-Original-From"); r.own(from.Email) && original.Email != "" { // a group passes mail on in its own name
+		from = original
 	}
 	person = reply
 	if reply.Email == "" || r.own(reply.Email) {

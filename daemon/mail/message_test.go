@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 var labels = map[string]string{"имя": "name", "name": "name", "телефон": "phone", "phone": "phone", "email": "email", "e-mail": "email",
 	"комментарий": "message", "сообщение": "message", "услуга": "service"}
 
-var reader = Reader{Own: []string{"info@salon.test", "leads@salon.test"}, Means: func(label string) string { return labels[strings.ToLower(label)] }}
+var reader = Reader{Own: []string{"info@salon.test", "leads@salon.test"}, Means: func(label string) string { return labels[strings.ToLower(label)] }, Phone: regexp.MustCompile(`\+7[\d ()-]{10,}`).FindString}
 
 // mailOf is a message of Olga's: headers that are given come first.
 func mailOf(body string, headers ...string) string {
@@ -172,12 +173,115 @@ func TestNot(t *testing.T) {
 		"our answer to somebody":     {"From: info@salon.test\nIn-Reply-To: <1@b>\nMessage-ID: <1@a>\n" + form, Own},
 		"our notice":                 {"From: x@b.test\nX-Leadstream: notice\nMessage-ID: <1@a>\n" + form, Own},
 		"a bounce without a report":  {"From: Mail Delivery <MAILER-DAEMON@mx.test>\nMessage-ID: <1@a>\n\nfailed", Bounce},
-		"a newsletter with a footer": {mailOf("List-Id: <x>\n\nСкидки недели\nПриходите к нам\nМного всего\nИ ещё\nИ это\nТелефон: +7 999 000-00-11\nEmail: news@example.test\n"), List},
+		"a newsletter with a footer": {mailOf("List-Id: <x>\n\n" + strings.Repeat("Скидки недели\n", 300) + "Приходите к нам\nМного всего\nИ ещё\nИ это\nТелефон: +7 999 000-00-11\nEmail: news@example.test\n"), List},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			if m := read(t, tt.raw); m.Not != tt.want {
 				t.Errorf("%q, want %q", m.Not, tt.want)
+			}
+		})
+	}
+}
+
+// What comes as a program's, a list's or our own and names a contact is an enquiry with a doubt; what names none, a bounce, a robot's
+// answer and what we write ourselves are none.
+func TestDoubt(t *testing.T) {
+	own := func(body string) string {
+		return "From: Site <leads@salon.test>\nTo: leads@salon.test\nMessage-ID: <1@a>\n\n" + body
+	}
+	program := func(body string) string { return mailOf("Auto-Submitted: auto-generated\n\n" + body) }
+	group := "Precedence: list\nMailing-list: list %[1]s; contact x+owners@salon.test\nList-ID: <%[2]s>\nList-Unsubscribe: <mailto:x@y.test>\n\n%[3]s"
+	const bitrix = "Сообщение через форму обратной связи\n\nАвтор: Анна\nE-mail автора: anna@example.org\n\nТекст сообщения:\nСколько стоит?\n"
+	const cf7 = "From: Anna <anna@example.org>\nSubject: Haircut\n\nMessage Body:\nHow much?\n\n-- \nThis e-mail was sent from a contact form\n"
+	tests := map[string]struct{ raw, not, doubt, said string }{
+		"a callback, own":          {own("Заявка\n\nТелефон: +79990000011\n"), "", Own, "+79990000011"},
+		"a callback":               {program("Заявка\n\nТелефон: +79990000011\n"), "", Automatic, "+79990000011"},
+		"Bitrix":                   {own(bitrix), "", Own, "anna@example.org"},
+		"Contact Form 7":           {program(cf7), "", Automatic, "How much?"},
+		"prose":                    {own("Клиент Анна просит перезвонить, +7 999 000-00-11\n"), "", Own, "Анна"},
+		"dashes":                   {own("Имя - Анна\nТелефон - +79990000011\n"), "", Own, "Анна"},
+		"a newsletter-like notice": {mailOf("List-Unsubscribe: <https://a.test>\n\nКлиент Анна, +7 999 000-00-11\n"), "", List, "Анна"},
+		"our group":                {mailOf(fmt.Sprintf(group, "info@salon.test", "info.salon.test", "hello")), "", "", "hello"},
+		"a group that is not ours": {mailOf(fmt.Sprintf(group, "golang@groups.test", "golang.groups.test", "hello")), List, "", ""},
+		"in it, with a phone":      {mailOf(fmt.Sprintf(group, "golang@groups.test", "golang.groups.test", "call +7 999 000-00-11")), "", List, "call"},
+		"a group in its own name": {"From: \"'Olga' via Info\" <info@salon.test>\nX-Original-From: Olga <olga@example.test>\nIn-Reply-To: <1@b>\nMessage-ID: <2@a>\n" +
+			fmt.Sprintf(group, "info@salon.test", "info.salon.test", "hello"), "", "", "hello"},
+		"no robot":                   {mailOf("X-Autoreply: no\n\nhello"), "", "", "hello"},
+		"a robot, with a phone":      {mailOf("Auto-Submitted: auto-replied\n\nI am away, +7 999 000-00-11"), AutoReply, "", ""},
+		"a robot, older":             {mailOf("X-Autoreply: yes\n\nI am away, +7 999 000-00-11"), AutoReply, "", ""},
+		"our notice":                 {mailOf("X-Leadstream: notice\nAuto-Submitted: auto-generated\n\nAnna +79990000011"), Own, "", ""},
+		"our answer":                 {"From: leads@salon.test\nIn-Reply-To: <1@b>\nMessage-ID: <1@a>\n\nCall +7 999 000-00-11\n", Own, "", ""},
+		"a bounce with addresses":    {"From: MAILER-DAEMON@mx.test\nMessage-ID: <1@a>\n\n<anna@example.org> +79990000011\n", Bounce, "", ""},
+		"our own without a contact":  {own("remember the milk, leads@salon.test"), Own, "", ""},
+		"a program without contacts": {program("The backup is done, no-reply@example.test"), Automatic, "", ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			m := read(t, tt.raw)
+			if m.Not != tt.not || m.Doubt != tt.doubt || !strings.Contains(m.Said, tt.said) {
+				t.Errorf("none %q, doubt %q, said %q; want %q, %q, %q", m.Not, m.Doubt, m.Said, tt.not, tt.doubt, tt.said)
+			}
+			if person := m.Person.Email; (m.Doubt == Own || m.Doubt == Automatic) && person != "" {
+				t.Errorf("an answer goes to the program at %s", person)
+			}
+		})
+	}
+	if m := read(t, tests["a group in its own name"].raw); m.Person.Email != "olga@example.test" {
+		t.Errorf("an answer goes to %q", m.Person.Email)
+	}
+}
+
+// What a program has written wrongly is read all the same; where anything may be missing, the mail is cut.
+func TestWrongly(t *testing.T) {
+	const text = "Hello, my phone is +79990000011"
+	const cyrillic = "Сколько стоит стрижка?"
+	one := func(head, body string) string { return "MIME-Version: 1.0\n" + head + "\n\n" + body + "\n" }
+	const base, quoted = "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64", "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable"
+	const page = "Content-Type: text/html; charset=utf-8"
+	tests := map[string]struct {
+		body, said string
+		cut        bool
+	}{
+		"base64, joined":           {one(base, "SGVsbG8sIA==\nbXkgcGhvbmUgaXMgKzc5OTkwMDAwMDEx"), text, false},
+		"base64, joined in a line": {one(base, "SGVsbG8sIA==bXkgcGhvbmUgaXMgKzc5OTkwMDAwMDEx"), text, true},
+		"base64, with a mark":      {one(base, "SGVsbG8s\n*\nbXkgcGhvbmUgaXMgKzc5OTkwMDAwMDEx"), "Hello,*\nmy phone is +79990000011", true},
+		"base64, plain":            {one(base, text), text, true},
+		"base64, plain, Cyrillic":  {one(base, cyrillic), cyrillic, true},
+		"base64, a word":           {one(base, "Hello"), "Hello", true},
+		"base64, cut":              {one(base, "SGVsbG8sIG15IHBob25lIGlzICs3OTk5MDAwMDAxM"), "Hello, my phone is +7999000001", true},
+		"quoted, a control":        {one(quoted, "Hello,\x0b my phone is +79990000011"), text, true},
+		"quoted, a wrong escape":   {one(quoted, "Hello, a=\x01 my phone is +79990000011"), "Hello, a= my phone is +79990000011", true},
+		"quoted, as it should be":  {one(quoted, "=D0=A1=D0=BA=D0=BE=D0=BB=D1=8C=D0=BA=D0=BE =\nстоит =  \nстрижка?="), cyrillic, false},
+		"noscript":                 {one(page, "<p>Hello,<noscript><img> my phone is +79990000011"), text, false},
+		"noscript, closed":         {one(page, "<p>Hello, <noscript>my phone</noscript> is +79990000011"), text, false},
+		"title, open":              {one(page, "<title>Hello,<body><p> my phone is +79990000011</p>"), "Hello,\nmy phone is +79990000011", false},
+		"style, open":              {one(page, "<style>Hello, my phone is +79990000011</p>"), text, false},
+		"comment, open":            {one(page, "<!--Hello, my phone is +79990000011</p>"), text, false},
+		"template, open":           {one(page, "<p>Hello, <template>my phone is +79990000011</p>"), text, false},
+		"template":                 {one(page, "<template>a<template>b</template><p>"+text+"</p>"), text, false},
+		"a tag, open":              {one(page, "<p>Hello</p><p phone is +79990000011"), "Hello\n<p phone is +79990000011", false},
+		"comments":                 {one(page, "<!-- a --><p>"+text+"<!-- <b> --></p><!---->"), text, false},
+		"said windows-1251":        {one("Content-Type: text/plain; charset=windows-1251", cyrillic), cyrillic, false},
+		"a file's type, wrong":     {one("Content-Type: multipart/mixed; boundary=b", "--b\n\n"+text+"\n--b\nContent-Type: application/pdf; name=a b.pdf\nContent-Disposition: attachment; filename=a b.pdf\n\n%PDF\n--b--"), text, false},
+		"a boundary, wrong":        {one("Content-Type: multipart/mixed; boundary=b; ;x", "--b\nContent-Type: text/plain charset=utf-8\n\n"+text+"\n--b--"), text, false},
+	}
+	for _, written := range []string{"text", "html", "TEXT", "plain/text", "text/plain charset=utf-8", "text/html charset=\"utf-8\"", "text/plain; charset",
+		"text/plain; charset=utf-8; charset=utf-8", "text/plain; charset=utf-8;;", "text/plain;; charset=utf-8", "text/plain; charset=\"utf-8",
+		"text\\html; charset=utf-8", "text/plain, charset=utf-8", "text/plain; name=a.txt", "text/markdown", "multipart/mixed", "multipart/mixed; boundary", ""} {
+		tests["type "+written] = struct {
+			body, said string
+			cut        bool
+		}{one("Content-Type: "+written, cyrillic), cyrillic, false}
+	}
+	tests["boundary nowhere"] = struct {
+		body, said string
+		cut        bool
+	}{one("Content-Type: multipart/mixed; boundary=nowhere", cyrillic), cyrillic, true}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if m := read(t, mailOf(tt.body)); m.Said != tt.said || m.Cut != tt.cut || m.Not != "" {
+				t.Errorf("%q, cut %v, files %v; want %q, %v", m.Said, m.Cut, m.Files, tt.said, tt.cut)
 			}
 		})
 	}
@@ -269,7 +373,11 @@ func TestBadInput(t *testing.T) {
 		"10 MB of header":   {mailOf("Subject: " + strings.Repeat("x", 10<<20) + "\n\nhello"), "", false},
 		"200,000 headers":   {mailOf(strings.Repeat("X-A: b\n", 200_000) + "\nhello"), "hello", false},
 		"one line of marks": {mailOf("\n" + strings.Repeat(">", 1<<20)), "", true},
-		"html without end":  {mailOf("Content-Type: text/html\n\n" + strings.Repeat("<div><blockquote>", 50_000)), "", true},
+		"html without end":  {mailOf("Content-Type: text/html\n\n" + strings.Repeat("<div><blockquote>", 100_000)), "", true},
+		"tags without end":  {mailOf("Content-Type: text/html\n\n" + strings.Repeat("<p ", 400_000)), "", true},
+		"comments, open":    {mailOf("Content-Type: text/html\n\n" + strings.Repeat("<!--a", 300_000)), "", true},
+		"titles, open":      {mailOf("Content-Type: text/html\n\n" + strings.Repeat("<title>a", 180_000)), "", true},
+		"noscripts":         {mailOf("Content-Type: text/html\n\n" + strings.Repeat("<noscript>", 100_000) + "hello"), "hello", false},
 		"nothing":           {mailOf("\n"), "", false},
 	}
 	for name, tt := range tests {

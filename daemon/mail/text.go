@@ -156,46 +156,80 @@ func hasHeading(lines []string) bool {
 
 // fromHTML is what a reader of the page would see. Cells of a table's row stand beside each other with a tab between them,
 // and quoted blocks have the signs of plain text.
-func fromHTML(page string) string {
-	z := html.NewTokenizer(strings.NewReader(page))
-	z.SetMaxBuf(1 << 20)
+func fromHTML(page string) (text string, whole bool) {
 	w := htmlText{}
+	for page != "" && w.again < 16 { // a page made to cost time is looked through to its end more often
+		page = w.read(page)
+	}
+	return w.String(), page == ""
+}
+
+// closers end what nobody is shown.
+var closers = map[atom.Atom]*regexp.Regexp{
+	atom.Script: regexp.MustCompile(`(?i)</script`), atom.Style: regexp.MustCompile(`(?i)</style`),
+	atom.Title: regexp.MustCompile(`(?i)</title`), atom.Template: regexp.MustCompile(`(?i)</template`),
+}
+
+// read reads a page as far as it is right. What is opened and never closed would hide all that follows: that is to be read
+// without it.
+func (w *htmlText) read(page string) (rest string) {
+	z := html.NewTokenizer(strings.NewReader(page))
+	at, hiddenTo := 0, 0
 	for {
-		switch z.Next() {
+		kind := z.Next()
+		raw := string(z.Raw())
+		from := at
+		at += len(raw)
+		switch kind {
 		case html.ErrorToken:
-			return w.String()
+			if rest := strings.TrimSpace(page[from:]); strings.HasPrefix(rest, "<") {
+				w.text("<")
+				w.again++
+				return rest[1:]
+			}
+			return ""
 		case html.TextToken:
-			if w.hidden == 0 {
+			if from >= hiddenTo {
 				w.text(string(z.Text()))
 			}
-		case html.StartTagToken:
+		case html.CommentToken:
+			if strings.HasPrefix(raw, "<!--") && !strings.HasSuffix(raw, "-->") && !strings.HasSuffix(raw, "--!>") {
+				w.again++
+				return page[from+len("<!--"):]
+			}
+		case html.StartTagToken, html.SelfClosingTagToken:
 			name, _ := z.TagName()
-			w.open(atom.Lookup(name))
-		case html.SelfClosingTagToken:
-			if name, _ := z.TagName(); !hides(atom.Lookup(name)) {
-				w.open(atom.Lookup(name))
+			a := atom.Lookup(name)
+			closer := closers[a]
+			switch {
+			case from < hiddenTo, closer != nil && kind == html.SelfClosingTagToken:
+			case closer == nil:
+				w.open(a)
+				if a == atom.Noscript {
+					return page[at:] // no mailer runs scripts: what stands there is shown
+				}
+			default:
+				end := closer.FindStringIndex(page[at:])
+				if end == nil {
+					w.again++
+					return page[at:]
+				}
+				hiddenTo = at + end[0]
 			}
 		case html.EndTagToken:
-			name, _ := z.TagName()
-			w.close(atom.Lookup(name))
+			if name, _ := z.TagName(); from >= hiddenTo {
+				w.close(atom.Lookup(name))
+			}
 		}
 	}
 }
 
 type htmlText struct {
 	strings.Builder
-	hidden, quoted int
-	cells          int // of the row so far
-	blank, began   bool
-}
-
-// hides is whether nobody is shown what the element holds.
-func hides(a atom.Atom) bool {
-	switch a {
-	case atom.Script, atom.Style, atom.Title, atom.Template, atom.Noscript:
-		return true
-	}
-	return false
+	again        int // how often something was open to the page's end
+	quoted       int
+	cells        int // of the row so far
+	blank, began bool
 }
 
 func (w *htmlText) open(a atom.Atom) {
@@ -213,10 +247,6 @@ func (w *htmlText) open(a atom.Atom) {
 	case atom.Blockquote:
 		w.newline()
 		w.quoted++
-	default:
-		if hides(a) {
-			w.hidden++
-		}
 	}
 }
 
@@ -227,10 +257,6 @@ func (w *htmlText) close(a atom.Atom) {
 	case atom.Blockquote:
 		w.newline()
 		w.quoted = max(0, w.quoted-1)
-	default:
-		if hides(a) {
-			w.hidden = max(0, w.hidden-1)
-		}
 	}
 }
 
