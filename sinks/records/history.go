@@ -7,10 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"leadstream/streams"
 )
@@ -192,13 +193,12 @@ func unpack(body []byte) ([]Message, error) {
 	if err != nil {
 		return nil, fmt.Errorf("a chunk of history is damaged: %w", err)
 	}
-	var all []Message
+	all := make([]Message, 0, bytes.Count(lines, []byte{'\n'})+1)
 	for line := range bytes.Lines(lines) {
-		var m Message
-		if err := json.Unmarshal(line, &m); err != nil {
+		all = append(all, Message{})
+		if err := json.Unmarshal(line, &all[len(all)-1]); err != nil {
 			return nil, fmt.Errorf("a chunk of history is damaged: %w", err)
 		}
-		all = append(all, m)
 	}
 	return all, nil
 }
@@ -208,7 +208,10 @@ func unzip(body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return io.ReadAll(z)
+	var lines bytes.Buffer
+	lines.Grow(tailBytes / 4) // most chunks fit: growing costs as much as unpacking
+	_, err = lines.ReadFrom(z)
+	return lines.Bytes(), err
 }
 
 // History is what was said with a customer in all channels, the oldest first.
@@ -244,7 +247,7 @@ func (s *Store) History(ctx context.Context, card int64) ([]Message, error) {
 
 // talk reads one conversation. Its end comes first: should it be compressed meanwhile, nothing is missed.
 func (s *Store) talk(ctx context.Context, id int64) ([]Message, error) {
-	var tail, all []Message
+	var tail []Message
 	err := s.query(ctx, func(scan func(...any) error) error {
 		var m Message
 		var n int64
@@ -263,21 +266,29 @@ func (s *Store) talk(ctx context.Context, id int64) ([]Message, error) {
 		return nil, err
 	}
 	closed := int64(0)
+	var packed [][]byte
 	err = s.query(ctx, func(scan func(...any) error) error {
 		var body []byte
-		if err := scan(&closed, &body); err != nil {
-			return err
-		}
-		messages, err := unpack(body)
-		all = append(all, messages...)
+		err := scan(&closed, &body)
+		packed = append(packed, body)
 		return err
 	}, "SELECT n, body FROM chunks WHERE conversation = $1 ORDER BY n", id)
-	for _, m := range tail {
-		if m.n > closed {
-			all = append(all, m)
-		}
+	if err != nil {
+		return nil, err
 	}
-	return all, err
+	parts := make([][]Message, len(packed)+1)
+	var unpacking errgroup.Group // nearly all the time of opening a conversation is JSON: every core takes a share
+	for i, body := range packed {
+		unpacking.Go(func() (err error) {
+			parts[i], err = unpack(body)
+			return err
+		})
+	}
+	if err := unpacking.Wait(); err != nil {
+		return nil, err
+	}
+	parts[len(packed)] = slices.DeleteFunc(tail, func(m Message) bool { return m.n <= closed })
+	return slices.Concat(parts...), nil
 }
 
 // Card is what is known of a customer.
