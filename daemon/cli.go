@@ -35,6 +35,7 @@ type cli struct {
 	Check     checkCmd     `cmd:"" help:"Check the config, Redis, the disk and every sink.|Проверить настройки, Redis, диск и каждый приёмник." example:"leadstream check --config config.yaml"`
 	Drill     drillCmd     `cmd:"" help:"Load test before a campaign: your config, two and three times the peak, and faults.|Учения перед кампанией: ваши настройки, двойной и тройной пик и сбои." example:"leadstream drill --peak 200/h --html drill.html"`
 	Send      sendCmd      `cmd:"" help:"Send leads from a CSV or JSON lines file.|Отправить заявки из файла CSV или JSON lines." example:"leadstream send leads.csv --key \"$KEY\""`
+	Link      linkCmd      `cmd:"" help:"Make a short link; that a customer opens it is news of the customer.|Создать короткую ссылку; её открытие — новость о клиенте." example:"leadstream link https://shop.example/sale --phone +79990000011 --key \"$KEY\""`
 	Leads     leadsCmd     `cmd:"" help:"List leads, or tell one lead's life.|Список заявок или история одной заявки." example:"leadstream leads --state dead --since 24h"`
 	Status    statusCmd    `cmd:"" help:"The daemon at a glance.|Состояние демона одним взглядом." example:"leadstream status"`
 	Dead      deadCmd      `cmd:"" help:"Leads that were not delivered.|Заявки, которые не удалось доставить."`

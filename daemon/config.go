@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"leadstream/daemon/intake"
+	"leadstream/daemon/links"
 	"leadstream/processors"
 	"leadstream/processors/customer"
 	"leadstream/processors/learn"
@@ -37,6 +38,7 @@ type Config struct {
 
 	Sources map[string]intake.Source `koanf:"sources"`
 	Intake  intake.Config            `koanf:"intake"` // its listen, region, language and sources are the keys above
+	Links   links.Settings           `koanf:"links"`
 	Media   media.Settings           `koanf:"media"`
 	Triage  Triage                   `koanf:"triage"`
 	Tagging Tagging                  `koanf:"tagging"`
@@ -148,6 +150,7 @@ func Defaults() *Config {
 		Partitions: 1,
 		Retention:  7 * 24 * time.Hour,
 		Intake:     intake.Defaults(),
+		Links:      links.Defaults(),
 		Media:      media.Defaults(),
 		Triage: Triage{DedupeWindow: processors.DedupeWindow, Conversation: processors.ConversationWindow,
 			Escalate: processors.UsualEscalation(), LLM: llm.Defaults(), Learn: learn.Defaults()},

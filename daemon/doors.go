@@ -29,7 +29,7 @@ var openapi []byte
 // one of its own for metrics. Open them before anything else starts, so that what is in use is found out at once.
 type Doors struct {
 	Config   *Config
-	Intake   http.Handler // POST /v1/leads, POST /in/{source}
+	Intake   http.Handler // POST /v1/leads, POST /in/{source}, POST /v1/links, GET /l/{code}
 	Operator Operator
 	Lessons  *lessons
 	Records  *records.Store // nil: none are kept
@@ -158,6 +158,8 @@ func (d *Doors) Public() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/v1/leads", d.Intake)
 	mux.Handle("/in/", d.Intake)
+	mux.Handle("/v1/links", d.Intake)
+	mux.Handle("/l/", d.Intake)
 	mux.HandleFunc("GET /v1/leads/{id}", d.life)
 	mux.HandleFunc("GET /openapi.yaml", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/yaml; charset=utf-8")

@@ -18,6 +18,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"leadstream/daemon/intake"
+	"leadstream/daemon/links"
 )
 
 // do asks a handler.
@@ -89,6 +90,7 @@ sinks: {table: {kind: csv}}
 	if err != nil {
 		t.Fatal(err)
 	}
+	shim.Links = &links.Store{Dir: cfg.inData(cfg.Links.Dir), Keep: cfg.Links.Keep}
 	return &Doors{Config: cfg, Intake: shim, Operator: &fakeOperator{}, Health: &Health{}, Metrics: reg, Log: zerolog.Nop()}, s
 }
 
@@ -108,6 +110,10 @@ func TestOpenAPI(t *testing.T) {
 	d, s := publicDoors(t)
 	h := d.Public()
 	bearer := "Bearer " + siteKey
+	made, err := d.Intake.(*intake.Handler).Links.Make(links.Link{Target: "https://shop.example.test/", Source: "site", About: "abc"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	tests := map[string]struct {
 		method, path, contentType, body, auth string
 		full                                  bool
@@ -122,6 +128,12 @@ func TestOpenAPI(t *testing.T) {
 		"wrong key":      {"POST", "/v1/leads", "application/json", `{"name":"Анна"}`, "Bearer nonsense", false, 401},
 		"no such source": {"POST", "/in/nobody", "application/json", `{"name":"Анна"}`, bearer, false, 401},
 		"disk full":      {"POST", "/v1/leads", "application/json", `{"name":"Пётр"}`, bearer, true, 503},
+		"a link":         {"POST", "/v1/links", "application/json", `{"url":"https://shop.example.test/","about":"abc"}`, bearer, false, 201},
+		"a bad link":     {"POST", "/v1/links", "application/json", `{"url":"shop"}`, bearer, false, 400},
+		"link, no key":   {"POST", "/v1/links", "application/json", `{"url":"https://shop.example.test/"}`, "", false, 401},
+		"opened":         {"GET", "/l/" + made, "", "", "", false, 302},
+		"opened, full":   {"GET", "/l/" + made, "", "", "", true, 302},
+		"unknown link":   {"GET", "/l/nonsense", "", "", "", false, 404},
 		"a life":         {"GET", "/v1/leads/abc", "", "", bearer, false, 200},
 		"no life":        {"GET", "/v1/leads/nope", "", "", bearer, false, 404},
 		"another's life": {"GET", "/v1/leads/abc", "", "", "Bearer other", false, 404},
@@ -139,6 +151,7 @@ func TestOpenAPI(t *testing.T) {
 				r.Header.Set("Content-Type", tc.contentType)
 			}
 			r.Header.Set("Authorization", tc.auth)
+			r.Header.Set("User-Agent", "Mozilla/5.0")
 			route, params, err := router.FindRoute(r)
 			if err != nil {
 				t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 
 	"leadstream/daemon/garbage"
 	"leadstream/daemon/intake"
+	"leadstream/daemon/links"
 	"leadstream/daemon/poll"
 	"leadstream/processors"
 	"leadstream/processors/intent"
@@ -116,6 +117,7 @@ func run(ctx context.Context, cfg *Config) error {
 	if err != nil {
 		return err
 	}
+	shim.Links = &links.Store{Dir: cfg.inData(cfg.Links.Dir), Keep: cfg.Links.Keep, URL: cfg.Links.URL}
 	channels, err := poll.New(poll.Options{Sources: cfg.Sources, Keep: shim.Told, Dir: cfg.inData("channels"), Version: version(), Reg: reg, Log: log})
 	if err != nil {
 		return err
@@ -163,6 +165,7 @@ func run(ctx context.Context, cfg *Config) error {
 	})
 	g.Go(func() error { return fetcher.Run(ctx) })
 	g.Go(func() error { return files.Run(ctx, cfg.Media.Keep, log) })
+	g.Go(func() error { return shim.Links.Run(ctx, log) })
 	g.Go(func() error { return tagging.Watch(ctx) })
 	g.Go(func() error { return desk.Run(ctx) })
 	g.Go(func() error { return teller.Run(ctx) })

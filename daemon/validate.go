@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -79,6 +80,7 @@ func (l *loader) validate(c *Config) {
 		l.tellSink(c, name)
 	}
 	l.media(c)
+	l.links(c)
 	l.triage(&c.Triage)
 	l.parts(c)
 }
@@ -98,6 +100,16 @@ func (l *loader) media(c *Config) {
 		l.fault("media.give_up", l.say("is shorter than media.wait", "короче media.wait"), l.say("write more, say 24h", "напишите больше, например 24h"))
 	}
 	l.atLeast("media.workers", m.Workers, 1)
+}
+
+func (l *loader) links(c *Config) {
+	if c.Links.Keep < 24*time.Hour {
+		l.fault("links.keep", l.say("is %s", "равно %s", c.Links.Keep), l.say("write 24h or more", "напишите не меньше 24h"))
+	}
+	u, err := url.Parse(c.Links.URL)
+	if c.Links.URL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "") {
+		l.fault("links.url", l.say("is no address of http or https", "не адрес http или https"), l.say("write https://your-host", "напишите https://ваш-домен"))
+	}
 }
 
 func (l *loader) triage(c *Triage) {

@@ -59,6 +59,11 @@ var errorKinds = map[string]struct {
 	"unsupported_type": {http.StatusUnsupportedMediaType, "This content type is not understood", "Такой тип содержимого не поддерживается"},
 	"unsupported_coding": {http.StatusUnsupportedMediaType, "This content encoding is not understood",
 		"Такое сжатие содержимого не поддерживается"},
+	"bad_link":          {http.StatusBadRequest, "A link leads to an address of http or https, of 2048 bytes at most", "Ссылка ведёт на адрес http или https, не длиннее 2048 байт"},
+	"bad_contact":       {http.StatusBadRequest, "This names no customer: it is no phone number, no address, or too long", "Клиента так не найти: не телефон, не почта или слишком длинно"},
+	"no_customer":       {http.StatusBadRequest, "Say whose link it is: phone, email, channel with user_id, or about", "Укажите, чья это ссылка: phone, email, channel с user_id или about"},
+	"no_text":           {http.StatusBadRequest, "This must be a text", "Здесь должен быть текст"},
+	"not_a_link":        {http.StatusBadRequest, "What a link is asked with must be a JSON object", "Запрос ссылки должен быть объектом JSON"},
 	"too_many_requests": {http.StatusTooManyRequests, "Too many requests, please come again later", "Слишком много запросов, повторите позже"},
 	"unavailable":       {http.StatusServiceUnavailable, "Leads cannot be kept now, please come again later", "Сейчас сохранить заявку нельзя, повторите позже"},
 }

@@ -19,11 +19,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
+	"leadstream/daemon/links"
 	"leadstream/streams/failpoint"
 )
 
-// Handler serves POST /v1/leads, POST /in/<source>[/<key>], and their OPTIONS. Mount it at `/v1/leads` and `/in/`.
+// Handler serves POST /v1/leads, POST /in/<source>[/<key>], their OPTIONS, POST /v1/links and GET /l/<code>. Mount it at
+// `/v1/leads`, `/in/`, `/v1/links` and `/l/`.
 type Handler struct {
+	Links *links.Store // to be set before the first request to the last two; nil: there are none
+
 	config  Config
 	taker   Taker
 	log     zerolog.Logger
@@ -35,6 +39,7 @@ type Handler struct {
 	stranger  addressLimiter // requests without a valid key
 	known     gate           // bytes in flight of senders with a key
 	strangers gate           // and of everybody else, so that they cannot use up the former
+	clicks    gate           // that are on their way to the journal
 	metrics   *metrics
 	nobody    meters
 }
@@ -51,7 +56,7 @@ func New(c Config, taker Taker, reg prometheus.Registerer, log zerolog.Logger) (
 	h := &Handler{
 		config: c, taker: taker, log: log, now: time.Now, metrics: m, nobody: m.of(""),
 		stranger: addressLimiter{rate: c.StrangerRate},
-		known:    gate{limit: c.InFlightBytes}, strangers: gate{limit: c.InFlightBytes / 4},
+		known:    gate{limit: c.InFlightBytes}, strangers: gate{limit: c.InFlightBytes / 4}, clicks: gate{limit: clickMost},
 	}
 	if h.trusted, err = networks(c.TrustedProxies); err != nil {
 		return nil, fmt.Errorf("trusted_proxies: %w", err)
@@ -70,18 +75,23 @@ type request struct {
 	start  time.Time
 	source *source // nil until it is known
 	keyed  bool    // came with a valid key
+	link   bool    // asks for a link
 	client netip.Addr
 	body   []byte // as it arrived
 }
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	q := &request{w: w, r: r, start: h.now()}
+	if code, ok := strings.CutPrefix(r.URL.Path, "/l/"); ok && h.Links != nil {
+		h.follow(w, r, code)
+		return
+	}
+	q := &request{w: w, r: r, start: h.now(), link: r.URL.Path == linksPath}
 	if r.URL.RawQuery != "" {
 		q.query = r.URL.Query()
 	}
 	name, rest, ok := route(r.URL.Path)
 	switch {
-	case !ok:
+	case !ok || q.link && h.Links == nil:
 		h.refuse(q, fault("no_such_path", ""), 0)
 	case r.Method == http.MethodOptions:
 		h.preflight(q, name)
@@ -95,9 +105,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.metrics.seconds.Observe(h.now().Sub(q.start).Seconds())
 }
 
-// route splits a path into the source's name, empty for /v1/leads, and what follows it.
+const linksPath = "/v1/links"
+
+// route splits a path into the source's name, empty for /v1/leads and /v1/links, and what follows it.
 func route(path string) (name, rest string, ok bool) {
-	if path == "/v1/leads" || path == "/v1/leads/" {
+	if path == "/v1/leads" || path == "/v1/leads/" || path == linksPath {
 		return "", "", true
 	}
 	path, ok = strings.CutPrefix(path, "/in/")
@@ -166,7 +178,7 @@ func (h *Handler) admit(q *request) {
 			h.reject(q, fail)
 			return
 		}
-		if h.greeted(q) {
+		if !q.link && h.greeted(q) {
 			return
 		}
 		if s.signs() && !s.proves(q.r, q.body, q.start) {
@@ -249,6 +261,10 @@ func (h *Handler) receive(q *request) {
 	text, err := inflate(q.body, q.r.Header.Get("Content-Encoding"), q.source.maxBody)
 	if err != nil {
 		h.reject(q, asError(err))
+		return
+	}
+	if q.link {
+		h.makeLink(q, text)
 		return
 	}
 	if q.source.protocol != nil {

@@ -180,6 +180,10 @@ func (h *Handler) quarantine(ctx context.Context, q *request, why reason, raw []
 
 // reject quarantines a whole request that cannot be read, and tells the sender why.
 func (h *Handler) reject(q *request, e *Error) {
+	if q.link { // nobody's enquiry
+		h.refuse(q, e, 0)
+		return
+	}
 	ctx, cancel := h.takeContext(q.r)
 	defer cancel()
 	if q.worthKeeping(e) {

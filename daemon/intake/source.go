@@ -160,8 +160,8 @@ var results = []string{
 }
 
 type metrics struct {
-	requests, mapping, quarantined, ignored *prometheus.CounterVec
-	seconds                                 prometheus.Histogram
+	requests, mapping, quarantined, ignored, links *prometheus.CounterVec
+	seconds                                        prometheus.Histogram
 }
 
 // meters are one source's series, so that the hot path looks none up.
@@ -189,13 +189,17 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "leadstream_intake_ignored_total",
 			Help: "Events of messengers, telephony and mail that are no enquiries, by why.",
 		}, []string{"source", "reason"}),
+		links: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "leadstream_links_total",
+			Help: "Short links: made, opened (click, repeat, preview), unknown, and clicks that could not be kept (fault).",
+		}, []string{"result"}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "leadstream_intake_seconds",
 			Help:    "From the request's head to its answer, the journal included.",
 			Buckets: []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .25, .5, 1, 2, 5, 10},
 		}),
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.mapping, m.quarantined, m.ignored, m.seconds} {
+	for _, c := range []prometheus.Collector{m.requests, m.mapping, m.quarantined, m.ignored, m.links, m.seconds} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("intake metrics: %w", err)
 		}
