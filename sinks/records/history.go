@@ -141,7 +141,10 @@ const tidyStep = 50
 func (s *Store) Tidy(ctx context.Context) error {
 	for _, step := range []func(*batch) int{s.closeIdle, s.forgetOld} {
 		for n := tidyStep; n == tidyStep && ctx.Err() == nil; {
-			if err := s.write(ctx, func(b *batch) { n = step(b) }); err != nil {
+			limited, cancel := context.WithTimeout(ctx, s.timeout)
+			err := s.write(limited, func(b *batch) { n = step(b) })
+			cancel()
+			if err != nil {
 				return err
 			}
 		}

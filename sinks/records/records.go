@@ -48,9 +48,8 @@ func Defaults() Settings { return Settings{URL: Embedded, History: Least} }
 // Sink writes leads to the records.
 type Sink struct {
 	*Store
-	timeout time.Duration
-	zone    *time.Location
-	log     zerolog.Logger
+	zone *time.Location
+	log  zerolog.Logger
 }
 
 func open(s Settings, env sinks.Env) (*Sink, error) {
@@ -62,10 +61,10 @@ func open(s Settings, env sinks.Env) (*Sink, error) {
 		return nil, err
 	}
 	store.region = env.Region
-	sink := &Sink{Store: store, timeout: env.Timeout, zone: env.Zone, log: env.Log}
-	if sink.timeout <= 0 {
-		sink.timeout = 30 * time.Second
+	if env.Timeout > 0 {
+		store.timeout = env.Timeout
 	}
+	sink := &Sink{Store: store, zone: env.Zone, log: env.Log}
 	if sink.zone == nil {
 		sink.zone = time.UTC
 	}

@@ -262,6 +262,63 @@ func tidy(t *testing.T, s *Sink) {
 	}
 }
 
+// A table that somebody holds locked stops the tidying in time, and whoever waits for it hears a stop meanwhile.
+func TestTidyHasALimit(t *testing.T) {
+	t.Parallel()
+	s := newSink(t, Settings{URL: postgres.Database(t), History: Least})
+	put(t, s, streams.Lead{Source: "site", Phone: "+79990000001"})
+	db, err := s.open(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	if _, err := tx.Exec("LOCK TABLE conversations IN ACCESS EXCLUSIVE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	s.timeout = 2 * time.Second
+	tidied := make(chan error, 1)
+	go func() { tidied <- s.Tidy(context.Background()) }()
+	select {
+	case err := <-tidied:
+		if err == nil {
+			t.Error("it tidied a table that is locked")
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("it waits for the lock for ever")
+	}
+}
+
+func TestWaitingForTheWriterHearsAStop(t *testing.T) {
+	both(t, func(t *testing.T, s *Sink) {
+		put(t, s, streams.Lead{Source: "site", Phone: "+79990000001"})
+		held, free, written := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+		go func() { written <- s.write(context.Background(), func(*batch) { close(held); <-free }) }()
+		<-held
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		got := make(chan streams.Verdict, 1)
+		go func() {
+			got <- s.Deliver(ctx, []sinks.Delivery{{Lead: &streams.Lead{ID: streams.NewID("x"), Phone: "+79990000002"}}})[0]
+		}()
+		select {
+		case v := <-got:
+			if v.Result != streams.Wait {
+				t.Errorf("verdict %+v", v)
+			}
+		case <-time.After(time.Minute):
+			t.Error("it waits for the other writer all the same")
+		}
+		close(free)
+		if err := <-written; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func count(t testing.TB, s *Sink, table string) (n int64) {
 	t.Helper()
 	err := s.query(context.Background(), func(scan func(...any) error) error { return scan(&n) }, "SELECT count(*) FROM "+table)

@@ -32,7 +32,8 @@ type Store struct {
 	keep    time.Duration
 	region  string // of phones that are looked for
 	now     func() time.Time
-	writing sync.Mutex // one writer at a time: the database would let one of two wait anyway
+	timeout time.Duration // of a transaction
+	writing chan struct{} // holds one: one writer at a time, the database would let one of two wait anyway
 
 	mu    sync.Mutex
 	db    *sql.DB // nil: not open
@@ -41,7 +42,7 @@ type Store struct {
 }
 
 func newStore(s Settings, dir string) (*Store, error) {
-	store := &Store{dialect: sqliteDialect, keep: s.History, now: time.Now}
+	store := &Store{dialect: sqliteDialect, keep: s.History, now: time.Now, timeout: 30 * time.Second, writing: make(chan struct{}, 1)}
 	switch {
 	case s.URL == Embedded:
 		store.path = filepath.Join(dir, "records.db")
@@ -275,8 +276,12 @@ type batch struct {
 
 // write does f in one transaction, alone.
 func (s *Store) write(ctx context.Context, f func(*batch)) error {
-	s.writing.Lock()
-	defer s.writing.Unlock()
+	select {
+	case s.writing <- struct{}{}:
+		defer func() { <-s.writing }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	db, err := s.open(ctx)
 	if err != nil {
 		return err
