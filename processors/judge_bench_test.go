@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"leadstream/processors/intent"
 	"leadstream/streams"
 )
 
@@ -32,6 +33,24 @@ func BenchmarkTriageHandle(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		tr.Handle(context.Background(), batch)
+	}
+}
+
+// BenchmarkTriageWhole is all that triage does with a message: what it wants, its particulars, its hot words.
+func BenchmarkTriageWhole(b *testing.B) {
+	examples, err := Examples()
+	if err != nil {
+		b.Fatal(err)
+	}
+	model, err := intent.Train(examples)
+	if err != nil {
+		b.Fatal(err)
+	}
+	tr := &Triage{Wants: model, Escalate: UsualEscalation(), Region: "RU", Language: "ru"}
+	batch := []*streams.Entry{{ID: "1-0", Queue: streams.Intake, Lead: benchLead()}}
+	b.ReportAllocs()
+	for b.Loop() {
+		tr.Handle(b.Context(), batch)
 	}
 }
 

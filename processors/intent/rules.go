@@ -3,6 +3,7 @@ package intent
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // The rules decide what must not depend on a model: that a person asks for a person, or to be left alone, or names an
@@ -24,7 +25,22 @@ type word struct {
 
 const widestGap = 2
 
-func patterns(lines ...string) (all []pattern) {
+// phrases are patterns, found by the letter that the first word begins with.
+type phrases struct {
+	all  []pattern
+	from [256][]pattern
+}
+
+// letterOf is what tells the first letters of words apart: of a Cyrillic one the second byte.
+func letterOf(word string) byte {
+	if len(word) > 1 && word[0] >= utf8.RuneSelf {
+		return word[1]
+	}
+	return word[0]
+}
+
+func patterns(lines ...string) *phrases {
+	f := &phrases{}
 	for _, line := range lines {
 		var p pattern
 		for w := range strings.FieldsSeq(line) {
@@ -39,9 +55,16 @@ func patterns(lines ...string) (all []pattern) {
 				p = append(p, e)
 			}
 		}
-		all = append(all, p)
+		f.all = append(f.all, p)
+		var met [256]bool
+		for _, w := range p[0].words {
+			if at := letterOf(w.text); !met[at] {
+				met[at] = true
+				f.from[at] = append(f.from[at], p)
+			}
+		}
 	}
-	return all
+	return f
 }
 
 func (e *element) is(word string) bool {
@@ -74,9 +97,9 @@ func (p pattern) at(tokens []token) (n int, ok bool) {
 }
 
 // within says whether one of the patterns stands anywhere in the tokens.
-func within(tokens []token, all []pattern) bool {
+func within(tokens []token, f *phrases) bool {
 	for i := range tokens {
-		for _, p := range all {
+		for _, p := range f.from[letterOf(tokens[i].word)] {
 			if !p[0].is(tokens[i].word) {
 				continue
 			}
@@ -89,8 +112,8 @@ func within(tokens []token, all []pattern) bool {
 }
 
 // whole says whether one of the patterns is all that the tokens are.
-func whole(tokens []token, all []pattern) bool {
-	return slices.ContainsFunc(all, func(p pattern) bool {
+func whole(tokens []token, f *phrases) bool {
+	return slices.ContainsFunc(f.all, func(p pattern) bool {
 		n, ok := p.at(tokens)
 		return ok && n == len(tokens)
 	})

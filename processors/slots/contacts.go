@@ -34,9 +34,7 @@ func (r *Reader) contacts(text string) contacts {
 	if leastDigits(text, 10) {
 		c.rest = r.takePhone(c.rest, &c)
 	}
-	if introduces(text) {
-		c.name = name(c.rest)
-	}
+	c.name = name(c.rest)
 	return c
 }
 
@@ -71,13 +69,6 @@ func leastDigits(text string, n int) bool {
 	return n <= 0
 }
 
-// introductions are parts of what surely and perhaps look for, without the letters that may be capitals.
-var introductions = []string{"овут", "ОВУТ", "мя", "МЯ", "то ", "то\t", "ame", "AME", "I'm", "I am", "i'm", "his is", "t's"}
-
-func introduces(text string) bool {
-	return slices.ContainsFunc(introductions, func(s string) bool { return strings.Contains(text, s) })
-}
-
 // Names follow words by which people introduce themselves. The second list is of words that introduce much else, so that
 // what follows must begin with a capital.
 var (
@@ -85,18 +76,46 @@ var (
 	perhaps = regexp.MustCompile(`(?:^|[^\p{L}])(?:[Ээ]то|I'm|I am|i'm|[Tt]his is|[Ii]t's)[ \t]+(\p{Lu}\p{Ll}[\p{L}-]*)(?:[ \t]+(\p{Lu}\p{Ll}[\p{L}-]*))?`)
 )
 
+// An expression walks a message letter by letter, and nearly none has a name in it: what must stand in such a message is
+// looked for first.
+var (
+	surelySaid  = []string{"зовут", "Зовут", "ЗОВУТ", "имя", "Имя", "ИМЯ", "name", "Name", "NAME"}
+	perhapsSaid = []string{"Это", "это", "I'm", "I am", "i'm", "This is", "this is", "It's", "it's"}
+)
+
 func name(text string) string {
-	if m := surely.FindStringSubmatch(text); m != nil {
-		first := capital(m[1])
-		if second, _ := utf8.DecodeRuneInString(m[2]); unicode.IsUpper(second) {
-			return first + " " + m[2]
+	if slices.ContainsFunc(surelySaid, func(s string) bool { return strings.Contains(text, s) }) {
+		if m := surely.FindStringSubmatch(text); m != nil {
+			first := capital(m[1])
+			if second, _ := utf8.DecodeRuneInString(m[2]); unicode.IsUpper(second) {
+				return first + " " + m[2]
+			}
+			return first
 		}
-		return first
 	}
-	if m := perhaps.FindStringSubmatch(text); m != nil {
-		return strings.TrimSpace(m[1] + " " + m[2])
+	if introduces(text) {
+		if m := perhaps.FindStringSubmatch(text); m != nil {
+			return strings.TrimSpace(m[1] + " " + m[2])
+		}
 	}
 	return ""
+}
+
+// introduces says whether a capital follows one of the words of perhaps.
+func introduces(text string) bool {
+	for i := 1; i < len(text); i++ {
+		if before := text[i-1]; before != ' ' && before != '\t' {
+			continue
+		}
+		if c, _ := utf8.DecodeRuneInString(text[i:]); !unicode.IsUpper(c) {
+			continue
+		}
+		said := strings.TrimRight(text[:i], " \t")
+		if slices.ContainsFunc(perhapsSaid, func(s string) bool { return strings.HasSuffix(said, s) }) {
+			return true
+		}
+	}
+	return false
 }
 
 func capital(word string) string {
