@@ -34,6 +34,7 @@ type Options struct {
 	Rate      int              // calls a second; 30; negative: any number
 	PollRate  int              // of GET /updates: 2; negative: any number
 	Hurry     float64          // how many times faster than MAX the webhook's delays pass: 1
+	Watch     push.Watch       // of the updates
 	Clock     func() time.Time // time.Now when nil
 }
 
@@ -80,7 +81,7 @@ func New(o Options) *Messenger {
 		o.Clock = time.Now
 	}
 	return &Messenger{o: o, closed: make(chan struct{}), calls: map[string][]time.Time{}, seq: 116000000000000000,
-		updates: push.New(push.Options{Clock: o.Clock, Hurry: o.Hurry, First: 5000})}
+		updates: push.New(push.Options{Watch: o.Watch, Clock: o.Clock, Hurry: o.Hurry, First: 5000})}
 }
 
 // Start opens the address and serves until Close.
@@ -292,20 +293,25 @@ func (m *Messenger) subscribe(r *http.Request) fault.Answer {
 	if in.Secret != "" && !secretForm.MatchString(in.Secret) {
 		return refuse(http.StatusBadRequest, "proto.payload", "secret: must match [a-zA-Z0-9_-]{5,256}")
 	}
+	m.Subscribe(in.URL, in.Secret, in.Types)
+	return answer(http.StatusOK, map[string]any{"success": true})
+}
+
+// Subscribe has updates sent to an address, of these kinds: all when there are none.
+func (m *Messenger) Subscribe(address, secret string, types []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.hook = &subscription{URL: in.URL, Time: m.o.Clock().UnixMilli(), Types: in.Types, secret: in.Secret, good: m.o.Clock()}
-	h := &push.Hook{URL: in.URL, Header: http.Header{}, Most: 10, Taken: func(status int, _ []byte) error {
+	m.hook = &subscription{URL: address, Time: m.o.Clock().UnixMilli(), Types: types, secret: secret, good: m.o.Clock()}
+	h := &push.Hook{URL: address, Header: http.Header{}, Most: 10, Taken: func(status int, _ []byte) error {
 		if status != http.StatusOK {
 			return fmt.Errorf("status %d", status)
 		}
 		return nil
 	}, Delay: func(int) time.Duration { return 45 * time.Second }} // 30 to 60
-	if in.Secret != "" {
-		h.Header.Set("X-Max-Bot-Api-Secret", in.Secret)
+	if secret != "" {
+		h.Header.Set("X-Max-Bot-Api-Secret", secret)
 	}
 	m.updates.SetHook(h)
-	return answer(http.StatusOK, map[string]any{"success": true})
 }
 
 func (m *Messenger) unsubscribe(r *http.Request) fault.Answer {
@@ -356,7 +362,7 @@ func (m *Messenger) getUpdates(r *http.Request) fault.Answer {
 	for over := false; ; {
 		changed := m.updates.Changed()
 		if marker > 0 {
-			m.updates.Forget(func(e push.Event) bool { return e.ID < marker })
+			m.updates.Confirm(func(e push.Event) bool { return e.ID < marker })
 		}
 		found, next := []json.RawMessage{}, marker
 		for _, e := range m.updates.Waiting() {

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"leadstream/sinks/sim/fault"
+	"leadstream/sinks/sim/push"
 )
 
 // Fault is one way to misbehave. Its Method is media:ID, file:ID, leadgen:ID, leads:FORM, send:TO or subscribe:PAGE; its
@@ -35,8 +36,10 @@ type Options struct {
 
 	Webhook string        // where events go; empty: nowhere yet, see Subscribe
 	Batch   int           // events in one webhook at most; 0 is 1
+	Linger  time.Duration // for which events are gathered before a webhook
 	Back    time.Duration // before an event is sent again, doubled each time; 0 is a second
 	Twice   bool          // every event comes twice, at the same time
+	Watch   push.Watch    // of the webhooks
 
 	Phone, Account, Page string // our ids: the number's, the business account's, the page's
 	Expire               time.Duration

@@ -7,19 +7,24 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"leadstream/sinks/sim/push"
 )
 
 // event is one change that the webhook is told.
 type event struct {
 	object, entry string
-	change        map[string]any
+	change        map[string]any // or
+	said          map[string]any // in Messenger
 	tries         int
 	due           time.Time
 }
@@ -47,6 +52,48 @@ func Text(words string) map[string]any {
 	return map[string]any{"type": "text", "text": map[string]any{"body": words}}
 }
 
+// Echo tells what the business wrote to a customer on its own handset.
+func (s *Server) Echo(to, words string) {
+	s.mu.Lock()
+	id := "wamid.OUT" + s.id()
+	s.mu.Unlock()
+	one := Text(words)
+	one["from"], one["to"], one["id"], one["timestamp"] = "79990000099", to, id, stamp(s.o.Now())
+	s.tell("whatsapp_business_account", s.o.Account, "smb_message_echoes", map[string]any{"messaging_product": "whatsapp",
+		"metadata": map[string]any{"display_phone_number": "79990000099", "phone_number_id": s.o.Phone}, "message_echoes": []any{one}})
+}
+
+// Seen tells that a customer has received and read a message that was sent elsewhere, by its app say.
+func (s *Server) Seen(by string) {
+	s.mu.Lock()
+	id := "wamid.SIM" + s.id()
+	s.mu.Unlock()
+	for _, status := range []string{"delivered", "read"} {
+		s.whatsApp(map[string]any{"statuses": []any{map[string]any{"id": id, "status": status, "timestamp": stamp(s.o.Now()), "recipient_id": by}}})
+	}
+}
+
+// Say has a person write to the page, in Messenger.
+func (s *Server) Say(from, words string) { s.messenger(from, s.o.Page, words, nil) }
+
+// Answer tells what the page wrote to a person: an echo.
+func (s *Server) Answer(to, words string) {
+	s.messenger(s.o.Page, to, words, map[string]any{"is_echo": true, "app_id": 1})
+}
+
+func (s *Server) messenger(from, to, words string, more map[string]any) {
+	now := s.o.Now()
+	s.mu.Lock()
+	message := map[string]any{"mid": "m_" + s.id(), "text": words}
+	s.mu.Unlock()
+	for k, v := range more {
+		message[k] = v
+	}
+	person := func(id string) map[string]any { return map[string]any{"id": id} }
+	s.add(event{object: "page", entry: s.o.Page, said: map[string]any{"sender": person(from), "recipient": person(to),
+		"timestamp": now.UnixMilli(), "message": message}})
+}
+
 // Picture is a message with a file that was uploaded.
 func Picture(id, caption string) map[string]any {
 	return map[string]any{"type": "image", "image": map[string]any{"id": id, "mime_type": "image/jpeg", "caption": caption}}
@@ -60,8 +107,12 @@ func (s *Server) whatsApp(value map[string]any) {
 
 // tell queues an event.
 func (s *Server) tell(object, entry, field string, value map[string]any) {
+	s.add(event{object: object, entry: entry, change: map[string]any{"field": field, "value": value}})
+}
+
+func (s *Server) add(e event) {
+	e.due = time.Now().Add(s.o.Linger)
 	s.mu.Lock()
-	e := event{object: object, entry: entry, change: map[string]any{"field": field, "value": value}}
 	s.events = append(s.events, e)
 	if s.o.Twice {
 		s.events = append(s.events, e)
@@ -142,8 +193,13 @@ func (s *Server) due() (batch []event, to string, wait time.Duration) {
 		return nil, "", wait
 	}
 	var left []event
+	now := time.Now()
+	begin := slices.ContainsFunc(s.events, func(e event) bool { return !e.due.After(now) })
 	for _, e := range s.events {
-		d := time.Until(e.due)
+		d := e.due.Sub(now)
+		if begin && e.tries == 0 { // what has come meanwhile goes along
+			d = 0
+		}
 		switch {
 		case d > 0:
 			wait = min(wait, d)
@@ -162,7 +218,13 @@ func (s *Server) due() (batch []event, to string, wait time.Duration) {
 func (s *Server) post(ctx context.Context, to string, batch []event) bool {
 	var entries []any
 	for _, e := range batch {
-		entries = append(entries, map[string]any{"id": e.entry, "time": s.o.Now().Unix(), "changes": []any{e.change}})
+		one := map[string]any{"id": e.entry, "time": s.o.Now().Unix()}
+		if e.said != nil {
+			one["messaging"] = []any{e.said}
+		} else {
+			one["changes"] = []any{e.change}
+		}
+		entries = append(entries, one)
 	}
 	raw, err := json.Marshal(map[string]any{"object": batch[0].object, "entry": entries})
 	if err != nil {
@@ -180,12 +242,18 @@ func (s *Server) post(ctx context.Context, to string, batch []event) bool {
 	req.Header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil)))
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "facebookexternalua")
+	try := push.Try{Body: body, Sent: time.Now()}
 	resp, err := http.DefaultClient.Do(req)
+	try.Answered = time.Now()
 	if err != nil {
-		return false
+		try.Err = errors.New("connection refused or timed out")
+		return s.o.Watch.Hears(try) == nil
 	}
 	defer resp.Body.Close()
-	return resp.StatusCode == http.StatusOK
+	if try.Status = resp.StatusCode; try.Status != http.StatusOK {
+		try.Err = fmt.Errorf("status %d", try.Status)
+	}
+	return s.o.Watch.Hears(try) == nil
 }
 
 // escaped writes JSON as Meta does: letters beyond ASCII as \u00e4, and slashes as \/.

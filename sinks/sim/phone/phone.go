@@ -45,9 +45,10 @@ type Options struct {
 	Secret  string  // SMSC password or apikey, SMS.ru api_id, Kannel password, Twilio token: "secret"
 	Balance float64 // of the SMS accounts: 412.50
 
-	PlainHTTP bool    // the bot's webhook may be http, at any port, and set again at once
-	Hurry     float64 // how many times faster than Telegram's the webhook's delays pass: 1
-	FirstID   int64   // of the updates: 700000001
+	PlainHTTP bool       // the bot's webhook may be http, at any port, and set again at once
+	Hurry     float64    // how many times faster than Telegram's the webhook's delays pass: 1
+	FirstID   int64      // of the updates: 700000001
+	Watch     push.Watch // of the bot's updates
 
 	Clock func() time.Time // time.Now when nil
 }
@@ -117,7 +118,7 @@ func New(o Options) *Phone {
 		o.Chats = []Chat{{ID: 1000001, Type: "private", Name: "Менеджер"}}
 	}
 	p := &Phone{o: o, chats: slices.Clone(o.Chats), sent: map[int64][]time.Time{}, mux: http.NewServeMux(),
-		updates: push.New(push.Options{Clock: o.Clock, Hurry: o.Hurry, First: o.FirstID}), closed: make(chan struct{})}
+		updates: push.New(push.Options{Watch: o.Watch, Clock: o.Clock, Hurry: o.Hurry, First: o.FirstID}), closed: make(chan struct{})}
 	p.telegramRoutes()
 	p.smscRoutes()
 	p.smsruRoutes()

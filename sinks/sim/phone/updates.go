@@ -227,7 +227,7 @@ func (p *Phone) take(offset int64, limit int) []json.RawMessage {
 		p.updates.Forget(func(e push.Event) bool { return len(keep) == 0 || e.ID < keep[0].ID })
 		all = keep
 	case offset > 0 && (len(all) == 0 || offset <= all[len(all)-1].ID+1):
-		p.updates.Forget(func(e push.Event) bool { return e.ID < offset })
+		p.updates.Confirm(func(e push.Event) bool { return e.ID < offset })
 		all = slices.DeleteFunc(all, func(e push.Event) bool { return e.ID < offset })
 	}
 	found := make([]json.RawMessage, 0, min(limit, len(all)))

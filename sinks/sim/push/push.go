@@ -37,6 +37,9 @@ type Hook struct {
 	// Repeated, if not nil, makes the header of a further try.
 	Repeated func(h http.Header, fails int)
 
+	// Sign, if not nil, adds to the header what proves that the body is the service's.
+	Sign func(h http.Header, body []byte)
+
 	// Taken says whether an answer means "kept": nil, or what is wrong with it.
 	Taken func(status int, body []byte) error
 
@@ -47,8 +50,41 @@ type Hook struct {
 	Insecure bool
 }
 
+// Watch is for whoever holds what a service was told against what became of it.
+type Watch struct {
+	// Tried, if not nil, is told of each handing over, before the event is forgotten. It must not ask the service anything.
+	Tried func(Try)
+
+	// Deaf, if not nil, is asked after each answer that means "kept": where it says so, the service has not heard it, as when
+	// its patience was over, and tells the event again.
+	Deaf func() bool
+}
+
+// Try is one handing over of an event.
+type Try struct {
+	Body           []byte // as posted: some services put several events into one
+	Sent, Answered time.Time
+	Status         int   // of the answer; 0: none was heard
+	Err            error // nil: it is taken
+}
+
+// ErrUnheard is why an answer did not count although it came.
+var ErrUnheard = errors.New("no answer in time")
+
+// Hears tells who watches of a try, and whether its answer counts.
+func (w Watch) Hears(t Try) error {
+	if t.Err == nil && w.Deaf != nil && w.Deaf() {
+		t.Status, t.Err = 0, ErrUnheard
+	}
+	if w.Tried != nil {
+		w.Tried(t)
+	}
+	return t.Err
+}
+
 // Options are the settings of a Queue.
 type Options struct {
+	Watch
 	Keep  time.Duration    // how long an event is remembered; 24 h
 	Clock func() time.Time // of an event's age; time.Now
 	Hurry float64          // how many times faster than the service delays pass; 1
@@ -154,6 +190,18 @@ func (q *Queue) Forget(has func(Event) bool) {
 	q.events = slices.DeleteFunc(q.events, func(e *Event) bool { return has(*e) })
 }
 
+// Confirm drops the events that have is true of: whoever asks for them has said that they are kept.
+func (q *Queue) Confirm(has func(Event) bool) {
+	if q.o.Tried != nil {
+		for _, e := range q.Waiting() {
+			if has(e) {
+				q.o.Tried(Try{Body: e.Body, Sent: e.At, Answered: time.Now(), Status: http.StatusOK})
+			}
+		}
+	}
+	q.Forget(has)
+}
+
 // State is what a service says of its webhook.
 type State struct {
 	Hook      *Hook // nil: there is none
@@ -232,7 +280,10 @@ func (q *Queue) run() {
 }
 
 func (q *Queue) post(h *Hook, e *Event) {
-	err := q.send(h, e)
+	try := Try{Body: e.Body, Sent: time.Now()}
+	try.Status, try.Err = q.send(h, e)
+	try.Answered = time.Now()
+	err := q.o.Hears(try)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.sending--
@@ -250,26 +301,29 @@ func (q *Queue) post(h *Hook, e *Event) {
 	q.notify()
 }
 
-func (q *Queue) send(h *Hook, e *Event) error {
+func (q *Queue) send(h *Hook, e *Event) (status int, err error) {
 	req, err := http.NewRequestWithContext(q.ctx, http.MethodPost, h.URL, bytes.NewReader(e.Body))
 	if err != nil {
-		return err
+		return 0, err
 	}
+	req.Header.Set("Content-Type", "application/json")
 	for k, v := range h.Header {
 		req.Header[k] = v
 	}
-	req.Header.Set("Content-Type", "application/json")
+	if h.Sign != nil {
+		h.Sign(req.Header, e.Body)
+	}
 	if h.Repeated != nil && e.fails > 0 {
 		h.Repeated(req.Header, e.fails)
 	}
 	res, err := q.client.Do(req)
 	if err != nil {
-		return errors.New("connection refused or timed out")
+		return 0, errors.New("connection refused or timed out")
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
 	if err != nil {
-		return fmt.Errorf("the answer broke off: %w", err)
+		return 0, fmt.Errorf("the answer broke off: %w", err)
 	}
-	return h.Taken(res.StatusCode, body)
+	return res.StatusCode, h.Taken(res.StatusCode, body)
 }

@@ -163,6 +163,9 @@ func (c *Community) check(r *http.Request) fault.Answer {
 	c.polling++
 	defer func() { c.polling-- }()
 	c.checks++
+	if err == nil && r.Form.Get("key") == fmt.Sprintf("key%d", c.key) {
+		c.take(ts)
+	}
 	for {
 		now := c.first + int64(len(c.events))
 		switch {
@@ -195,6 +198,16 @@ func (c *Community) check(r *http.Request) fault.Answer {
 	}
 }
 
+// take notes that somebody asks for what follows ts: what lies before it is kept there. The caller holds c.mu.
+func (c *Community) take(ts int64) {
+	for ; c.taken < ts && c.taken < c.first+int64(len(c.events)); c.taken++ {
+		if c.taken >= c.first && c.o.Watch.Tried != nil {
+			now := time.Now()
+			c.o.Watch.Tried(push.Try{Body: c.events[c.taken-c.first], Sent: now, Answered: now, Status: http.StatusOK})
+		}
+	}
+}
+
 func (c *Community) getCallbackServers(url.Values) (any, *failure) {
 	items := []any{}
 	for _, s := range c.servers {
@@ -218,7 +231,7 @@ func (c *Community) addCallbackServer(args url.Values) (any, *failure) {
 	}
 	c.lastSrv++
 	s := &server{id: c.lastSrv, title: args.Get("title"), url: args.Get("url"), secret: args.Get("secret_key"), status: "wait", events: map[string]bool{},
-		queue: push.New(push.Options{Clock: c.o.Clock, Hurry: c.o.Hurry})}
+		queue: push.New(push.Options{Watch: c.o.Watch, Clock: c.o.Clock, Hurry: c.o.Hurry})}
 	c.servers = append(c.servers, s)
 	c.serving.Go(func() { c.confirm(s) })
 	return map[string]any{"server_id": s.id}, nil

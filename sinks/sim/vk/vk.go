@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,6 +36,7 @@ type Options struct {
 	KeyLife int              // a_check calls that a key lasts for; 0: for ever
 	Rate    int              // API calls a second; 20; negative: any number
 	Hurry   float64          // how many times faster than VK the callback's delays pass: 1
+	Watch   push.Watch       // of the events, by the callback or by Long Poll
 	Clock   func() time.Time // time.Now when nil
 }
 
@@ -86,6 +88,7 @@ type Community struct {
 	lastSrv  int
 	events   []json.RawMessage // of Long Poll
 	first    int64             // ts of events[0]
+	taken    int64             // up to this ts somebody has asked for what follows
 	key      int
 	checks   int // with this key
 	wake     chan struct{}
@@ -108,7 +111,7 @@ func New(o Options) *Community {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	return &Community{o: o, said: map[int64][]message{}, first: 1, key: 1, wake: make(chan struct{}), closed: make(chan struct{}),
+	return &Community{o: o, said: map[int64][]message{}, first: 1, taken: 1, key: 1, wake: make(chan struct{}), closed: make(chan struct{}),
 		client: &http.Client{Timeout: 10 * time.Second}, settings: map[string]bool{"message_new": true, "message_reply": true, "message_event": true}}
 }
 
@@ -174,6 +177,18 @@ func (c *Community) Raw(text string) {
 	defer c.mu.Unlock()
 	c.events = append(c.events, json.RawMessage(text))
 	c.remember()
+}
+
+// Read has a person read what the community last said.
+func (c *Community) Read(peer int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	said := c.said[peer]
+	if len(said) == 0 {
+		return
+	}
+	last := said[len(said)-1]
+	c.tell("message_read", map[string]any{"from_id": peer, "peer_id": peer, "read_message_id": last.ID, "conversation_message_id": last.Number})
 }
 
 // add keeps a message of a conversation.
@@ -266,6 +281,28 @@ func (c *Community) Unsent() (n int) {
 		n += s.queue.State().Waiting
 	}
 	return n
+}
+
+// Unasked is how many events of Long Poll nobody has asked beyond.
+func (c *Community) Unasked() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return int(c.first + int64(len(c.events)) - max(c.taken, c.first))
+}
+
+// Serve adds a callback server with all events ticked, as an owner does in the settings; VK then asks it to confirm itself.
+func (c *Community) Serve(address, secret string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, e := c.addCallbackServer(url.Values{"url": {address}, "title": {"leadstream"}, "secret_key": {secret}})
+	if e != nil {
+		return errors.New(e.text)
+	}
+	s := c.servers[len(c.servers)-1]
+	for _, kind := range []string{"message_new", "message_reply", "message_read", "message_edit", "message_event"} {
+		s.events[kind] = true
+	}
+	return nil
 }
 
 // Drop removes all callback servers, as somebody in the settings would.
