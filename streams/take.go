@@ -32,11 +32,19 @@ func (t *taking) name(lead *Taken, now time.Time) {
 	t.body = digest(source, string(sum[:]))
 	if lead.Key != "" {
 		t.key = digest(source, "key", lead.Key)
-		t.id = NewID("key", source, lead.Key, content)
+		t.id = keyedID(source, lead.Key, content)
 	} else {
 		t.id = NewID("body", source, content, now.UTC().Format(time.RFC3339Nano))
 	}
 }
+
+// KeyedID is the id of a lead that its sender has named: whoever knows what was sent knows the id.
+func KeyedID(source, key string, canonical []byte) string {
+	sum := sha256.Sum256(canonical)
+	return keyedID(source, key, hex.EncodeToString(sum[:]))
+}
+
+func keyedID(source, key, content string) string { return NewID("key", source, key, content) }
 
 // TakeAll makes leads durable: it returns after one fsync for all, or takes none. Duplicates are told by the receipt.
 // It sets ID and Home of the leads that are new.

@@ -30,6 +30,7 @@ type Facts struct {
 	Left        map[string]int64        // entries that Redis still holds, by key
 	Open        int                     // leads that the daemon's ledger holds open
 	Forgets     bool                    // the daemon need not remember leads that have ended
+	OneCard     bool                    // what a customer of a service writes is one card and comments in it
 	Unordered   bool                    // single entries were taken out of Redis: those behind them cannot know
 	Unexplained int                     // leads of which the daemon says that it does not know where they are
 	Log         []byte                  // what the daemon wrote
@@ -58,7 +59,30 @@ type Verdict struct {
 	Alerts      int // I9: outages not told exactly once, ends of outages the same
 	Leaks       int // I10: secrets and people's data in the log
 
-	Faults []string // a sentence for each
+	By     map[string]*Verdict // what there is to say of one source's enquiries alone, where requests name theirs
+	Faults []string            // a sentence for each
+}
+
+// of is the part of a source, nil where there are none.
+func (v *Verdict) of(source string) *Verdict {
+	if source == "" {
+		return nil
+	}
+	if v.By == nil {
+		v.By = map[string]*Verdict{}
+	}
+	if v.By[source] == nil {
+		v.By[source] = &Verdict{}
+	}
+	return v.By[source]
+}
+
+// tell adds what was found of one source's enquiries.
+func (v *Verdict) tell(source string, found Verdict) {
+	if part := v.of(source); part != nil {
+		part.Add(found)
+	}
+	v.Add(found)
 }
 
 // OK says that every invariant holds.
@@ -85,6 +109,9 @@ func (v *Verdict) Add(o Verdict) {
 		*p[0] += *p[1]
 	}
 	v.Faults = append(v.Faults, o.Faults...)
+	for source, part := range o.By {
+		v.of(source).Add(*part)
+	}
 }
 
 func (v *Verdict) fault(count *int, format string, a ...any) {
@@ -107,7 +134,9 @@ func Check(f Facts) (Verdict, error) {
 		arrived[d.Mark] = append(arrived[d.Mark], d)
 	}
 	for _, mark := range slices.Sorted(maps.Keys(sent)) {
-		v.enquiry(f, sent[mark], arrived[mark])
+		var found Verdict
+		found.enquiry(f, sent[mark], arrived[mark])
+		v.tell(sent[mark].Source, found)
 	}
 	if v.Accepted == 0 {
 		return v, errors.New("no lead was accepted: nothing was tested")
@@ -121,6 +150,9 @@ func Check(f Facts) (Verdict, error) {
 	if !f.Unordered {
 		v.order(sent, arrived)
 	}
+	if f.OneCard {
+		v.split(sent, arrived)
+	}
 	v.ends(f, sent)
 	v.alerts(f)
 	v.leaks(f)
@@ -130,9 +162,9 @@ func Check(f Facts) (Verdict, error) {
 // enquiries sums requests up by what they say: the best that is known of each.
 func enquiries(requests []Request) map[string]*enquiry {
 	sent := map[string]*enquiry{}
-	rank := map[Fate]int{Rejected: 1, Unknown: 2, Acked: 3}
+	rank := map[Fate]int{Rejected: 1, Waiting: 2, Unknown: 3, Acked: 4}
 	for _, r := range requests {
-		mark := markOf(r.Text)
+		mark := Mark(r.Text)
 		e := sent[mark]
 		if e == nil {
 			e = &enquiry{Request: r, ids: map[string]bool{}}
@@ -155,7 +187,7 @@ func enquiries(requests []Request) map[string]*enquiry {
 
 // enquiry judges one: is it there, once, and whole?
 func (v *Verdict) enquiry(f Facts, e *enquiry, ds []delivery) {
-	mark := markOf(e.Text)
+	mark := Mark(e.Text)
 	switch e.Fate {
 	case Acked:
 		v.Accepted++
@@ -183,7 +215,7 @@ func (v *Verdict) enquiry(f Facts, e *enquiry, ds []delivery) {
 	}
 	for _, d := range ds {
 		// A deal has its phone and its customer's name in the contact.
-		if d.Sum != sha256.Sum256([]byte(e.Text)) || d.Entity != "deal" && (d.Phone != e.Phone || !d.Named) {
+		if d.Sum != sha256.Sum256([]byte(e.Text)) || d.Entity != "deal" && (d.Phone != e.Phone || !d.Named && !e.Nameless) {
 			v.fault(&v.Damaged, "DAMAGED: %q is at the portal with another text, phone or name (%s %d)", mark, d.Kind, d.ID)
 		}
 	}
@@ -211,22 +243,46 @@ func (v *Verdict) order(sent map[string]*enquiry, arrived map[string][]delivery)
 	by := map[string][]*enquiry{}
 	for mark, e := range sent {
 		if e.Fate == Acked && len(arrived[mark]) > 0 {
-			by[e.Phone] = append(by[e.Phone], e)
+			who := or(e.Who, e.Phone)
+			by[who] = append(by[who], e)
 		}
 	}
 	for _, es := range by {
-		slices.SortFunc(es, func(a, b *enquiry) int { return a.Answered.Compare(b.Answered) })
+		slices.SortFunc(es, func(a, b *enquiry) int { return cmp.Or(cmp.Compare(a.Turn, b.Turn), a.Answered.Compare(b.Answered)) })
 		for i, later := range es {
 			for _, earlier := range es[:i] {
-				if !earlier.Answered.Before(later.Sent) { // under way at the same time: any order is right
+				if earlier.Turn == later.Turn && !earlier.Answered.Before(later.Sent) { // under way at the same time: any order is right
 					continue
 				}
-				a, b := arrived[markOf(earlier.Text)][0], arrived[markOf(later.Text)][0]
+				a, b := arrived[Mark(earlier.Text)][0], arrived[Mark(later.Text)][0]
 				if a.Seq > b.Seq {
-					v.fault(&v.OutOfOrder, "OUT OF ORDER: %q was taken before %q of the same customer, and is behind it at the portal",
-						markOf(earlier.Text), markOf(later.Text))
+					var found Verdict
+					found.fault(&found.OutOfOrder, "OUT OF ORDER: %q was taken before %q of the same customer, and is behind it at the portal",
+						Mark(earlier.Text), Mark(later.Text))
+					v.tell(later.Source, found)
 				}
 			}
+		}
+	}
+}
+
+// split looks for customers of a service who have more than one card. Where a message of theirs is not at the portal, there
+// may be a reason.
+func (v *Verdict) split(sent map[string]*enquiry, arrived map[string][]delivery) {
+	cards, away, of := map[string][]string{}, map[string]bool{}, map[string]string{}
+	for _, mark := range slices.Sorted(maps.Keys(sent)) {
+		e, ds := sent[mark], arrived[mark]
+		of[e.Who] = e.Source
+		away[e.Who] = away[e.Who] || e.Fate == Acked && len(ds) == 0
+		if len(ds) > 0 && ds[0].Kind == "create" {
+			cards[e.Who] = append(cards[e.Who], mark)
+		}
+	}
+	for who, marks := range cards {
+		if len(marks) > 1 && who != "" && !away[who] {
+			var found Verdict
+			found.fault(&found.Doubled, "DOUBLED: one customer's %q have each a card, and should be one card with comments", marks)
+			v.tell(of[who], found)
 		}
 	}
 }

@@ -39,6 +39,15 @@ func (f *facts) arrived(n int) *portal.Event {
 	return &f.Portal[len(f.Portal)-1]
 }
 
+// carried is what a customer has written by a service, at a turn of its order, and is at the portal as a comment.
+func (f *facts) carried(n int, turn int64) *portal.Event {
+	r := f.sent(n, Acked)
+	r.Who, r.Turn, r.Carried, r.Source = "tg 1", turn, true, ""
+	e := f.arrived(n)
+	e.Kind = "comment"
+	return e
+}
+
 func TestCheckFindsEachFault(t *testing.T) {
 	outage := Outage{Alert: "Redis is down", Recovery: "Redis is back"}
 	for name, c := range map[string]struct {
@@ -54,12 +63,31 @@ func TestCheckFindsEachFault(t *testing.T) {
 			f.Outages = []Outage{outage}
 			f.Told = []phone.Message{{Text: "Redis is down!"}, {Text: "Redis is back!"}}
 		}},
-		"lost":                           {breaks: func(f *facts) { f.sent(2, Acked) }, want: Verdict{Lost: 1}},
-		"doubled":                        {breaks: func(f *facts) { f.arrived(1).Origin = "another" }, want: Verdict{Doubled: 1}},
-		"doubled under one id":           {breaks: func(f *facts) { f.arrived(1) }, want: Verdict{Doubled: 2}},
-		"unknown doubled":                {breaks: func(f *facts) { f.sent(2, Unknown); f.arrived(2); f.arrived(2).Origin = "another" }, want: Verdict{Doubled: 1}},
-		"one request became two leads":   {breaks: func(f *facts) { f.sent(1, Acked).LeadID = "lead9"; f.Lives["lead9"] = f.Lives["lead1"] }, want: Verdict{Doubled: 1, Unexplained: 1}},
-		"card and comment":               {breaks: func(f *facts) { e := f.arrived(1); e.Kind, e.Origin = "comment", "" }, want: Verdict{Doubled: 1}},
+		"lost":                            {breaks: func(f *facts) { f.sent(2, Acked) }, want: Verdict{Lost: 1}},
+		"doubled":                         {breaks: func(f *facts) { f.arrived(1).Origin = "another" }, want: Verdict{Doubled: 1}},
+		"doubled under one id":            {breaks: func(f *facts) { f.arrived(1) }, want: Verdict{Doubled: 2}},
+		"unknown doubled":                 {breaks: func(f *facts) { f.sent(2, Unknown); f.arrived(2); f.arrived(2).Origin = "another" }, want: Verdict{Doubled: 1}},
+		"one request became two leads":    {breaks: func(f *facts) { f.sent(1, Acked).LeadID = "lead9"; f.Lives["lead9"] = f.Lives["lead1"] }, want: Verdict{Doubled: 1, Unexplained: 1}},
+		"card and comment":                {breaks: func(f *facts) { e := f.arrived(1); e.Kind, e.Origin = "comment", "" }, want: Verdict{Doubled: 1}},
+		"by a service, in its order":      {breaks: func(f *facts) { f.carried(2, 1); f.carried(3, 2) }},
+		"by a service, against its order": {breaks: func(f *facts) { f.carried(2, 2); f.carried(3, 1) }, want: Verdict{OutOfOrder: 1}},
+		"with the service still":          {breaks: func(f *facts) { f.sent(2, Waiting) }},
+		"with the service, and arrived":   {breaks: func(f *facts) { f.sent(2, Waiting); f.arrived(2) }},
+		"a customer has two cards":        {breaks: func(f *facts) { f.OneCard = true; f.carried(2, 1).Kind = "create"; f.carried(3, 2).Kind = "create" }, want: Verdict{Doubled: 1}},
+		"a customer has one card":         {breaks: func(f *facts) { f.OneCard = true; f.carried(2, 1).Kind = "create"; f.carried(3, 2) }},
+		"a second card with a reason": {breaks: func(f *facts) {
+			f.OneCard = true
+			f.carried(2, 1).Kind = "create"
+			f.carried(3, 2).Kind = "create"
+			r := f.sent(4, Acked)
+			r.Who, f.Dead[r.LeadID] = "tg 1", true
+		}},
+		"a missed call": {breaks: func(f *facts) {
+			r := f.sent(2, Acked)
+			r.Phone, r.Text, r.Nameless = "+79990000002", Call("+79990000002"), true
+			f.arrived(2).Payload = "+79990000002"
+		}},
+		"a missed call is lost":          {breaks: func(f *facts) { r := f.sent(2, Acked); r.Phone, r.Text = "+79990000002", Call("+79990000002") }, want: Verdict{Lost: 1}},
 		"rejected arrived":               {breaks: func(f *facts) { f.sent(2, Rejected); f.arrived(2) }, want: Verdict{Invented: 1}},
 		"never sent":                     {breaks: func(f *facts) { f.arrived(3) }, want: Verdict{Invented: 1}},
 		"a card that says nothing":       {breaks: func(f *facts) { f.arrived(3).Payload = "" }, want: Verdict{Invented: 1}},
@@ -110,7 +138,11 @@ func TestNothingSentIsNothingTested(t *testing.T) {
 
 func TestVerdictsAddUp(t *testing.T) {
 	sum := Verdict{Accepted: 1, Lost: 2, Leaks: 3, Faults: []string{"a"}}
-	sum.Add(Verdict{Accepted: 10, Lost: 20, Leaks: 30, Faults: []string{"b"}})
+	sum.Add(Verdict{Accepted: 10, Lost: 20, Leaks: 30, Faults: []string{"b"}, By: map[string]*Verdict{"tg": {Lost: 4}}})
+	sum.Add(Verdict{By: map[string]*Verdict{"tg": {Lost: 1}}})
+	if sum.By["tg"].Lost != 5 {
+		t.Errorf("a source's part: %+v", sum.By["tg"])
+	}
 	if sum.Accepted != 11 || sum.Lost != 22 || sum.Leaks != 33 || !slices.Equal(sum.Faults, []string{"a", "b"}) || sum.Err() == nil {
 		t.Errorf("%+v", sum)
 	}

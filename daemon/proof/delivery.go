@@ -28,8 +28,20 @@ var (
 	telPattern  = regexp.MustCompile(regexp.QuoteMeta(PhonePrefix) + `\d{7}`)
 )
 
-// markOf tells one enquiry from all others: "wish 17".
-func markOf(text string) string {
+// MarkIn is the enquiry that a payload tells of: "wish 17", or who called; empty when it tells of none.
+func MarkIn(payload any) string {
+	ds := deliveries([]portal.Event{{Kind: "create", Payload: payload}})
+	if ds[0].Mark == nothing {
+		return ""
+	}
+	return ds[0].Mark
+}
+
+// nothing is the mark of what says nothing.
+const nothing = "what is in card or comment without a wish"
+
+// Mark tells one enquiry from all others: "wish 17".
+func Mark(text string) string {
 	mark, _, _ := strings.Cut(text, ":")
 	return mark
 }
@@ -41,16 +53,20 @@ func deliveries(events []portal.Event) []delivery {
 		if e.Kind != "create" && e.Kind != "comment" || e.Kind == "create" && e.Entity == "contact" {
 			continue
 		}
-		d := delivery{Event: e, Mark: "what is in card or comment without a wish"}
+		d := delivery{Event: e, Mark: nothing}
 		texts(e.Payload, func(s string) {
 			if text := markPattern.FindString(s); text != "" {
-				d.Mark, d.Sum = markOf(text), sha256.Sum256([]byte(text))
+				d.Mark, d.Sum = Mark(text), sha256.Sum256([]byte(text))
 			}
 			if p := telPattern.FindString(s); p != "" {
 				d.Phone = p
 			}
 			d.Named = d.Named || strings.Contains(s, PersonName)
 		})
+		if d.Sum == ([32]byte{}) && d.Phone != "" { // nothing was said
+			d.Mark = Call(d.Phone)
+			d.Sum = sha256.Sum256([]byte(d.Mark))
+		}
 		ds = append(ds, d)
 	}
 	return ds

@@ -23,11 +23,13 @@ import (
 // Fate is what a sender knows of its request.
 type Fate string
 
-// A request that was rejected was surely not taken; of an unknown one there was no answer.
+// A request that was rejected was surely not taken; of an unknown one there was no answer. One that waits is with a service,
+// which tells it until it is taken.
 const (
 	Acked    Fate = "acked"
 	Rejected Fate = "rejected"
 	Unknown  Fate = "unknown"
+	Waiting  Fate = "waiting"
 )
 
 // Request is one line of the senders' ledger.
@@ -36,6 +38,15 @@ type Request struct {
 	Phone string // the customer
 	Text  string // what they say: "wish 17: …"; no two enquiries say the same, a repeated request does
 	Body  string // what is posted
+
+	Source string // whose it is; empty: the world's only one
+	As     string `json:"-"` // the source's key; empty: the world's
+
+	// Of what a customer writes or calls by a service that carries it:
+	Who      string // the customer, by their number there; empty: Phone says it
+	Carried  bool   // the service tells it again by itself
+	Nameless bool   // the service tells no names
+	Turn     int64  // place in the order that the service keeps, whatever is broken; 0: it keeps none
 
 	Due       time.Time // when it was to be sent: what it took counts from here, however late the sender was
 	Sent      time.Time
@@ -107,9 +118,28 @@ func (l *Ledger) Again() *Request {
 }
 
 func (l *Ledger) request(n int64, phone string) *Request {
-	r := &Request{Key: fmt.Sprintf("k%d", n), Phone: phone, Text: fmt.Sprintf("wish %d: %s", n, phrases[int(n)%len(phrases)])}
+	r := &Request{Key: fmt.Sprintf("k%d", n), Phone: phone, Text: wish(n)}
 	r.Body = Body(phone, r.Text)
 	return r
+}
+
+// wish is what is said the nth time.
+func wish(n int64) string { return fmt.Sprintf("wish %d: %s", n, phrases[int(n)%len(phrases)]) }
+
+// Next is a number that nobody has had, and the words that go with it: for who is no sender by HTTP.
+func (l *Ledger) Next() (n int64, words string) {
+	n = l.First + l.numbers.Add(1)
+	return n, wish(n)
+}
+
+// Call is what a call has for words: nobody says anything, and whoever calls is known by the number alone.
+func Call(phone string) string { return "call " + phone }
+
+// Note adds what a service knows of a message that it carries.
+func (l *Ledger) Note(r Request) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, &r)
 }
 
 // Body is an enquiry as a form sends it.
@@ -162,7 +192,7 @@ func (w *World) post(ctx context.Context, r *Request) {
 		return
 	}
 	req.GetBody = nil // net/http shall not send it again by itself: a refused second try would hide the first
-	req.Header.Set("Authorization", "Bearer "+w.Key)
+	req.Header.Set("Authorization", "Bearer "+or(r.As, w.Key))
 	req.Header.Set("Content-Type", "application/json")
 	if r.Key != "" {
 		req.Header.Set("Idempotency-Key", r.Key)
@@ -252,7 +282,7 @@ func (l *Ledger) Resend(ctx context.Context) int {
 	for range 8 {
 		wg.Go(func() {
 			for r := range work {
-				if l.Send(ctx, &Request{Key: r.Key, Phone: r.Phone, Text: r.Text, Body: r.Body}).Fate != Acked {
+				if l.Send(ctx, &Request{Key: r.Key, Phone: r.Phone, Text: r.Text, Body: r.Body, Source: r.Source, As: r.As}).Fate != Acked {
 					left.Add(1)
 				}
 			}
@@ -266,7 +296,7 @@ func (l *Ledger) Resend(ctx context.Context) int {
 	return int(left.Load())
 }
 
-// open is the requests of which no try was taken, each once.
+// open is the requests of which no try was taken, each once. What a service carries is its own affair.
 func (l *Ledger) open() (open []Request) {
 	done := map[string]bool{}
 	for _, r := range l.With(Acked) {
@@ -274,7 +304,7 @@ func (l *Ledger) open() (open []Request) {
 	}
 	for _, f := range []Fate{Unknown, Rejected} {
 		for _, r := range l.With(f) {
-			if !done[r.Text] {
+			if !done[r.Text] && !r.Carried {
 				done[r.Text] = true
 				open = append(open, r)
 			}
@@ -310,7 +340,7 @@ func (l *Ledger) InFlight() int {
 	l.looked = len(events)
 	n := int(l.flying.Load())
 	for _, r := range l.all {
-		if r.Fate == Acked && !r.Duplicate && !l.there[markOf(r.Text)] {
+		if r.Fate == Acked && !r.Duplicate && !l.there[Mark(r.Text)] {
 			n++
 		}
 	}
