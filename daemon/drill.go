@@ -27,7 +27,7 @@ type drillCmd struct {
 	Broken  time.Duration `default:"20s" help:"How long each fault lasts.|Сколько длится каждый сбой."`
 	Faults  string        `default:"all" help:"all, none, or some of crm-down,crm-slow,crm-429,crm-500,crm-lost,redis-killed,redis-full,daemon-killed.|all, none или часть из crm-down,crm-slow,crm-429,crm-500,crm-lost,redis-killed,redis-full,daemon-killed."`
 	Latency time.Duration `name:"crm-latency" default:"300ms" help:"How long the simulated CRM takes for a call.|Сколько учебная CRM думает над вызовом."`
-	Source  string        `help:"Whose leads are played; default: who sends the most.|Чьи заявки играть; по умолчанию — того, кто шлёт больше всех."`
+	Source  string        `help:"Whose leads are played; default: those of all sources, as the journal has them.|Чьи заявки играть; по умолчанию — всех источников, как в журнале."`
 	Target  bool          `help:"Drill the running daemon of --config instead of a private one; refused unless all its sinks prove to be simulators.|Проверить работающий демон из --config вместо своего; отказ, если не все его приёмники учебные."`
 	Key     string        `env:"LEADSTREAM_KEY" help:"With --target: the source's key.|С --target: ключ источника."`
 	HTML    string        `name:"html" default:"drill.html" help:"Where the report's page goes; empty: nowhere.|Куда положить страницу отчёта; пусто: никуда."`
@@ -140,7 +140,8 @@ type drillRun struct {
 	sims      *simulators
 	world     *proof.World
 	ledger    *proof.Ledger
-	source    string
+	sources   []string // whose leads are played
+	spread    *drill.Spread
 	plan      drill.Plan
 	patience  time.Duration // how long what is left may take after a phase
 	whole     bool          // patience covers every wait that the config asks for
@@ -218,9 +219,14 @@ func (d *drillRun) folder() (err error) {
 
 // choose settles whose leads are played, and lays out the plan.
 func (d *drillRun) choose(peak drill.Peak, c drill.Choice) {
-	names := slices.Sorted(maps.Keys(d.setup.Keys))
-	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(peak.Shares[b], peak.Shares[a]) })
-	d.source = cmp.Or(d.cmd.Source, names[0])
+	if d.sources = slices.Sorted(maps.Keys(d.cfg.Sources)); d.cmd.Target {
+		d.sources = slices.Sorted(maps.Keys(d.setup.Keys))
+	}
+	slices.SortStableFunc(d.sources, func(a, b string) int { return cmp.Compare(peak.Shares[b], peak.Shares[a]) })
+	if d.cmd.Source != "" {
+		d.sources = []string{d.cmd.Source}
+	}
+	d.spread = drill.NewSpread(d.sources, peak.Shares)
 	if len(d.sims.portals)+len(d.sims.hooks) == 0 { // no CRM, no faults of it
 		c.Faults = slices.DeleteFunc(slices.Clone(c.Faults), drill.Fault.OfCRM)
 	}
@@ -260,7 +266,7 @@ func (d *drillRun) longestWait() (time.Duration, bool) {
 // announce says what will be played and how long it takes.
 func (d *drillRun) announce() {
 	l := drill.Words(d.lang)
-	fmt.Fprintln(d.err, d.say("Drill: %d phases, about %d invented leads of source %s; nothing leaves this machine.", "Учения: этапов %d, около %d придуманных заявок источника %s; наружу ничего не уходит.", len(d.plan.Phases), d.plan.Leads(), d.source))
+	fmt.Fprintln(d.err, d.say("Drill: %d phases, about %d invented leads by %s; nothing leaves this machine.", "Учения: этапов %d, около %d придуманных заявок, источники: %s; наружу ничего не уходит.", len(d.plan.Phases), d.plan.Leads(), strings.Join(d.sources, ", ")))
 	for _, p := range d.plan.Phases {
 		fmt.Fprintln(d.err, d.say("  %-28s %3d leads in %s", "  %-28s заявок: %3d за %s", l.Name(p), p.Leads, l.Span(drill.Span(p.Length))))
 	}
@@ -281,11 +287,11 @@ func (d *drillRun) start() error {
 	if d.cmd.sabotage != nil {
 		d.cmd.sabotage(d.sims)
 	}
-	key, ok := d.setup.Keys[d.source]
-	if !ok {
-		return usageError{errors.New(d.say("--source: there is no source %q", "--source: нет источника %q", d.source))}
+	for _, name := range d.sources {
+		if d.setup.Keys[name] == "" && d.sims.carriers[name] == nil {
+			return usageError{errors.New(d.say("--source: there is no source %q", "--source: нет источника %q", name))}
+		}
 	}
-	d.world.Key = key
 	d.ledger = proof.NewLedger(d.world)
 	d.began = time.Now()
 	if d.cmd.Target {
@@ -294,6 +300,9 @@ func (d *drillRun) start() error {
 	}
 	if err := d.world.Start(d); err != nil {
 		return fmt.Errorf("%s: %w", d.say("the drilled daemon does not come up", "проверяемый демон не запускается"), err)
+	}
+	if err := d.connectAll(d); err != nil {
+		return err
 	}
 	d.began = time.Now()
 	return nil

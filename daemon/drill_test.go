@@ -30,6 +30,19 @@ sinks:
 tell: {sinks: [manager]}
 `
 
+// playedSource is what the tests look at of a source.
+type playedSource struct {
+	Name     string
+	Way      drill.Way
+	Sent     int
+	Accepted int
+	Arrived  int `json:"delivered"`
+	Lost     int
+	Doubled  int
+	Again    int `json:"told_again"`
+	Aside    int `json:"no_leads"`
+}
+
 // readReport decodes what --json printed, as far as the tests look at it.
 func readReport(t *testing.T, b []byte) (r struct {
 	OK, Stopped bool
@@ -43,6 +56,7 @@ func readReport(t *testing.T, b []byte) (r struct {
 		Name    string
 		Checked bool
 	}
+	Sources        []playedSource
 	Faults, Advice []string
 }) {
 	t.Helper()

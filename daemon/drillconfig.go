@@ -16,6 +16,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"leadstream/daemon/channel"
 	"leadstream/daemon/intake"
 )
 
@@ -138,7 +139,7 @@ type drillSetup struct {
 	Data    string // the daemon's
 	Listen  string
 	Socket  string
-	Keys    map[string]string // by source; filled in
+	Keys    map[string]string // by source, of those that have one; filled in
 	Shorten float64           // alerts' waiting times are divided by it
 	FarSide time.Duration     // of a CRM whose outcome is unknown: far_limit and index_lag; 0: the config's own
 }
@@ -178,6 +179,7 @@ func (t *terminal) drillConfig(set *drillSetup, sims *simulators) (*Config, stri
 	if broken(faults) {
 		return nil, "", quietError{exitUsage}
 	}
+	sims.speak(cfg)
 	return cfg, path, sims.onlyHere(cfg)
 }
 
@@ -197,7 +199,12 @@ func (t *terminal) closed(text []byte, asWritten *Config, set *drillSetup, sims 
 	in := keepOnly(block(doc, "intake"), reflect.TypeFor[intake.Config](), drillIntake)
 	in["connections_per_ip"] = asWritten.Intake.Connections // all senders of a drill live at one address
 	doc["intake"] = in
-	doc["sources"] = drillSources(block(doc, "sources"), asWritten, set)
+	sims.listen = set.Listen
+	sources, err := drillSources(block(doc, "sources"), asWritten, set, sims)
+	if err != nil {
+		return nil, err
+	}
+	doc["sources"] = sources
 	doc["alerts"] = drillAlerts(block(doc, "alerts"), asWritten, set.Shorten)
 	triage := block(doc, "triage")
 	delete(triage, "llm")
@@ -268,14 +275,23 @@ func block(m map[string]any, key string) map[string]any {
 	return map[string]any{}
 }
 
-// drillSources lets the drill's senders in, by keys of its own.
-func drillSources(all map[string]any, asWritten *Config, set *drillSetup) map[string]any {
+// drillSources lets the drill's senders in, by keys and secrets of its own.
+func drillSources(all map[string]any, asWritten *Config, set *drillSetup, sims *simulators) (map[string]any, error) {
 	set.Keys = map[string]string{}
 	if len(all) == 0 {
 		all["drill"] = nil
 	}
 	for name := range all {
 		one := keepOnly(block(all, name), reflect.TypeFor[intake.Source](), drillSource)
+		if given := asWritten.Sources[name]; channel.Known(given.Preset) {
+			put, err := sims.carry(name, given, set)
+			if err != nil {
+				return nil, err
+			}
+			maps.Copy(one, put)
+			all[name] = one
+			continue
+		}
 		key := intake.NewKey("drill")
 		set.Keys[name], one["keys"], one["answer"] = key, []string{intake.KeyHash(key)}, "json"
 		if _, limited := one["rate"]; !limited && asWritten.Sources[name].Public {
@@ -283,7 +299,7 @@ func drillSources(all map[string]any, asWritten *Config, set *drillSetup) map[st
 		}
 		all[name] = one
 	}
-	return all
+	return all, nil
 }
 
 // drillAlerts keeps the rules and who is told, and shortens the waiting: a drill's faults last seconds. Nobody outside
@@ -353,6 +369,19 @@ func (s *simulators) onlyHere(cfg *Config) error {
 	}
 	if cfg.Triage.LLM.URL != "" {
 		return fmt.Errorf("triage.llm: would be asked by a drill; nothing was sent")
+	}
+	for name, source := range cfg.Sources {
+		where := "sources." + name
+		switch {
+		case source.Proxy != "" || source.Mail.Reads() || source.Token != "" && source.BaseURL == "":
+			return fmt.Errorf("%s: would ask somebody outside; nothing was sent", where)
+		case source.URL != "" && hostOf(source.URL) != s.listen:
+			return fmt.Errorf("%s.url: is not the drill's own; nothing was sent", where)
+		case source.BaseURL != "":
+			if err := here(where, hostOf(source.BaseURL)); err != nil {
+				return err
+			}
+		}
 	}
 	for name, sink := range cfg.Sinks {
 		where := "sinks." + name

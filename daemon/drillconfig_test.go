@@ -182,6 +182,11 @@ func TestDrillGuardStops(t *testing.T) {
 		"a header":          `sinks: {hook: {kind: webhook, url: "` + sims.hook("hook", true) + `", headers: {X: "https://a.example"}, allow_private: true}}`,
 		"a proxy":           `sinks: {hook: {kind: webhook, url: "` + sims.hook("hook", true) + `", proxy: "http://a.example:1", allow_private: true}}`,
 		"the owner's Redis": "redis: redis://127.0.0.1:6379\nsinks: {table: {kind: csv}}",
+		"a token":           "sources: {tg: {preset: telegram, poll: true, token: x}}\nsinks: {table: {kind: csv}}",
+		"another's server":  "sources: {vk: {preset: vk, poll: true, token: x, base_url: 'https://vk.example'}}\nsinks: {table: {kind: csv}}",
+		"a source's proxy":  "sources: {vk: {preset: vk, poll: true, token: x, base_url: '" + sims.phone.URL() + "', proxy: 'http://a.example:1'}}\nsinks: {table: {kind: csv}}",
+		"a mailbox":         "sources: {post: {preset: mail, mail: {host: imap.example, username: a@b.example, password: x}}}\nsinks: {table: {kind: csv}}",
+		"a public address":  "sources: {tg: {preset: telegram, secrets: [x], url: 'https://salon.example/in/tg'}}\nsinks: {table: {kind: csv}}",
 		"a heartbeat":       "alerts: {heartbeat: 'https://beat.example/'}\nsinks: {table: {kind: csv}}",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -97,12 +97,17 @@ func (d *drillRun) send(ctx context.Context, p drill.Phase, began time.Time) {
 			return
 		case <-timer.C:
 		}
+		source := d.spread.Next()
+		if c := d.sims.carriers[source]; c != nil {
+			c.send(due)
+			continue
+		}
 		next := d.ledger.Customer
 		if rand.Float64() < again {
 			next = d.ledger.Again
 		}
 		lead := next()
-		lead.Due = due
+		lead.Due, lead.Source, lead.As = due, source, d.setup.Keys[source]
 		senders.Go(func() { d.ledger.Send(context.WithoutCancel(ctx), lead) })
 	}
 }
@@ -218,7 +223,7 @@ func (d *drillRun) settle(ctx context.Context, most time.Duration) error {
 	defer stop()
 	for {
 		s, err := d.world.Status(ctx)
-		if err == nil && s.Leads[streams.InFlight] == 0 && s.Unforwarded == 0 {
+		if err == nil && d.sims.unread() == 0 && s.Leads[streams.InFlight] == 0 && s.Unforwarded == 0 {
 			return nil
 		}
 		select {

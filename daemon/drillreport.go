@@ -20,6 +20,7 @@ import (
 	"leadstream/sinks"
 	"leadstream/sinks/bitrix24"
 	"leadstream/sinks/sim/portal"
+	"leadstream/sinks/sim/push"
 	"leadstream/streams"
 )
 
@@ -28,7 +29,10 @@ func (d *drillRun) report(stopped bool) (*drill.Report, error) {
 	ctx, done := d.asking(2 * time.Minute)
 	defer done()
 	took := d.since(time.Now())
-	if stopped {
+	if stopped || d.sims.unread() > 0 {
+		if err := d.sims.hush(); err != nil {
+			return nil, err
+		}
 		if err := d.settle(ctx, 10*time.Second); err != nil {
 			return nil, err
 		}
@@ -47,9 +51,11 @@ func (d *drillRun) report(stopped bool) (*drill.Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("asking for the leads: %w", err)
 	}
-	r := &drill.Report{Version: version(), Language: drill.Words(d.lang), Started: d.began, Took: took, Source: d.source, Stopped: stopped,
+	r := &drill.Report{Version: version(), Language: drill.Words(d.lang), Started: d.began, Took: took, Stopped: stopped,
 		Plan: d.plan, Main: d.main(), Told: d.told(), Shorten: d.setup.Shorten, Alerts: []drill.Alert{}, Faults: []string{}, Notes: d.notes()}
-	s := &tally{drillRun: d, Report: r, lives: lives, sent: d.ledger.All(), secrets: []string{d.world.Key}}
+	s := &tally{drillRun: d, Report: r, lives: lives, sent: d.ledger.All(), secrets: d.secrets()}
+	maps.DeleteFunc(s.lives, func(id string, _ streams.Life) bool { return d.sims.isNews(id) })
+	r.Sources, r.Faults = d.played()
 	if d.cmd.Target {
 		r.Target, s.log = d.config, []byte("a running daemon's log is not ours to read")
 		s.ours()
@@ -58,6 +64,32 @@ func (d *drillRun) report(stopped bool) (*drill.Report, error) {
 	}
 	s.all(status.Unexplained)
 	return r, nil
+}
+
+// played are the sources whose leads were sent.
+func (d *drillRun) played() (list []drill.Source, faults []string) {
+	faults = []string{}
+	for _, name := range d.sources {
+		if c := d.sims.carriers[name]; c != nil {
+			f, wrong := c.figures()
+			list, faults = append(list, f), append(faults, wrong...)
+			continue
+		}
+		list = append(list, drill.Source{Name: name, Kind: cmp.Or(d.cfg.Sources[name].Preset, "generic"), Way: drill.ByHTTP})
+	}
+	return list, faults
+}
+
+// secrets are what must not stand in the log.
+func (d *drillRun) secrets() (all []string) {
+	for _, key := range d.setup.Keys {
+		all = append(all, key)
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.sims.carriers)) {
+		set := d.cfg.Sources[name]
+		all = append(append(all, set.Secrets...), set.Token)
+	}
+	return all
 }
 
 // ours forgets the leads of a running daemon that the drill has not sent.
@@ -141,6 +173,14 @@ func (s *tally) all(unexplained int) {
 		}
 	}
 	s.Faults = append(s.Faults, v.Faults...)
+	for i := range s.Sources {
+		if part := v.By[s.Sources[i].Name]; part != nil {
+			s.Sources[i].Lost, s.Sources[i].Doubled, s.Sources[i].OutOfOrder = part.Lost, part.Doubled, part.OutOfOrder
+		}
+	}
+	if n := s.sims.untold; n > 0 && s.whole && !s.Stopped {
+		s.Faults = append(s.Faults, s.say("%d messages still wait at their services: leadstream has not taken them", "Сообщений, которые leadstream так и не забрал у сервисов: %d", n))
+	}
 	if t.Waiting > 0 && s.whole && !s.Stopped {
 		s.Faults = append(s.Faults, s.say("%d leads are still on their way %s after the last phase", "Заявок в пути через %[2]s после последнего этапа: %[1]d", t.Waiting, drill.Words(s.lang).Span(drill.Span(s.patience))))
 	}
@@ -202,6 +242,7 @@ func stopAt(l streams.Life, name string) (streams.Stop, bool) {
 // elsewhere, drops or passes to a stand-in, and those still on their way, are none of its business.
 func (s *tally) check(name string, events []portal.Event) {
 	f := proof.Facts{Portal: events, Dead: map[string]bool{}, Lives: map[string]streams.Life{}, Log: s.log, Secrets: s.secrets}
+	f.OneCard = s.sims.portals[name] != nil && s.cfg.Triage.Conversation >= oneTalk
 	for id, l := range s.lives {
 		if stop, ok := stopAt(l, name); ok && stop.State != streams.Dropped && stop.State != streams.InFlight {
 			f.Lives[id] = l
@@ -227,6 +268,9 @@ func (s *tally) check(name string, events []portal.Event) {
 	s.verdict.Add(v)
 }
 
+// oneTalk is longer than a drill: where a conversation lasts so long, all of a customer's messages belong to one card.
+const oneTalk = 12 * time.Hour
+
 // events are what a far side has done, told as a portal tells it; ok is false when it keeps no record that could be
 // compared: a message to a person is cut and reworded.
 func (s *tally) events(name string) (events []portal.Event, ok bool, err error) {
@@ -235,7 +279,7 @@ func (s *tally) events(name string) (events []portal.Event, ok bool, err error) 
 	}
 	if h := s.sims.hooks[name]; h != nil {
 		for _, c := range h.Calls() {
-			if !c.Repeat {
+			if !c.Repeat && !s.sims.isNews(c.LeadID) {
 				events = append(events, portal.Event{Seq: c.Seq, At: c.At, Kind: "create", Method: "post", Entity: "call", ID: c.Seq, Origin: c.LeadID, Payload: c.Body, Answer: c.Answer})
 			}
 		}
@@ -258,6 +302,9 @@ func (s *tally) portalEvents(ledger []portal.Event) (events []portal.Event) {
 		if _, ours := s.lives[e.Origin]; s.cmd.Target && e.Origin != "" && !ours {
 			continue // somebody else's lead, taken by the running daemon before or meanwhile
 		}
+		if e.Kind == "comment" && s.sims.isNews(commented(e)) {
+			continue // a rule of the config has news told; as a card they would be an invention
+		}
 		if e.Kind == "create" && e.Entity == "contact" {
 			contacts[strconv.Itoa(e.ID)] = e.Payload
 		}
@@ -272,7 +319,19 @@ func (s *tally) portalEvents(ledger []portal.Event) (events []portal.Event) {
 	return events
 }
 
-var contactOf = regexp.MustCompile(`"contactId":"?(\d+)`)
+var (
+	commentMark = regexp.MustCompile(`\[ls:([0-9a-z]{26})`)
+	contactOf   = regexp.MustCompile(`"contactId":"?(\d+)`)
+)
+
+// commented is the lead that a comment is of.
+func commented(e portal.Event) string {
+	raw, _ := json.Marshal(e.Payload)
+	if found := commentMark.FindSubmatch(raw); found != nil {
+		return string(found[1])
+	}
+	return ""
+}
 
 const byteOrder = "\ufeff"
 
@@ -320,8 +379,6 @@ func (s *tally) rows(name string, set *sinks.CSVSettings) (events []portal.Event
 	return events, true, nil
 }
 
-var wishMark = regexp.MustCompile(`wish \d+`)
-
 // samples joins what is known of each enquiry.
 func (s *tally) samples() []drill.Sample {
 	arrived := map[string]map[string]drill.Span{}
@@ -339,20 +396,20 @@ func (s *tally) samples() []drill.Sample {
 		byDaemon[far.Name] = !far.Checked
 		for _, e := range events {
 			if e.Kind == "create" && e.Entity != "contact" || e.Kind == "comment" {
-				raw, _ := json.Marshal(e.Payload)
-				note(wishMark.FindString(string(raw)), far.Name, e.At)
+				note(proof.MarkIn(e.Payload), far.Name, e.At)
 			}
 		}
 	}
 	by := map[string]*drill.Sample{}
 	var order []string
 	for _, r := range s.sent {
-		mark := wishMark.FindString(r.Text)
+		mark := proof.Mark(r.Text)
 		if by[mark] == nil {
-			by[mark] = &drill.Sample{Phase: s.phaseAt(s.since(r.Due)), Due: s.since(r.Due), Answered: drill.None, Refused: r.Fate != proof.Acked, Arrived: map[string]drill.Span{}}
+			by[mark] = &drill.Sample{Source: r.Source, Phase: s.phaseAt(s.since(r.Due)), Due: s.since(r.Due), Answered: drill.None, Arrived: map[string]drill.Span{}}
 			order = append(order, mark)
 		}
 		one := by[mark]
+		one.Refused = one.Refused || r.Fate != proof.Acked && r.Fate != proof.Waiting && !errors.Is(r.Err, push.ErrUnheard)
 		if due := s.since(r.Due); due < one.Due {
 			one.Due, one.Phase = due, s.phaseAt(due)
 		}
@@ -422,7 +479,12 @@ func (s *tally) alerts() {
 // notes say how the drill differs from real life.
 func (d *drillRun) notes() []string {
 	l := drill.Words(d.lang)
-	notes := []string{d.say("The leads are invented and all come from source %s; every tenth is a further one of a customer who has written before.", "Заявки придуманы и все идут от источника %s; каждая десятая — повторная от того, кто уже писал.", d.source)}
+	notes := []string{d.say("The leads are invented, by %s; every tenth is a further one of a customer who has written before.", "Заявки придуманы, источники: %s; каждая десятая — повторная от того, кто уже писал.", strings.Join(d.sources, ", "))}
+	for _, c := range d.sims.carriers {
+		notes = append(notes, d.say("Messengers, exchanges and mail are simulated: they do not hear every tenth answer, and tell again %s sooner than in life. Of mailboxes the messages were played as by leadstream mail.",
+			"Мессенджеры, АТС и почта учебные: каждый десятый ответ они не слышат, а повторяют в %s раньше, чем в жизни. Письма играются как через leadstream mail, ящик не читается.", l.Often(c.hurry)))
+		break
+	}
 	if len(d.sims.portals)+len(d.sims.hooks) > 0 {
 		notes = append(notes, d.say("The CRM is simulated: %s a call, a cloud portal's limits (2 requests a second, 50 at once).", "CRM учебная: %s на вызов, пределы облачного портала (2 запроса в секунду, 50 разом).", l.Span(drill.Span(d.cmd.Latency))))
 	}

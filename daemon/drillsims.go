@@ -16,15 +16,19 @@ import (
 )
 
 // simulators are what a drill puts in the place of the outside: a portal for each CRM, a program for each webhook, a
-// phone and a mail server for the people. They live in the drill's own process, so that they outlive the daemon.
+// phone and a mail server for the people, a service for each source that has one. They live in the drill's own process, so that they outlive the daemon.
 type simulators struct {
-	phone   *phone.Phone
-	mail    *mail.Server
-	portals map[string]crm // by sink
-	hooks   map[string]*hook.Hook
-	people  map[string]string // chat, number or mailbox → sink
-	fault   error             // of starting one of them
-	phones  []string          // of a running daemon: where its people's simulators are
+	phone    *phone.Phone
+	mail     *mail.Server
+	portals  map[string]crm // by sink
+	hooks    map[string]*hook.Hook
+	carriers map[string]*carrier // by source
+	listen   string              // where the drilled daemon takes what they bring
+	people   map[string]string   // chat, number or mailbox → sink
+	untold   int                 // what the services still had to tell when they were hushed
+	hushed   bool
+	fault    error    // of starting one of them
+	phones   []string // of a running daemon: where its people's simulators are
 }
 
 // crm is a simulated portal, here or in another process.
@@ -40,7 +44,7 @@ type crm interface {
 // newSimulators starts what every drill needs; the rest starts when a sink asks for it.
 func newSimulators() (*simulators, error) {
 	s := &simulators{phone: phone.New(phone.Options{Chats: []phone.Chat{}}), mail: mail.New(), portals: map[string]crm{},
-		hooks: map[string]*hook.Hook{}, people: map[string]string{}}
+		hooks: map[string]*hook.Hook{}, carriers: map[string]*carrier{}, people: map[string]string{}}
 	return s, errors.Join(s.phone.Start(), s.mail.Start())
 }
 
@@ -54,6 +58,9 @@ func (s *simulators) Close() error {
 	}
 	for _, h := range s.hooks {
 		err = errors.Join(err, h.Close())
+	}
+	for _, c := range s.carriers {
+		err = errors.Join(err, c.close())
 	}
 	return err
 }
@@ -116,6 +123,11 @@ func (s *simulators) addresses() []string {
 	}
 	for _, h := range s.hooks {
 		all = append(all, hostOf(h.URL()))
+	}
+	for _, c := range s.carriers {
+		if c.url != "" {
+			all = append(all, hostOf(c.url))
+		}
 	}
 	slices.Sort(all)
 	return all

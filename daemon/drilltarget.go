@@ -145,8 +145,7 @@ func (d *drillRun) aim() (err error) {
 		return err
 	}
 	d.cfg, d.sims = d.asWritten, far(d.Context, all)
-	d.source = cmp.Or(d.cmd.Source, "drill")
-	d.setup = drillSetup{Shorten: 1, Keys: map[string]string{d.source: d.cmd.Key}}
+	d.setup = drillSetup{Shorten: 1, Keys: map[string]string{cmp.Or(d.cmd.Source, "drill"): d.cmd.Key}}
 	d.world = &proof.World{Data: d.cfg.DataDir, Config: d.config, Address: d.cfg.Listen, HTTP: &http.Client{Timeout: 10 * time.Second}}
 	return nil
 }

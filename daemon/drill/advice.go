@@ -110,13 +110,24 @@ func (r *Report) refusals(l Words) (advice []string) {
 		}
 	}
 	if load > 0 {
-		advice = append(advice, l.Say("Requests refused under load alone: %d. Look at the source's rate and concurrency (sources.%s) and at the log.", "Отказов под одной лишь нагрузкой: %d. Проверьте rate и concurrency источника (sources.%s) и журнал.", load, r.Source))
+		advice = append(advice, l.Say("Requests refused under load alone: %d. Look at the source's rate and concurrency (sources.%s) and at the log.", "Отказов под одной лишь нагрузкой: %d. Проверьте rate и concurrency источника (sources.%s) и журнал.", load, r.refused()))
 	}
 	if killed > 0 {
 		advice = append(advice, l.Say("Senders that met a closed door and had to send again: %d, in the %s that leadstream was away. Install scripts/leadstream.socket: systemd then keeps the port open and they only wait; in Make, turn on Store incomplete executions.",
 			"Закрытую дверь застали %d: leadstream не работал %s, и отправлять им пришлось повторно. Поставьте scripts/leadstream.socket: systemd держит порт открытым, и они лишь ждут; в Make включите Store incomplete executions.", killed, l.Span(away)))
 	}
 	return advice
+}
+
+// refused is the source that was refused most often.
+func (r *Report) refused() string {
+	worst := Source{}
+	for _, s := range r.Sources {
+		if worst.Name == "" || s.NotTaken > worst.NotTaken {
+			worst = s
+		}
+	}
+	return worst.Name
 }
 
 // outages looks at the longest recovery and at what died.

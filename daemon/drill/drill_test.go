@@ -22,8 +22,9 @@ func sec(s float64) Span { return Span(s * float64(time.Second)) }
 // example is a drill of 200 leads an hour that loses one, made by hand: what it says is known.
 func example(l Words, change func(*Report, []Sample)) *Report {
 	plan := NewPlan(NewPeak(200), Choice{Load: 10 * time.Second, Broken: 8 * time.Second, Least: 5, Faults: []Fault{CRMDown, DaemonKilled}})
-	r := &Report{Version: "v1", Language: l, Started: time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC), Took: sec(70), Source: "site", Plan: plan, Main: "crm",
+	r := &Report{Version: "v1", Language: l, Started: time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC), Took: sec(70), Plan: plan, Main: "crm",
 		Told: []string{"manager"}, Shorten: 9,
+		Sources: []Source{{Name: "site", Kind: "generic", Way: ByHTTP}, {Name: "tg", Kind: "telegram", Way: ByWebhook, Again: 2, Aside: 4}, {Name: "vk", Kind: "vk", Way: Asked, Aside: 1}},
 		Far: []Far{
 			{Name: "crm", Kind: "bitrix24", Checked: true, PerSecond: 2, Burst: 50, Batch: 50, MostBatch: 50, Concurrency: 4, LateAfter: sec(600), Attempts: 5, Requests: []int{5, 10, 15, 9, 5}, Delivered: 42},
 			{Name: "table", Kind: "csv", Concurrency: 4, LateAfter: sec(600), Attempts: 5, Delivered: 42},
@@ -35,7 +36,7 @@ func example(l Words, change func(*Report, []Sample)) *Report {
 	for i, p := range plan.Phases {
 		for n := range p.Leads {
 			due := runs[i].Began + sec(float64(n)*p.Length.Seconds()/float64(p.Leads))
-			s := Sample{Phase: i, Due: due, Answered: due + sec(0.004), Accepted: true, Arrived: map[string]Span{"crm": due + sec(0.3+float64(n)/100), "table": due + sec(0.02)}}
+			s := Sample{Source: []string{"site", "vk", "tg"}[n%3], Phase: i, Due: due, Answered: due + sec(0.004), Accepted: true, Arrived: map[string]Span{"crm": due + sec(0.3+float64(n)/100), "table": due + sec(0.02)}}
 			if runs[i].Healed > due {
 				s.Arrived["crm"] = runs[i].Healed + sec(2+float64(n)/10)
 				s.Refused = p.Fault == DaemonKilled
@@ -54,6 +55,7 @@ func example(l Words, change func(*Report, []Sample)) *Report {
 
 func lose(r *Report, samples []Sample) {
 	r.Totals.Lost, r.Totals.Delivered = 1, r.Totals.Delivered-1
+	r.Sources[2].Lost = 1
 	r.Faults = append(r.Faults, `crm: LOST: "wish 7" was acked as lead 01 and is nowhere`)
 	delete(samples[6].Arrived, "crm")
 }

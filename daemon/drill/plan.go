@@ -129,6 +129,44 @@ func ParsePeak(text string) (float64, error) {
 	return n * times, nil
 }
 
+// Spread deals leads out to sources by their shares, each as evenly as it can: a small share soon has its turn too.
+type Spread struct {
+	names  []string
+	shares []float64
+	due    []float64 // what each is owed
+}
+
+// leastShare is that of a source of which little or nothing has come so far: it is configured, and so it is played.
+const leastShare = 0.05
+
+// NewSpread deals out to these sources. Without shares all have the same.
+func NewSpread(names []string, shares map[string]float64) *Spread {
+	s := &Spread{names: names, due: make([]float64, len(names))}
+	sum := 0.0
+	for _, name := range names {
+		share := max(shares[name], leastShare)
+		s.shares = append(s.shares, share)
+		sum += share
+	}
+	for i := range s.shares {
+		s.shares[i] /= sum
+	}
+	return s
+}
+
+// Next is whose the next lead is.
+func (s *Spread) Next() string {
+	most := 0
+	for i := range s.due {
+		s.due[i] += s.shares[i]
+		if s.due[i] > s.due[most]+1e-9 {
+			most = i
+		}
+	}
+	s.due[most]--
+	return s.names[most]
+}
+
 // Moments are when a phase's leads come: by chance, as customers do, and yet exactly n.
 func Moments(n int, length time.Duration) []time.Duration {
 	all := make([]time.Duration, n)

@@ -27,6 +27,7 @@ func (s Span) Seconds() float64 { return time.Duration(s).Seconds() }
 
 // Sample is one lead as its sender and the far sides saw it. Times count from the drill's start.
 type Sample struct {
+	Source   string
 	Phase    int
 	Due      Span            // when it was to be sent: what it took counts from here
 	Answered Span            // None: there was no answer
@@ -92,6 +93,37 @@ type Far struct {
 	Delay     Quantiles `json:"delay"` // of the load phases: from when the lead was to be sent until it was there
 }
 
+// Source is whose leads were played, and what became of them.
+type Source struct {
+	Name string `json:"name"`
+	Kind string `json:"kind"` // as `preset` of config.yaml
+	Way  Way    `json:"way"`
+
+	Again int `json:"told_again"` // times that the service told something again: it was not taken, or the answer was not heard
+	Aside int `json:"no_leads"`   // receipts, echoes and edits that were played too
+
+	Lost       int `json:"lost"`
+	Doubled    int `json:"doubled"`
+	OutOfOrder int `json:"out_of_order"`
+
+	Sent     int       `json:"sent"`
+	Accepted int       `json:"accepted"`
+	NotTaken int       `json:"not_taken"`
+	Arrived  int       `json:"delivered"` // at the main destination
+	Answer   Quantiles `json:"answer"`    // as a phase's, of the load phases
+	Delay    Quantiles `json:"delay"`
+}
+
+// Way is how a source's leads come.
+type Way string
+
+// A sender posts by itself, a service posts to a webhook and repeats what was not taken, or is asked.
+const (
+	ByHTTP    Way = "http"
+	ByWebhook Way = "webhook"
+	Asked     Way = "asked"
+)
+
 // PhaseFigures are a phase's.
 type PhaseFigures struct {
 	Phase
@@ -138,7 +170,7 @@ type Report struct {
 	Started         time.Time      `json:"started"`
 	Took            Span           `json:"took"`
 	Target          string         `json:"target,omitempty"` // a running instance; empty: a private one
-	Source          string         `json:"source"`           // whose leads were played
+	Sources         []Source       `json:"sources"`          // whose leads were played
 	Stopped         bool           `json:"stopped"`          // by a person, before its end
 	OK              bool           `json:"ok"`
 	Plan            Plan           `json:"plan"`
@@ -177,6 +209,9 @@ func (r *Report) Sum(samples []Sample, runs []Run) {
 			}
 		}
 		r.Far[i].Delay = quantiles(delays)
+	}
+	for i := range r.Sources {
+		r.source(&r.Sources[i], samples)
 	}
 	for _, s := range samples {
 		if at, ok := s.Arrived[r.Main]; ok {
@@ -226,6 +261,34 @@ func (r *Report) phase(i int, run Run, samples []Sample) PhaseFigures {
 		}
 	}
 	return f
+}
+
+// source fills in what follows from the samples.
+func (r *Report) source(f *Source, samples []Sample) {
+	var answers, delays []Span
+	for _, s := range samples {
+		if s.Source != f.Name {
+			continue
+		}
+		load := r.Plan.Phases[s.Phase].Fault == ""
+		f.Sent++
+		if s.Accepted {
+			f.Accepted++
+		}
+		if s.Refused || s.Answered < 0 {
+			f.NotTaken++
+		}
+		if s.Answered >= 0 && load {
+			answers = append(answers, s.Answered-s.Due)
+		}
+		if at, there := s.Arrived[r.Main]; there {
+			f.Arrived++
+			if load {
+				delays = append(delays, at-s.Due)
+			}
+		}
+	}
+	f.Answer, f.Delay = quantiles(answers), quantiles(delays)
 }
 
 // quantiles takes the nearest rank.

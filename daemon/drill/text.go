@@ -22,6 +22,8 @@ func (r *Report) Text(w io.Writer) error {
 	line("")
 	b.WriteString(r.table(r.phaseRows()))
 	line("")
+	b.WriteString(r.table(r.sourceRows()))
+	line("")
 	b.WriteString(r.table(r.farRows()))
 	for _, part := range []struct {
 		title string
@@ -146,6 +148,25 @@ func (r *Report) phaseRows() [][]string {
 		}
 		rows = append(rows, []string{l.Name(p.Phase), fmt.Sprint(p.Sent), fmt.Sprint(p.Accepted), fmt.Sprint(p.Arrived), l.Span(p.Answer.P50), l.Span(p.Answer.P99),
 			l.Span(p.Delay.P50), l.Span(p.Delay.P95), l.Span(p.Delay.P99), broken, recovery})
+	}
+	return rows
+}
+
+func (r *Report) sourceRows() [][]string {
+	l := r.Language
+	rows := [][]string{{l.Say("source", "источник"), l.Say("kind", "вид"), l.Say("comes", "приходит"), l.Say("leads", "заявок"), l.Say("taken", "принято"), l.Say("arrived", "дошло"),
+		l.Say("lost", "потеряно"), l.Say("doubled", "задвоено"), l.Say("out of order", "не по порядку"), l.Say("answer p99", "ответ p99"), l.Say("to %s p95", "до %s p95", r.Main),
+		l.Say("told again", "повторов"), l.Say("no leads", "не заявок")}}
+	for _, s := range r.Sources {
+		again, aside := "", ""
+		if s.Way != ByHTTP {
+			aside = fmt.Sprint(s.Aside)
+		}
+		if s.Way == ByWebhook { // what is asked for is told until it is confirmed
+			again = fmt.Sprint(s.Again)
+		}
+		rows = append(rows, []string{s.Name, s.Kind, l.way(s.Way), fmt.Sprint(s.Sent), fmt.Sprint(s.Accepted), fmt.Sprint(s.Arrived), fmt.Sprint(s.Lost), fmt.Sprint(s.Doubled),
+			fmt.Sprint(s.OutOfOrder), l.Span(s.Answer.P99), l.Span(s.Delay.P95), again, aside})
 	}
 	return rows
 }

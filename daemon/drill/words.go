@@ -96,6 +96,17 @@ func (l Words) Name(p Phase) string {
 	return string(p.Fault)
 }
 
+// way is how leads come, in words.
+func (l Words) way(w Way) string {
+	switch w {
+	case ByWebhook:
+		return l.Say("by webhook", "вебхуком")
+	case Asked:
+		return l.Say("is asked", "опросом")
+	}
+	return l.Say("by HTTP", "по HTTP")
+}
+
 // Often is a factor in words.
 func (l Words) Often(v float64) string {
 	digits := 1
