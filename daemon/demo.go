@@ -18,12 +18,14 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"leadstream/daemon/intake"
+	"leadstream/sinks/sim/customer"
 	"leadstream/sinks/sim/phone"
 	"leadstream/sinks/sim/portal"
 	"leadstream/streams"
 )
 
-// demoCmd runs the real daemon between its user, a simulated Bitrix24 and a simulated phone. Nothing leaves this machine.
+// demoCmd runs the real daemon between its user, a simulated Bitrix24, a manager's phone, and the phone of a customer who writes
+// by simulated messengers. Nothing leaves this machine.
 type demoCmd struct {
 	Leads  int    `default:"0" help:"Send so many made-up leads at once.|Сразу отправить столько придуманных заявок."`
 	Listen string `default:"127.0.0.1:8080" help:"Where leads are taken.|Где принимать заявки."`
@@ -50,7 +52,12 @@ func (cmd demoCmd) Run(t *terminal) (err error) {
 	defer func() { err = errors.Join(err, crm.Close(), manager.Close()) }()
 
 	d := demo{terminal: t, cmd: cmd, key: intake.NewKey("site"), crm: crm, phone: manager}
-	cfg, err := d.config()
+	defer func() { err = errors.Join(err, d.Close()) }()
+	messengers, err := d.messengers()
+	if err != nil {
+		return err
+	}
+	cfg, err := d.config(messengers)
 	if err != nil {
 		return err
 	}
@@ -62,6 +69,9 @@ func (cmd demoCmd) Run(t *terminal) (err error) {
 		defer stop()
 		if err := d.until(ctx, d.ready); err != nil {
 			return fmt.Errorf("%s: %w", d.say("the daemon does not come up", "демон не запускается"), err)
+		}
+		if err := d.connect(ctx); err != nil {
+			return err
 		}
 		d.introduce()
 		watched, ended := context.WithCancel(ctx)
@@ -133,22 +143,70 @@ type demo struct {
 	key   string
 	crm   *portal.Portal
 	phone *phone.Phone
+
+	carriers []*carrier
+	customer *customer.Phone
+}
+
+// messengers starts those that a customer writes by, and answers their sources as lines of config.yaml.
+func (d *demo) messengers() (sources string, err error) {
+	list := []customer.Messenger{}
+	for _, m := range []struct{ preset, name string }{{"telegram", "Telegram"}, {"whatsapp", "WhatsApp"}, {"vk", d.say("VK", "ВКонтакте")}, {"max", "MAX"}} {
+		c := &carrier{source: m.preset, preset: m.preset, hurry: carrierHurry}
+		config, err := carriers[m.preset].open(c, nil)
+		if c.close != nil {
+			d.carriers = append(d.carriers, c)
+		}
+		if err != nil {
+			return "", err
+		}
+		config["preset"] = m.preset
+		line, err := json.Marshal(config)
+		if err != nil {
+			return "", err
+		}
+		sources += fmt.Sprintf("  %s: %s\n", m.preset, line)
+		list = append(list, customer.Messenger{Name: m.name, Write: c.write})
+	}
+	d.customer = customer.New(customer.Options{Messengers: list, See: map[string]string{d.say("Bitrix24", "Битрикс24"): d.crm.Base()}})
+	return sources, d.customer.Start()
+}
+
+// connect has the messengers send to the daemon.
+func (d *demo) connect(ctx context.Context) error {
+	for _, c := range d.carriers {
+		if err := c.connect(ctx, d.url("/in/"+c.source)); err != nil {
+			return fmt.Errorf("%s: %w", c.source, err)
+		}
+	}
+	return nil
+}
+
+// Close ends the messengers and the customer's phone.
+func (d *demo) Close() (err error) {
+	if d.customer != nil {
+		err = d.customer.Close()
+	}
+	for _, c := range d.carriers {
+		err = errors.Join(err, c.close())
+	}
+	return err
 }
 
 // config is a config.yaml as anybody would write it, read as any other.
-func (d *demo) config() (*Config, error) {
+func (d *demo) config(messengers string) (*Config, error) {
 	text := fmt.Sprintf(`language: %s
 listen: %s
 data_dir: .
 log: {level: warn}
 sources:
   site: {keys: [%q], channel: site}
-sinks:
+%ssinks:
   crm: {kind: bitrix24, url: %q, allow_private: true}
   table: {kind: csv}
   manager: {kind: telegram, token: "110201543:phone-token", chat: 1000001, base_url: %q, allow_private: true}
 tell: {sinks: [manager]}
-`, d.lang, d.cmd.Listen, intake.KeyHash(d.key), d.crm.URL(), d.phone.URL())
+`, d.lang, d.cmd.Listen, intake.KeyHash(d.key), messengers, d.crm.URL(), d.phone.URL())
 	path := filepath.Join(d.cmd.Dir, "config.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return nil, err
@@ -166,6 +224,7 @@ func (d *demo) introduce() {
 	fmt.Fprintln(d.out, d.say("Send a lead from another terminal:", "Отправьте заявку из другого терминала:"))
 	fmt.Fprintf(d.out, "\n  curl %s -H 'X-Api-Key: %s' -H 'Content-Type: application/json' -d '%s'\n\n", d.url("/v1/leads"), d.key,
 		d.say(`{"name":"Anna","phone":"+79990000011","message":"Can I come today after two?"}`, `{"name":"Анна","phone":"+79990000011","message":"Есть запись на сегодня после двух?"}`))
+	fmt.Fprintln(d.out, d.say("Or write as a customer, by Telegram, WhatsApp, VK or MAX: %s", "Или напишите как клиент — в Telegram, WhatsApp, ВКонтакте или MAX: %s", d.customer.URL()))
 	if !d.cmd.Once {
 		fmt.Fprintln(d.out, d.say("Ctrl-C ends it.", "Остановить: Ctrl-C."))
 	}
@@ -173,10 +232,15 @@ func (d *demo) introduce() {
 
 // watch says what arrives in the simulated CRM.
 func (d *demo) watch(ctx context.Context) {
+	cards := map[string]int{} // by the lead that they were made for
 	for seen := 0; ctx.Err() == nil; {
 		events := d.crm.Ledger()
 		for _, e := range events[seen:] {
+			if e.Kind == "comment" {
+				fmt.Fprintln(d.out, d.say("Bitrix24 has a comment in lead #%d", "В Битрикс24 новый комментарий к лиду №%d", cards[e.Origin]))
+			}
 			if e.Kind == "create" && e.Entity == "lead" {
+				cards[e.Origin] = e.ID
 				fmt.Fprintln(d.out, d.say("Bitrix24 has lead #%d (%s)", "В Битрикс24 появился лид №%d (%s)", e.ID, e.Origin))
 			}
 		}
