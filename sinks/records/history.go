@@ -46,13 +46,6 @@ func messageOf(l *streams.Lead, at time.Time) Message {
 	return m
 }
 
-// Bounds of a conversation's end: what is longer is compressed, and so is what nobody has added to for a while.
-const (
-	tailMost  = 100
-	tailBytes = 256 << 10
-	tailIdle  = 24 * time.Hour
-)
-
 // Write writes leads in their order, in one transaction, and answers whose card each stands on. Those that are written
 // already stay as they are.
 func (s *Store) Write(ctx context.Context, zone *time.Location, leads []*streams.Lead) ([]int64, error) {
@@ -66,15 +59,23 @@ func (s *Store) Write(ctx context.Context, zone *time.Location, leads []*streams
 			return nil, errData{"no JSON"}
 		}
 	}
-	cards := make([]int64, len(leads))
+	stands := make([]*person, len(leads))
 	err := s.write(ctx, func(b *batch) {
+		p := page{batch: b, zone: zone}
+		p.find(leads)
 		for i, l := range leads {
-			if b.err == nil {
-				cards[i] = b.add(l, bodies[i], zone)
-			}
+			stands[i] = p.add(l, bodies[i])
 		}
+		p.save()
 	})
-	return cards, err
+	if err != nil {
+		return nil, err
+	}
+	cards := make([]int64, len(leads))
+	for i, k := range stands {
+		cards[i] = k.id
+	}
+	return cards, nil
 }
 
 // at is when the customer wrote. A sender's clock may be ahead of ours.
@@ -87,51 +88,6 @@ func (s *Store) at(l *streams.Lead) time.Time {
 		return now
 	}
 	return at
-}
-
-// add writes one lead.
-func (b *batch) add(l *streams.Lead, body []byte, zone *time.Location) (card int64) {
-	lead := clean(l.ID, 64)
-	if b.get([]any{&card}, "SELECT c.customer FROM leads l JOIN conversations c ON c.id = l.conversation WHERE l.lead = $1", lead) || b.err != nil {
-		return card
-	}
-	at := b.store.at(l).UnixMilli()
-	card = b.customer(l, at)
-	b.count(card, l, at, zone)
-	var talk, n, closed, size int64
-	now, channel := b.store.now().UnixMilli(), clean(channelOf(l), 100)
-	if !b.get([]any{&talk, &n, &closed, &size}, "SELECT id, messages, closed, bytes FROM conversations WHERE customer = $1 AND channel = $2 ORDER BY id DESC LIMIT 1", card, channel) {
-		b.get([]any{&talk}, "INSERT INTO conversations (customer, channel, last_at) VALUES ($1, $2, $3) RETURNING id", card, channel, now)
-	}
-	n, size = n+1, size+int64(len(body))
-	b.exec("INSERT INTO leads (lead, conversation) VALUES ($1, $2)", lead, talk)
-	b.exec("INSERT INTO tail (conversation, n, body) VALUES ($1, $2, $3)", talk, n, body)
-	b.exec("UPDATE conversations SET messages = $2, bytes = $3, last_at = $4 WHERE id = $1", talk, n, size, now)
-	if n-closed >= tailMost || size >= tailBytes {
-		b.closeTail(talk, n)
-	}
-	return card
-}
-
-// closeTail compresses the end of a conversation, up to message n, into a chunk.
-func (b *batch) closeTail(talk, n int64) {
-	var lines bytes.Buffer
-	b.each(func(scan func(...any) error) error {
-		var body []byte
-		err := scan(&body)
-		lines.Write(body)
-		lines.WriteByte('\n')
-		return err
-	}, "SELECT body FROM tail WHERE conversation = $1 ORDER BY n", talk)
-	var packed bytes.Buffer
-	z := gzip.NewWriter(&packed)
-	_, err := z.Write(lines.Bytes())
-	if err = errors.Join(err, z.Close()); err != nil && b.err == nil {
-		b.err = err
-	}
-	b.exec("INSERT INTO chunks (conversation, n, closed_at, body) VALUES ($1, $2, $3, $4)", talk, n, b.store.now().UnixMilli(), packed.Bytes())
-	b.exec("DELETE FROM tail WHERE conversation = $1", talk)
-	b.exec("UPDATE conversations SET closed = $2, bytes = 0 WHERE id = $1", talk, n)
 }
 
 // tidyStep is how much is tidied in one transaction: deliveries wait meanwhile.
@@ -160,9 +116,22 @@ func (s *Store) closeIdle(b *batch) int {
 		idle = append(idle, t)
 		return err
 	}, "SELECT id, messages FROM conversations WHERE messages > closed AND last_at < $1 ORDER BY last_at LIMIT $2", s.now().Add(-tailIdle).UnixMilli(), tidyStep)
-	for _, t := range idle {
-		b.closeTail(t[0], t[1])
+	bodies, asks := make([][][]byte, len(idle)), make([]ask, len(idle))
+	for i, t := range idle {
+		asks[i] = tailOf(t[0], &bodies[i])
 	}
+	b.round(asks)
+	asks = nil
+	for i, t := range idle {
+		packed, err := chunk(t[0], t[1], bodies[i], s.now().UnixMilli())
+		if err != nil && b.err == nil {
+			b.err = err
+		}
+		asks = append(asks, packed,
+			ask{query: "DELETE FROM tail WHERE conversation = $1", args: []any{t[0]}},
+			ask{query: "UPDATE conversations SET closed = $2, bytes = 0 WHERE id = $1", args: []any{t[0], t[1]}})
+	}
+	b.round(asks)
 	return len(idle)
 }
 
@@ -179,14 +148,16 @@ func (s *Store) forgetOld(b *batch) int {
 		old = append(old, c)
 		return err
 	}, "SELECT conversation, n, body FROM chunks WHERE closed_at < $1 ORDER BY closed_at LIMIT $2", s.now().Add(-s.keep).UnixMilli(), tidyStep)
+	var asks []ask
 	for _, c := range old {
 		messages, _ := unpack(c.body) // one that is damaged goes, too
 		for _, m := range messages {
-			b.exec("DELETE FROM leads WHERE lead = $1", clean(m.Lead, 64))
+			asks = append(asks, ask{query: "DELETE FROM leads WHERE lead = $1", args: []any{clean(m.Lead, 64)}})
 		}
-		b.exec("DELETE FROM chunks WHERE conversation = $1 AND n = $2", c.talk, c.n)
-		b.exec("DELETE FROM conversations WHERE id = $1 AND messages = $2", c.talk, c.n)
+		asks = append(asks, ask{query: "DELETE FROM chunks WHERE conversation = $1 AND n = $2", args: []any{c.talk, c.n}},
+			ask{query: "DELETE FROM conversations WHERE id = $1 AND messages = $2", args: []any{c.talk, c.n}})
 	}
+	b.round(asks)
 	return len(old)
 }
 

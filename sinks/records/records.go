@@ -8,6 +8,7 @@ package records
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -23,9 +24,12 @@ var Kind = sinks.Kind{
 		return open(*settings.(*Settings), env)
 	},
 	Class:  sinks.Keyed,
-	Batch:  256,
+	Batch:  most,
 	Policy: streams.CRMPolicy,
 }
+
+// most is how many leads are written in one transaction.
+const most = 256
 
 // Embedded is the URL that means SQLite in the data folder, Off the one that keeps no records.
 const (
@@ -50,6 +54,7 @@ type Sink struct {
 	*Store
 	zone *time.Location
 	log  zerolog.Logger
+	fits atomic.Int64 // most leads for which the time of a transaction is enough, as far as is known
 }
 
 func open(s Settings, env sinks.Env) (*Sink, error) {
@@ -65,6 +70,7 @@ func open(s Settings, env sinks.Env) (*Sink, error) {
 		store.timeout = env.Timeout
 	}
 	sink := &Sink{Store: store, zone: env.Zone, log: env.Log}
+	sink.fits.Store(int64(most))
 	if sink.zone == nil {
 		sink.zone = time.UTC
 	}
@@ -77,20 +83,32 @@ const again = 2 * time.Second
 // Deliver writes the batch in one transaction: all of it is kept, or nothing. Records that cannot be written cost no
 // attempt: the leads wait, the breaker opens, and an alert tells of it. Nothing is ever given up because of an outage.
 func (s *Sink) Deliver(ctx context.Context, batch []sinks.Delivery) []streams.Verdict {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	limited, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	verdicts := make([]streams.Verdict, len(batch))
+	n := min(max(int(s.fits.Load()), 1), len(batch))
+	verdicts := s.deliver(limited, batch[:n])
+	switch {
+	case limited.Err() != nil && ctx.Err() == nil: // as much as this does not get there in the time that there is
+		s.fits.Store(int64(n / 2))
+	default:
+		s.fits.Store(min(2*s.fits.Load()+2, int64(most)))
+	}
+	for range batch[n:] {
+		verdicts = append(verdicts, streams.Verdict{Result: streams.Wait})
+	}
+	return verdicts
+}
+
+func (s *Sink) deliver(ctx context.Context, batch []sinks.Delivery) []streams.Verdict {
 	leads := make([]*streams.Lead, len(batch))
 	for i, d := range batch {
 		leads[i] = d.Lead
 	}
 	ids, err := s.Write(ctx, s.zone, leads)
-	if err != nil && len(batch) > 1 && isData(err) { // one of them is refused for what it holds: not the others
-		for i := range batch {
-			verdicts[i] = s.Deliver(ctx, batch[i:i+1])[0]
-		}
-		return verdicts
+	if half := len(batch) / 2; half > 0 && isData(err) { // one of them is refused for what it holds: not the others
+		return append(s.deliver(ctx, batch[:half]), s.deliver(ctx, batch[half:])...)
 	}
+	verdicts := make([]streams.Verdict, len(batch))
 	for i := range verdicts {
 		switch {
 		case err == nil:

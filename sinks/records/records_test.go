@@ -3,7 +3,9 @@ package records
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"database/sql"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
@@ -267,18 +269,7 @@ func TestTidyHasALimit(t *testing.T) {
 	t.Parallel()
 	s := newSink(t, Settings{URL: postgres.Database(t), History: Least})
 	put(t, s, streams.Lead{Source: "site", Phone: "+79990000001"})
-	db, err := s.open(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	tx, err := db.Begin()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tx.Rollback()
-	if _, err := tx.Exec("LOCK TABLE conversations IN ACCESS EXCLUSIVE MODE"); err != nil {
-		t.Fatal(err)
-	}
+	defer lock(t, s.Store)()
 	s.timeout = 2 * time.Second
 	tidied := make(chan error, 1)
 	go func() { tidied <- s.Tidy(context.Background()) }()
@@ -635,7 +626,11 @@ func TestOutages(t *testing.T) {
 		s.dsn += "&_pragma=max_page_count(100)"
 		deliver(t, s, 1, "")
 		big := lead(2)
-		big[0].Lead.Message = strings.Repeat("x", 1<<20)
+		noise := make([]byte, 1<<20) // it cannot be compressed
+		if _, err := rand.Read(noise); err != nil {
+			t.Fatal(err)
+		}
+		big[0].Lead.Message = base64.StdEncoding.EncodeToString(noise)
 		if v := s.Deliver(context.Background(), big)[0]; v.Result != streams.Wait || v.Err == nil || !strings.Contains(v.Err.Error(), "the disk is full") {
 			t.Errorf("got %s %v", v.Result, v.Err)
 		}
@@ -708,4 +703,112 @@ func TestSettings(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// A batch takes as few round trips to a database that is far away, whatever its leads are: strangers, the same customer
+// again, two cards that become one, a conversation that is compressed.
+func TestFewRoundTrips(t *testing.T) {
+	t.Parallel()
+	far := postgres.Far(t, postgres.Database(t), 6*time.Millisecond)
+	s := newSink(t, Settings{URL: far.URL, History: Least})
+	n := 0
+	batch := func(from int, lead func(i int) streams.Lead) (trips int, cards []int64) {
+		t.Helper()
+		leads := make([]streams.Lead, Kind.Batch)
+		for i := range leads {
+			n++
+			leads[i] = lead(from + i)
+			leads[i].Message = fmt.Sprint("message ", n)
+		}
+		far.Trips()
+		cards = put(t, s, leads...)
+		return far.Trips(), cards
+	}
+	phone := func(i int) streams.Lead {
+		return streams.Lead{Channel: "site", Phone: fmt.Sprintf("+7999%07d", i), Service: "стрижка"}
+	}
+	user := func(i int) streams.Lead {
+		return streams.Lead{Channel: "telegram", UserID: fmt.Sprint(i), Language: "ru"}
+	}
+	_, first := batch(0, phone) // opens the database
+	batch(0, user)
+	batch(1000, phone)
+	batch(1000, user)
+	const most = 10
+	for _, c := range []struct {
+		name string
+		from int
+		lead func(i int) streams.Lead
+	}{
+		{"known", 0, phone},
+		{"strangers", 2000, phone},
+		{"two cards that become one", 0, func(i int) streams.Lead { l := user(i); l.Phone = phone(i).Phone; return l }},
+		{"one customer", 0, func(int) streams.Lead { return user(7) }},
+	} {
+		batch(c.from, c.lead) // makes its statements ready
+		if trips, _ := batch(c.from+1000, c.lead); trips > most {
+			t.Errorf("%s: %d round trips for %d leads, want %d at most", c.name, trips, Kind.Batch, most)
+		}
+	}
+	if _, merged := batch(0, user); !slices.Equal(merged, first) {
+		t.Errorf("the cards were not merged: %v, want %v", merged[:3], first[:3])
+	}
+}
+
+// What does not get there in time is tried in smaller batches, and those grow again: a slow database takes leads slowly, and
+// not none.
+func TestSlowDatabaseGetsSmallerBatches(t *testing.T) {
+	t.Parallel()
+	s := newSink(t, Settings{URL: postgres.Database(t), History: Least})
+	var all []sinks.Delivery
+	for i := range 8 {
+		l := sinkstest.Lead(i)
+		all = append(all, sinks.Delivery{Lead: l, Attempt: 1})
+	}
+	written := func(batch []sinks.Delivery) (done, again, fault int) {
+		for _, v := range s.Deliver(context.Background(), batch) {
+			switch {
+			case v.Result == streams.Done:
+				done++
+			case v.Result == streams.Wait && !v.Fault && v.Err == nil:
+				again++
+			case v.Result == streams.Wait && v.Fault:
+				fault++
+			}
+		}
+		return done, again, fault
+	}
+	if done, _, _ := written(all[:1]); done != 1 {
+		t.Fatal("the first lead is not written")
+	}
+	free := lock(t, s.Store)
+	s.timeout = time.Second
+	if done, again, fault := written(all); done != 0 || again != 0 || fault != 8 {
+		t.Errorf("while the table is locked: %d done, %d again, %d faults", done, again, fault)
+	}
+	free()
+	s.timeout = 30 * time.Second
+	if done, again, _ := written(all); done != 4 || again != 4 {
+		t.Errorf("after it: %d done, %d again; want 4 and 4", done, again)
+	}
+	if done, again, _ := written(all); done != 8 || again != 0 {
+		t.Errorf("then: %d done, %d again; want all", done, again)
+	}
+}
+
+// lock locks a table until free is called.
+func lock(t *testing.T, s *Store) (free func()) {
+	t.Helper()
+	db, err := s.open(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec("LOCK TABLE conversations IN ACCESS EXCLUSIVE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	return func() { _ = tx.Rollback() }
 }

@@ -16,8 +16,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+	"github.com/jackc/pgx/v5/stdlib" // and the driver "pgx"
 	"golang.org/x/sys/unix"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -270,6 +271,7 @@ func isData(err error) bool {
 type batch struct {
 	ctx   context.Context
 	store *Store
+	conn  *sql.Conn // that tx is on
 	tx    *sql.Tx
 	err   error
 }
@@ -293,14 +295,19 @@ func (s *Store) write(ctx context.Context, f func(*batch)) error {
 		}
 		ctx = context.WithoutCancel(ctx)
 	}
-	tx, err := db.BeginTx(ctx, nil)
+	conn, err := db.Conn(ctx)
+	var tx *sql.Tx
+	if err == nil {
+		defer conn.Close()
+		tx, err = conn.BeginTx(ctx, nil)
+	}
 	if err != nil {
 		if isNetwork(err) {
 			_ = s.Close()
 		}
 		return s.explain(err)
 	}
-	b := &batch{ctx: ctx, store: s, tx: tx}
+	b := &batch{ctx: ctx, store: s, conn: conn, tx: tx}
 	if s.begin != "" {
 		b.exec(s.begin)
 	}
@@ -414,6 +421,67 @@ func (b *batch) each(row func(scan func(...any) error) error, query string, args
 		return
 	}
 	b.err = scan(rows, row)
+}
+
+// ask is a statement of a round.
+type ask struct {
+	row   func(scan func(...any) error) error // reads a row of the answer; nil: there is none
+	query string
+	args  []any
+}
+
+// round runs statements in their order. PostgreSQL may be far away: it gets all of them in one message and answers them in
+// one, however many there are.
+func (b *batch) round(asks []ask) {
+	if b.err != nil || len(asks) == 0 {
+		return
+	}
+	if b.store.path != "" {
+		for _, a := range asks {
+			if a.row != nil {
+				b.each(a.row, a.query, a.args...)
+			} else {
+				b.exec(a.query, a.args...)
+			}
+		}
+		return
+	}
+	var pipe pgx.Batch
+	for _, a := range asks {
+		pipe.Queue(a.query, a.args...)
+	}
+	err := b.conn.Raw(func(raw any) error {
+		answers := raw.(*stdlib.Conn).Conn().SendBatch(b.ctx, &pipe)
+		for _, a := range asks {
+			if err := answered(answers, a.row); err != nil {
+				_ = answers.Close() // it says the same
+				return err
+			}
+		}
+		return answers.Close()
+	})
+	if err != nil {
+		b.err = err
+	}
+}
+
+// answered reads the answer to one statement.
+func answered(answers pgx.BatchResults, row func(scan func(...any) error) error) error {
+	if row == nil {
+		_, err := answers.Exec()
+		return err
+	}
+	rows, err := answers.Query()
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := row(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }
 
 func scan(rows *sql.Rows, row func(scan func(...any) error) error) error {
