@@ -47,7 +47,9 @@ func (cmd customersFindCmd) Run(t *terminal) error {
 func knownBy(k records.Card) string {
 	var all []string
 	for _, i := range k.Identities {
-		all = append(all, i.Value)
+		if i.Kind != "chat" { // it says nothing to a person
+			all = append(all, i.Value)
+		}
 	}
 	return strings.Join(all, ", ")
 }

@@ -171,9 +171,11 @@ func (c *counting) call(node *ast.Node, name string, args []ast.Node) {
 		kind(customer.Hot + class)
 		read = []any{class}
 	case "without":
-		read, want = []any{kind(text(0)), text(1), window(readWindow(text(2)))}, 3
-		for one := range strings.SplitSeq(read[1].(string), "|") {
-			kind(one)
+		read, want = []any{text(0), text(1), window(readWindow(text(2)))}, 3
+		for _, kinds := range read[:2] {
+			for one := range strings.SplitSeq(kinds.(string), "|") {
+				kind(one)
+			}
 		}
 		c.absence = true
 	default:

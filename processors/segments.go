@@ -39,9 +39,9 @@ func DefaultSegments() []Segment {
 		{Name: "price-sensitive", Group: "price", When: `count("hot:discount", "7d") > 3`, Tags: []string{"price-sensitive"}}, // G-02
 		{Name: "address-no-visit", Group: "visit", When: `without("intent:address", "visit", "7d")`},                          // G-10
 		{Name: "asked-address", Group: "visit", When: `count("intent:address", "7d") > 0`},
-		{Name: "clicked-no-order", Group: "order", When: `without("click", "order|won", "72h")`},                                // G-08, G-09
-		{Name: "unread", Group: "attention", When: `without("sent", "read|reply|click|lead|order|visit", "24h")`, Priority: -1}, // G-06
-		{Name: "regular", Group: "level", When: `count("order", "90d") + count("won", "90d") >= 2`, Level: "regular customer"},  // G-18
+		{Name: "clicked-no-order", Group: "order", When: `without("click", "order|won", "72h")`},                                         // G-08, G-09
+		{Name: "unread", Group: "attention", When: `without("sent|answered", "read|reply|click|lead|order|visit", "24h")`, Priority: -1}, // G-06
+		{Name: "regular", Group: "level", When: `count("order", "90d") + count("won", "90d") >= 2`, Level: "regular customer"},           // G-18
 		{Name: "customer", Group: "level", When: `count("order", "90d") + count("won", "90d") == 1`, Level: "customer"},
 	}
 }

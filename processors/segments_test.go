@@ -181,10 +181,10 @@ func TestSegmentsOfTime(t *testing.T) {
 // Unread for a day lowers the priority in the CRM, and reading raises it again (G-06).
 func TestUnread(t *testing.T) {
 	l := newLife(t, func(tg *Tagging) {
-		tg.Segments = []Segment{{Name: "unread", Group: "attention", When: `without("sent", "read|reply|lead", "24h")`, Priority: -1, Sinks: []string{"crm"}}}
+		tg.Segments = []Segment{{Name: "unread", Group: "attention", When: `without("sent|answered", "read|reply|lead", "24h")`, Priority: -1, Sinks: []string{"crm"}}}
 	})
 	first := l.says("Здравствуйте")
-	l.tag(streams.Lead{Event: "sent"})
+	l.tag(streams.Lead{Event: "answered"})
 	l.pass(23 * time.Hour)
 	if got := l.news(); len(got) != 0 {
 		t.Fatalf("too early: %v", got)

@@ -85,8 +85,6 @@ func (a avito) message(raw json.RawMessage, event id) (Event, error) {
 	switch {
 	case !a.ours(string(m.Account)):
 		return ignored(Stranger), nil
-	case m.Author == m.Account: // whom it is for, it does not say
-		return ignored("own message"), nil
 	case !m.Author.some() || m.Author == "1" || m.Kind == "a2u" || m.Type == "system": // Avito itself
 		return ignored("no person"), nil
 	case m.Type == "deleted":
@@ -100,6 +98,12 @@ func (a avito) message(raw json.RawMessage, event id) (Event, error) {
 		return Event{}, errors.New("the message has no id")
 	}
 	l := streams.Lead{Channel: "avito", UserID: string(m.Author), Key: string(key), EventAt: seconds(m.Created.number())}
+	if m.Author == m.Account { // whom it is for, it does not say: the customer is known by the chat
+		l.Event, l.UserID = "answered", ""
+		if m.Chat == "" {
+			return ignored("own message"), nil
+		}
+	}
 	if l.Message = text(m.Content.Text); l.Message == "" {
 		l.Message = text(m.Content.Link.Text)
 	}

@@ -80,6 +80,7 @@ func (e *Event) Canonical() []byte {
 type Config struct {
 	Secrets      []string // of the service's requests; several while one is changed
 	Accounts     []string // our own there: group, page, number, bot. Empty: all that prove themselves
+	App          string   // our own program there: what it has sent is no person's answer
 	Verification string   // what the service shows or expects when it tries the address
 	Region       string   // country of phone numbers written without one
 	Language     string   // of what a person reads: ru or en

@@ -46,6 +46,7 @@ type maxMessage struct {
 	Recipient struct {
 		Chat id     `json:"chat_id"`
 		Type string `json:"chat_type"`
+		User id     `json:"user_id"` // of a dialog
 	} `json:"recipient"`
 	Timestamp int64    `json:"timestamp"`
 	Body      *maxBody `json:"body"` // null when something is only passed on
@@ -123,10 +124,16 @@ func (m maxBot) message(u *maxUpdate) (Event, error) {
 		return Event{}, errors.New("no message")
 	case msg.Recipient.Type != "dialog":
 		return ignored("group chat"), nil
-	case msg.Sender == nil || bool(msg.Sender.Bot) || !msg.Sender.ID.some():
+	case msg.Sender == nil || !msg.Sender.ID.some():
 		return ignored("no person"), nil
 	}
 	e := m.from(msg.Sender)
+	if msg.Sender.Bot { // ours has written; people cannot answer in its name but by a program
+		if !msg.Recipient.User.some() || msg.Recipient.User == msg.Sender.ID {
+			return ignored("no person"), nil
+		}
+		e = Event{Lead: streams.Lead{Event: "sent", UserID: string(msg.Recipient.User)}}
+	}
 	l := &e.Lead
 	l.EventAt = seconds(msg.Timestamp)
 	body := msg.Body
@@ -153,7 +160,9 @@ func (m maxBot) message(u *maxUpdate) (Event, error) {
 		}
 	}
 	l.Message = text(body.Text)
-	f.set("username", msg.Sender.Username)
+	if l.Event == "" {
+		f.set("username", msg.Sender.Username)
+	}
 	f.set("chat_id", string(msg.Recipient.Chat))
 	started(l, &f)
 	m.attached(l, &f, msg.Sender, body.Attachments)

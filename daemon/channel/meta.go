@@ -206,7 +206,11 @@ func (m meta) messaging(object string, entry *metaEntry, raw json.RawMessage) (E
 		if l.UserID = string(u.Recipient.ID); u.Recipient.ID == entry.ID {
 			l.UserID = string(u.Sender.ID)
 		}
-		l.Event, l.Key, l.Message = "sent", u.Message.ID, text(u.Message.Text)
+		// People answer by Meta's own apps and by CRMs, which have numbers, too: only ours is known to be none.
+		m.said(&l, &f, u.Message)
+		if l.Event = "answered"; m.App != "" && string(u.Message.App) == m.App {
+			l.Event = "sent"
+		}
 		f.set("app_id", string(u.Message.App))
 	case own:
 		return ignored("own message"), nil

@@ -75,7 +75,7 @@ func TestWhatsAppReads(t *testing.T) {
 		"read by a hidden number": {whatsAppTold(`"statuses":[{"id":"wamid.OUT","status":"read","timestamp":"1767225700","recipient_user_id":"RU.5"}]`),
 			lead(streams.Lead{UserID: "RU.5", Event: "read", Key: "wamid.OUT:read", EventAt: at(1767225700)}), nil, 0},
 		"from the handset": {`{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"smb_message_echoes","value":{"metadata":{"phone_number_id":"2"},"message_echoes":[{"from":"79990000099","to":"79990000011","id":"wamid.E","timestamp":"1767225600","type":"text","text":{"body":"500 рублей"}}]}}]}]}`,
-			lead(streams.Lead{UserID: "79990000011", Phone: "+79990000011", Event: "sent", Key: "wamid.E:echo", EventAt: at(1767225600), Message: "500 рублей"}), nil, 0},
+			lead(streams.Lead{UserID: "79990000011", Phone: "+79990000011", Event: "answered", Key: "wamid.E:echo", EventAt: at(1767225600), Message: "500 рублей"}), nil, 0},
 		"several": {`{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":{"metadata":{"phone_number_id":"2"},"messages":[` +
 			`{"from":"79990000011","id":"a","timestamp":"1767225600","type":"text","text":{"body":"1"}},{"from":{"no":"id"},"id":"b"}]}},{"field":"account_update","value":{}}]},` +
 			`7,{"id":"1","changes":[{"field":"messages","value":{"metadata":{"phone_number_id":"2"},"messages":[{"from":"79990000011","id":"c","timestamp":1767225600,"type":"text","text":{"body":"2"}}],"statuses":"none"}},8]},` +
@@ -113,7 +113,7 @@ func TestMetaReads(t *testing.T) {
 		}
 		return []streams.Lead{l}
 	}
-	tellAll(t, New("meta", Config{Region: "RU", Language: "en"}), "application/json", map[string]told{
+	tellAll(t, New("meta", Config{Region: "RU", Language: "en", App: "77"}), "application/json", map[string]told{
 		"messenger": {metaMessenger, lead(streams.Lead{UserID: "600000000000001", Key: "m_TESTaaa111", EventAt: at(1767225600).Add(999e6), Message: "Есть рассрочка?"}), nil, 0},
 		"instagram": {metaInstagram, lead(streams.Lead{Channel: "instagram", UserID: "700000000000001", Key: "aWdfTEST1", EventAt: at(1767225601).Add(500e6), Message: "Хочу записаться",
 			UTM:    map[string]string{"content": "120000000000003"},
@@ -134,7 +134,11 @@ func TestMetaReads(t *testing.T) {
 		"first touch":            {page(`"postback":{"title":"Начать","payload":"start","referral":{"ref":"spring","source":"SHORTLINK"}}`), lead(streams.Lead{Key: "3:6:1767225600000:start", Message: "Начать", UTM: map[string]string{"campaign": "spring"}, Fields: fieldsOf("button", `"start"`, "referral", `{"ref":"spring","source":"SHORTLINK"}`)}), nil, 0},
 		"unsupported":            {page(`"message":{"mid":"m1","is_unsupported":true}`), lead(streams.Lead{Fields: fieldsOf("unsupported", `true`)}), nil, 0},
 		"the page's answer": {`{"object":"page","entry":[{"id":"3","messaging":[{"sender":{"id":"3"},"recipient":{"id":"6"},"timestamp":1767225600000,"message":{"mid":"m2","is_echo":true,"app_id":5,"text":"500"}}]}]}`,
-			lead(streams.Lead{Event: "sent", Key: "m2", Message: "500", Fields: fieldsOf("app_id", `"5"`)}), nil, 0},
+			lead(streams.Lead{Event: "answered", Key: "m2", Message: "500", Fields: fieldsOf("app_id", `"5"`)}), nil, 0},
+		"the page's picture": {`{"object":"instagram","entry":[{"id":"3","messaging":[{"sender":{"id":"3"},"recipient":{"id":"6"},"timestamp":1767225600000,"message":{"mid":"m2","is_echo":true,"attachments":[{"type":"image","payload":{"url":"https://a.test/p"}}]}}]}]}`,
+			lead(streams.Lead{Channel: "instagram", Event: "answered", Key: "m2", Media: []streams.Media{{Kind: "photo", URL: "https://a.test/p"}}}), nil, 0},
+		"our app's own words": {`{"object":"page","entry":[{"id":"3","messaging":[{"sender":{"id":"3"},"recipient":{"id":"6"},"timestamp":1767225600000,"message":{"mid":"m2","is_echo":true,"app_id":77,"text":"500"}}]}]}`,
+			lead(streams.Lead{Event: "sent", Key: "m2", Message: "500", Fields: fieldsOf("app_id", `"77"`)}), nil, 0},
 		"read":               {page(`"read":{"watermark":1767225599000}`), lead(streams.Lead{Event: "read", Key: "3:read:6:1767225599000"}), nil, 0},
 		"read, on Instagram": {`{"object":"instagram","entry":[{"id":"3","messaging":[{"sender":{"id":"6"},"recipient":{"id":"3"},"timestamp":1767225600000,"read":{"mid":"m0"}}]}]}`, lead(streams.Lead{Channel: "instagram", Event: "read", Key: "3:read:6:m0"}), nil, 0},
 		"opened a link":      {page(`"referral":{"ref":"spring","source":"SHORTLINK","type":"OPEN_THREAD"}`), lead(streams.Lead{Event: "click", Key: "3:referral:6:1767225600000", UTM: map[string]string{"campaign": "spring"}, Fields: fieldsOf("referral", `{"ref":"spring","source":"SHORTLINK","type":"OPEN_THREAD"}`)}), nil, 0},

@@ -44,8 +44,10 @@ type telegramUser struct {
 }
 
 type telegramChat struct {
-	ID   int64  `json:"id"`
-	Type string `json:"type"`
+	ID    int64  `json:"id"`
+	Type  string `json:"type"`
+	First string `json:"first_name"`
+	Last  string `json:"last_name"`
 }
 
 type telegramMessage struct {
@@ -58,6 +60,7 @@ type telegramMessage struct {
 	Caption    string        `json:"caption"`
 	Album      string        `json:"media_group_id"`
 	Connection string        `json:"business_connection_id"`
+	Program    *telegramUser `json:"sender_business_bot"` // that has written in the owner's name
 	Contact    *struct {
 		Phone string `json:"phone_number"`
 		First string `json:"first_name"`
@@ -140,7 +143,9 @@ func (t telegram) message(m *telegramMessage) Event {
 		return Event{Ignore: "no person"}
 	case m.Chat.Type != "private":
 		return Event{Ignore: "group chat"}
-	case m.From.ID != m.Chat.ID: // in a business chat: the owner's own words
+	case m.From.ID != m.Chat.ID && m.Connection != "":
+		return t.answered(m)
+	case m.From.ID != m.Chat.ID:
 		return Event{Ignore: "own message"}
 	}
 	e := t.from(m.From)
@@ -171,6 +176,21 @@ func (t telegram) message(m *telegramMessage) Event {
 	}
 	l.Fields = f
 	return e
+}
+
+// answered is what the owner of a business account has written to a customer, or a program in the owner's name.
+func (t telegram) answered(m *telegramMessage) Event {
+	l := streams.Lead{Event: "answered", UserID: strconv.FormatInt(m.Chat.ID, 10), Name: name(m.Chat.First, m.Chat.Last), EventAt: seconds(m.Date),
+		Message: text(m.Text + m.Caption)}
+	if m.Program != nil {
+		l.Event = "sent"
+	}
+	var f fields
+	f.set("message_id", m.ID)
+	f.set("business_connection_id", m.Connection)
+	attach(&l, &f, m.files())
+	l.Fields = f
+	return Event{Lead: l}
 }
 
 // filledIn is what somebody filled in on a page of the bot: pages send texts of their own making, as a rule an object. Nil: it

@@ -180,7 +180,7 @@ func (v vk) message(u *vkEvent) (Event, error) {
 	return Event{Lead: l}, nil
 }
 
-// answered is a message of the group's to a customer, by a person or a program.
+// answered is a message of the group's to a customer: by a person, who has a number, or by a program with the group's token.
 func (v vk) answered(u *vkEvent) (Event, error) {
 	m, err := u.said()
 	if err != nil {
@@ -190,12 +190,16 @@ func (v vk) answered(u *vkEvent) (Event, error) {
 		return ignored("group chat"), nil
 	}
 	l := streams.Lead{Event: "sent", UserID: string(m.Peer), EventAt: seconds(m.Date), Message: vkText(m.Text + m.Body)}
+	if m.Admin.some() {
+		l.Event = "answered"
+	}
 	if l.Key, err = u.key(&m); err != nil {
 		return Event{}, err
 	}
 	var f fields
 	f.set("message_id", string(m.ID))
 	f.set("admin", string(m.Admin))
+	attach(&l, &f, vkFiles(m.Attachments))
 	l.Fields = f
 	return Event{Lead: l}, nil
 }

@@ -270,7 +270,7 @@ func (m meta) whatsAppEcho(contacts []whatsAppContact, raw json.RawMessage) (Eve
 	case msg.ID == "":
 		return Event{}, errors.New("the message has no id")
 	}
-	l := streams.Lead{Channel: "whatsapp", Event: "sent", Key: msg.ID + ":echo", EventAt: seconds(msg.At.number()), Message: msg.words()}
+	l := streams.Lead{Channel: "whatsapp", Event: "answered", Key: msg.ID + ":echo", EventAt: seconds(msg.At.number()), Message: msg.words()}
 	if _, err := m.who(&l, contacts, msg.To, msg.ToUser); err != nil {
 		return Event{}, err
 	}

@@ -53,6 +53,7 @@ type Source struct {
 	// Of messengers and telephony (package channel):
 	Secrets      []string `koanf:"secrets"`      // of its requests, as its own settings name them; several while one is changed
 	Accounts     []string `koanf:"accounts"`     // our own there: group, page, number; empty: all that prove themselves
+	App          string   `koanf:"app"`          // of Meta: the number of our app, which is no person that answers
 	Verification string   `koanf:"verification"` // what the service shows, or expects, when it tries the address
 	URL          string   `koanf:"url"`          // under which the service knows this address: it may sign it, and with a token we look whether it still sends there
 

@@ -23,7 +23,7 @@ import (
 func (s Source) spoken(zone *time.Location) channel.Config {
 	return channel.Config{
 		Secrets: s.Secrets, Accounts: s.Accounts, Verification: s.Verification, URL: s.URL, Region: s.Region, Language: s.Language, Zone: zone,
-		Poll: s.Poll, Token: s.Token,
+		Poll: s.Poll, Token: s.Token, App: s.App,
 	}
 }
 

@@ -335,7 +335,7 @@ func (v *vkService) missed(ctx context.Context, since time.Time, keep func([][]b
 	return nil
 }
 
-// conversation gives what a person said since, as events of which the intake knows them.
+// conversation gives what was said since, as events of which the intake knows them.
 func (v *vkService) conversation(ctx context.Context, peer int64, since time.Time, keep func([][]byte) error) error {
 	var events [][]byte
 	for offset, more := 0, true; more; offset += vkPiece {
@@ -359,9 +359,11 @@ func (v *vkService) conversation(ctx context.Context, peer int64, since time.Tim
 				more = false
 				break
 			}
-			if !m.Out {
-				events = append(events, v.told(raw))
+			kind := "message_new"
+			if m.Out {
+				kind = "message_reply"
 			}
+			events = append(events, v.told(kind, raw))
 		}
 	}
 	slices.Reverse(events)
@@ -374,7 +376,7 @@ func (v *vkService) conversation(ctx context.Context, peer int64, since time.Tim
 }
 
 // told is a message as the Callback API tells it.
-func (v *vkService) told(message json.RawMessage) []byte {
+func (v *vkService) told(kind string, message json.RawMessage) []byte {
 	group, _ := strconv.ParseInt(v.group, 10, 64)
-	return body(map[string]any{"type": "message_new", "group_id": group, "v": vkVersion, "object": map[string]any{"message": message}})
+	return body(map[string]any{"type": kind, "group_id": group, "v": vkVersion, "object": map[string]any{"message": message}})
 }

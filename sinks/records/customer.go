@@ -2,6 +2,7 @@ package records
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,8 +13,8 @@ import (
 
 // Identity is one thing by which a customer is known.
 type Identity struct {
-	Kind  string `json:"kind"`  // user, phone, email
-	Value string `json:"value"` // of a user: channel:id
+	Kind  string `json:"kind"`  // user, phone, email, chat
+	Value string `json:"value"` // of a user or a chat: channel:id
 }
 
 // identitiesOf are a lead's, the strongest first: an account in a messenger is one person's, a phone nearly always, an
@@ -33,6 +34,14 @@ func identitiesOf(l *streams.Lead) (ids []Identity) {
 	if strings.Contains(l.Email, "@") {
 		add("email", l.Email)
 	}
+	// Of what the business itself writes some messengers tell the chat alone. In a form such a field may be anything.
+	var chat string
+	if l.UserID != "" || l.Event != "" {
+		_ = json.Unmarshal(l.Fields["chat_id"], &chat) // none, or no text: there is no chat
+	}
+	if chat != "" && l.Channel != "" {
+		add("chat", l.Channel+":"+chat)
+	}
 	return ids
 }
 
@@ -42,19 +51,19 @@ func (i Identity) place() string {
 		channel, _, _ := strings.Cut(i.Value, ":")
 		return "user:" + channel
 	}
-	return i.Kind
+	return i.Kind // of chats a customer may have many
 }
 
 // mayJoin says whether an identity of kind via is proof enough that what is known in two sets of places is one person.
 // Several people may share an e-mail (info@ of a company) or a phone (a reception, a family). So an e-mail joins nobody
-// who has another phone or another account of the same messenger, a phone nobody who has another account. Taking two
-// people for one shows the one what the other wrote; taking one for two is put right later.
+// who has another phone or another account of the same messenger, a phone nobody who has another account, a chat nobody who
+// has another anything. Taking two people for one shows the one what the other wrote; taking one for two is put right later.
 func mayJoin(via string, a, b []string) bool {
 	for _, place := range a {
 		if !slices.Contains(b, place) {
 			continue
 		}
-		if strings.HasPrefix(place, "user:") && via != "user" || place == "phone" && via == "email" {
+		if strings.HasPrefix(place, "user:") && via != "user" || place == "phone" && (via == "email" || via == "chat") || place == "email" && via == "chat" {
 			return false
 		}
 	}

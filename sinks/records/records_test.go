@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -178,6 +179,59 @@ func TestSharedContactsJoinNobody(t *testing.T) {
 			streams.Lead{Email: "eva@example.test", Phone: "+79990000009"}, streams.Lead{Email: "eva@example.test", Message: "again"})
 		if more[1] != more[0] || more[2] != more[0] || more[3] == more[0] || more[4] != more[0] {
 			t.Errorf("cards %v", more)
+		}
+	})
+}
+
+// What the business answers stands on the customer's card, also where only the chat is told, and counts as nothing that the
+// customer has done.
+func TestAnswersStandOnTheCard(t *testing.T) {
+	both(t, func(t *testing.T, s *Sink) {
+		chat := func(id string) map[string]json.RawMessage {
+			return map[string]json.RawMessage{"chat_id": json.RawMessage(`"` + id + `"`)}
+		}
+		ids := put(t, s,
+			streams.Lead{Channel: "avito", UserID: "9", Message: "ещё продаёте?", Fields: chat("u2i-1")},
+			streams.Lead{Channel: "avito", Event: "answered", Message: "да", Fields: chat("u2i-1")},
+			streams.Lead{Channel: "avito", UserID: "9", Message: "а это?", Fields: chat("u2i-2")},
+			streams.Lead{Channel: "avito", Event: "answered", Message: "тоже", Fields: chat("u2i-2")},
+			// The answer may overtake what it answers, and the customer may have been known.
+			streams.Lead{Channel: "avito", Event: "answered", Message: "слушаю", Fields: chat("u2i-3")},
+			streams.Lead{Channel: "avito", UserID: "9", Message: "здравствуйте", Fields: chat("u2i-3")},
+			streams.Lead{Channel: "avito", Event: "answered", Message: "добрый день", Fields: chat("u2i-4")},
+			streams.Lead{Channel: "avito", UserID: "10", Message: "день добрый", Fields: chat("u2i-4")},
+			streams.Lead{Channel: "whatsapp", UserID: "79990000001", Phone: "+79990000001", Message: "цена?"},
+			streams.Lead{Channel: "whatsapp", UserID: "79990000001", Phone: "+79990000001", Event: "answered", Message: "500 рублей"},
+		)
+		first := card(t, s, ids[0])
+		if want := []string{"ещё продаёте?", "answered", "а это?", "answered", "answered", "здравствуйте"}; !slices.Equal(texts(first.Messages), want) || first.Contacts != 3 {
+			t.Errorf("%d contacts, %v; want 3, %v", first.Contacts, texts(first.Messages), want)
+		}
+		if m := first.Messages[1]; m.Text != "да" || m.Event != "answered" {
+			t.Errorf("the answer stands as %+v", m)
+		}
+		for n, want := range map[int]int64{6: 1, 8: 1} {
+			if c := card(t, s, ids[n]); len(c.Messages) != 2 || c.Contacts != want || ids[n+1] != ids[n] {
+				t.Errorf("lead %d: card %+v", n, c)
+			}
+		}
+	})
+}
+
+// A form may send the same chat with everybody's enquiry: it joins nobody.
+func TestAChatOfAllJoinsNobody(t *testing.T) {
+	both(t, func(t *testing.T, s *Sink) {
+		fields := map[string]json.RawMessage{"chat_id": json.RawMessage(`"-100500"`)}
+		ids := put(t, s,
+			streams.Lead{Channel: "site", Phone: "+79990000001", Fields: fields}, streams.Lead{Channel: "site", Phone: "+79990000002", Fields: fields},
+			streams.Lead{Channel: "site", Name: "Анна", Fields: fields}, streams.Lead{Channel: "bot", UserID: "1", Fields: fields},
+			streams.Lead{Channel: "bot", UserID: "2", Fields: fields}, streams.Lead{Channel: "bot", UserID: "3", Phone: "+79990000003", Fields: fields})
+		seen := map[int64]bool{}
+		for i, id := range ids {
+			if seen[id] {
+				t.Errorf("lead %d stands on a stranger's card: %v", i, ids)
+			}
+			seen[id] = true
 		}
 	})
 }

@@ -23,7 +23,7 @@ CREATE TABLE customers (
 	order_at BIGINT NOT NULL DEFAULT 0  -- the last one; 0: none
 );
 CREATE TABLE identities (
-	kind     TEXT NOT NULL, -- phone, email, or user with a value of channel:id
+	kind     TEXT NOT NULL, -- phone, email, or user and chat with a value of channel:id
 	value    TEXT NOT NULL,
 	customer BIGINT NOT NULL,
 	since    BIGINT NOT NULL,
