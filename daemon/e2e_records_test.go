@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"leadstream/daemon/proof"
 	"leadstream/sinks"
 	"leadstream/sinks/records"
+	"leadstream/sinks/sim/fault"
 	"leadstream/streams"
 )
 
@@ -72,8 +74,20 @@ func TestRecords(t *testing.T) {
 			t.Errorf("while the records are down it is %s", life.State)
 		}
 	}
+	// A lead that is dead at the CRM takes no message of its customer, though it is still to be written down.
+	i.CRM.Inject(fault.Fault{Code: "CRM_FIELD_ERROR_VALUE_NOT_VALID", Description: "Invalid value"})
+	dead := l.must(l.says("", "+79998880005"))
+	i.eventually("the lead is dead at the CRM", func() bool {
+		return slices.ContainsFunc(i.life(dead.LeadID).Destinations, func(s streams.Stop) bool { return s.State == streams.Dead })
+	})
+	i.CRM.Clear()
+	next := l.must(l.says("", "+79998880005"))
+	i.eventually("the next message has a card", func() bool { return len(i.CRM.Created(next.LeadID)) == 1 })
 	i.must(os.Remove(path))
 	i.quiet()
+	if life := i.life(next.LeadID); life.RepeatOf != "" {
+		t.Errorf("the next message repeats %s, which is dead", life.RepeatOf)
+	}
 	card := find("+79998880001")
 	if len(card.Messages) != 2 || card.Messages[0].RepeatOf != first.LeadID || card.Messages[1].Event != "won" || card.Orders != 1 {
 		t.Errorf("card %+v", card)

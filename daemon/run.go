@@ -49,6 +49,9 @@ func run(ctx context.Context, cfg *Config) error {
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
 	custody := &streams.Custody{Instance: instance, Partitions: cfg.Partitions, Retention: cfg.Retention, Log: log}
+	if history := cfg.history(); history != "" {
+		custody.Aside = []string{history}
+	}
 	faults := prometheus.NewCounter(prometheus.CounterOpts{Name: "leadstream_journal_faults_total",
 		Help: "Damaged records, failed writes and lack of space in the journal."})
 	reg.MustRegister(faults)

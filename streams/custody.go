@@ -56,6 +56,7 @@ type Custody struct {
 	Instance   string
 	Partitions int
 	Retention  time.Duration // how long a finished lead is remembered; 48 h at least
+	Aside      []string      // destinations that bring a lead to nobody: by what happens there it is neither alive nor dead
 	Now        func() time.Time
 	Log        zerolog.Logger
 
@@ -274,11 +275,10 @@ func (c *Custody) apply(events []event) (ended []string) {
 		if r == nil {
 			continue
 		}
-		was := r.state()
+		was := c.alive(r)
 		r.apply(e)
-		now := r.state()
 		c.place(r)
-		if was != now && (now == Dead || now == Dropped || now == Erased) {
+		if was && !c.alive(r) {
 			ended = append(ended, r.id)
 		}
 	}

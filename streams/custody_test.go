@@ -94,6 +94,62 @@ func TestSameLeadByKey(t *testing.T) {
 	}
 }
 
+// A dead lead never takes its customer's next message, whatever still waits elsewhere; what only waits to be written down, or
+// cannot be, is no death.
+func TestDeadOnTheWayToSomebody(t *testing.T) {
+	t.Parallel()
+	at := func(dest string, kind eventKind) event { return event{Kind: kind, Dest: dest} }
+	for name, c := range map[string]struct {
+		dests []string
+		ends  []event
+		alive bool
+	}{
+		"on its way":                         {[]string{"crm", "history"}, nil, true},
+		"dead, the history waits":            {[]string{"crm", "history"}, []event{at("crm", evDead)}, false},
+		"dead, a message waits":              {[]string{"crm", "sms", "history"}, []event{at("crm", evDead)}, false},
+		"dead, written down":                 {[]string{"crm", "history"}, []event{at("history", evDelivered), at("crm", evDead)}, false},
+		"dead, and replayed":                 {[]string{"crm", "history"}, []event{at("crm", evDead), at("crm", evReopened)}, true},
+		"delivered, the history waits":       {[]string{"crm", "history"}, []event{at("crm", evDelivered)}, true},
+		"delivered, it cannot be written":    {[]string{"crm", "history"}, []event{at("crm", evDelivered), at("history", evDead)}, true},
+		"held":                               {[]string{"crm", "history"}, []event{at("crm", evHeld)}, true},
+		"dropped, the history waits":         {[]string{"history"}, []event{{Kind: evDropped, Reason: "spam"}}, false},
+		"dropped where it went":              {[]string{"crm", "history"}, []event{at("crm", evDropped)}, false},
+		"failed over":                        {[]string{"crm", "csv", "history"}, []event{at("crm", evDropped)}, true},
+		"erased":                             {[]string{"crm", "history"}, []event{at("crm", evDelivered), {Kind: evErased}}, false},
+		"dead before anybody had it in hand": {nil, []event{{Kind: evDead}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			clk := &clock{t: time.Now()}
+			custody := newCustody(t, t.TempDir(), clk)
+			defer custody.Close()
+			custody.Aside = []string{"history"}
+			var ended []string
+			custody.OnEnded(func(ids []string) { ended = append(ended, ids...) })
+			first, _ := takeOne(t, custody, "site", "", "a")
+			if c.dests != nil {
+				c.ends = append([]event{{Kind: evRouted, Dests: c.dests}}, c.ends...)
+			}
+			for _, e := range c.ends {
+				e.Lead, e.At = first.LeadID, clk.now()
+				if err := custody.note([]event{e}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := custody.Alive(first.LeadID); got != c.alive {
+				t.Errorf("alive %v, want %v", got, c.alive)
+			}
+			if told := len(ended) > 0; told == c.alive && name != "dead, and replayed" {
+				t.Errorf("told of its end: %v", ended)
+			}
+			clk.add(time.Hour)
+			if _, next := takeOne(t, custody, "site", "", "a"); (next.RepeatOf == first.LeadID) != c.alive {
+				t.Errorf("the same again repeats %q, want %v of %s", next.RepeatOf, c.alive, first.LeadID)
+			}
+		})
+	}
+}
+
 func TestSameLeadByBody(t *testing.T) {
 	t.Parallel()
 	clk := &clock{t: time.Now()}

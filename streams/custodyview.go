@@ -103,7 +103,7 @@ func (c *Custody) Alive(id string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.find(id)
-	return r == nil || alive(r)
+	return r == nil || c.alive(r)
 }
 
 // OnEnded has f told of leads that died, were dropped or erased. Set it before anything runs.

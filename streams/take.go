@@ -143,7 +143,7 @@ func (c *Custody) reserve(lead *Taken, t *taking, now time.Time, ready chan stru
 			return c.duplicate(t, r)
 		}
 		conflict = c.keyKnown(t.key)
-	} else if r := c.latest(t.body); r != nil && alive(r) {
+	} else if r := c.latest(t.body); r != nil && c.alive(r) {
 		switch age := now.Sub(r.accepted); {
 		case age <= sameRequest:
 			return c.duplicate(t, r)
@@ -210,16 +210,27 @@ func (c *Custody) unname(r *record) {
 	r.body = [16]byte{}
 }
 
-// alive is false for a lead whose repeats are leads of their own.
-func alive(r *record) bool {
-	if r.whole == Dropped {
-		return false
-	}
-	switch r.state() {
+// alive is false for a lead whose repeats are leads of their own: it was dropped or erased, or has died on the way to
+// somebody, whatever it still waits for elsewhere. The caller holds mu.
+func (c *Custody) alive(r *record) bool {
+	switch r.whole {
 	case Dead, Dropped, Erased:
 		return false
 	}
-	return true
+	carried, dropped := 0, 0
+	for i := range r.dests {
+		d := &r.dests[i]
+		switch {
+		case slices.Contains(c.Aside, d.name):
+			continue
+		case d.state == Dead:
+			return false
+		case d.state == Dropped:
+			dropped++
+		}
+		carried++
+	}
+	return carried == 0 || dropped < carried
 }
 
 // accepted hands the fresh ones, whose records are now in the journal, to the forwarder.
