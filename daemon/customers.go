@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"leadstream/sinks/records"
+	"leadstream/streams/media"
 )
 
 // customersCmd shows what the records hold of customers.
@@ -85,6 +86,9 @@ func (cmd customersShowCmd) Run(t *terminal) error {
 		text := m.Text
 		if m.Event != "" {
 			text = strings.TrimSpace("[" + m.Event + "] " + text)
+		}
+		for _, f := range m.Files {
+			text = strings.TrimSpace(text + " [" + strings.TrimSpace(media.SayKind(f.Kind, t.say("en", "ru"))+" "+f.Name) + "]")
 		}
 		rows = append(rows, []string{clock(m.At) + " " + m.Channel, text})
 	}

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"image"
 	"image/png"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"leadstream/daemon/proof"
+	"leadstream/sinks/records"
 	"leadstream/sinks/sim/meta"
 )
 
@@ -24,7 +26,7 @@ func graphWorld(t *testing.T, o meta.Options, more string) (*instance, *meta.Ser
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	i := newInstance(t, proof.Setup{More: more, Sources: "  wa: {preset: meta, secrets: [app_secret], verification: my_token, token: graph_token, base_url: \"" +
+	i := newInstance(t, proof.Setup{Records: records.Embedded, More: more, Sources: "  wa: {preset: meta, secrets: [app_secret], verification: my_token, token: graph_token, base_url: \"" +
 		s.URL() + "\", allow_private: true}\n"})
 	if err := s.Subscribe(t.Context(), i.URL("/in/wa")); err != nil {
 		t.Fatal(err)
@@ -104,6 +106,27 @@ func TestLateFile(t *testing.T) {
 	s.Clear()
 	i.eventually("the photo follows", func() bool { return len(i.CRM.Files()) == 1 })
 	i.quiet()
+	comments := asText(i.events("comment"))
+	if strings.Contains(comments, "written again") || !strings.Contains(comments, "A file of this enquiry has come") {
+		t.Errorf("the manager reads %s", comments)
+	}
+	store := i.records()
+	cards, err := store.Find(t.Context(), "79990000011", 10)
+	i.must(err)
+	if len(cards) != 1 {
+		t.Fatalf("%d customers of one", len(cards))
+	}
+	card, err := store.Card(t.Context(), cards[0].ID, true)
+	i.must(err)
+	if len(card.Messages) != 2 || card.Contacts != 1 || len(card.Messages[1].Files) != 1 || card.Messages[1].Files[0].Hash == "" || card.Messages[1].Channel != card.Messages[0].Channel {
+		t.Errorf("the records say %+v", card)
+	}
+	if all, err := store.Find(t.Context(), "Анна", 10); err != nil || len(all) != 1 {
+		t.Errorf("%d customers of this name, %v", len(all), err)
+	}
+	if out := i.run("customers", "show", strconv.FormatInt(card.ID, 10)); !strings.Contains(out, "[photo]") {
+		t.Errorf("customers show says %s", out)
+	}
 	if len(i.events("create")) != 1 || i.CRM.Files()[0].Card != i.events("create")[0].ID {
 		t.Errorf("it is on another card: %+v", i.CRM.Files())
 	}

@@ -13,7 +13,7 @@ import (
 
 // words are the fixed texts of a lead notice in one language.
 type words struct {
-	lead, hot, repeat, news                                string // kinds of notice, first words of the subject
+	lead, hot, repeat, news, file                          string // kinds of notice, first words of the subject
 	name, phone, email, service, wished, message           string
 	channel, source, received, problems, number, repeatsTo string
 	files                                                  string
@@ -26,14 +26,14 @@ type words struct {
 // notices holds every language that people are told about leads in; a test holds them complete.
 var notices = map[string]words{
 	"ru": {
-		lead: "Новая заявка", hot: "Горячая заявка", repeat: "Повторное обращение", news: "Новость о клиенте",
+		lead: "Новая заявка", hot: "Горячая заявка", repeat: "Повторное обращение", news: "Новость о клиенте", file: "Файл к заявке",
 		name: "Имя", phone: "Телефон", email: "Почта", service: "Услуга", wished: "Желаемое время",
 		files: "Файлов", message: "Сообщение", channel: "Канал", source: "Источник", received: "Получена",
 		problems: "Проверьте вручную", number: "Номер заявки", repeatsTo: "Повтор к заявке",
 		score: "Вероятность продажи", nobody: "без имени", noContact: "контакт не указан", cut: "… (обрезано)",
 	},
 	"en": {
-		lead: "New lead", hot: "Hot lead", repeat: "Repeat enquiry", news: "News of a customer",
+		lead: "New lead", hot: "Hot lead", repeat: "Repeat enquiry", news: "News of a customer", file: "A file of a lead",
 		name: "Name", phone: "Phone", email: "E-mail", service: "Service", wished: "Wished time",
 		files: "Files", message: "Message", channel: "Channel", source: "Source", received: "Received",
 		problems: "Check by hand", number: "Lead number", repeatsTo: "Repeats lead",
@@ -55,6 +55,8 @@ func LeadMessage(d Delivery, env Env) Message {
 	switch {
 	case l.Event != "":
 		kind = w.news + " (" + Line(l.Event, 40) + ")"
+	case l.BringsFiles():
+		kind = w.file
 	case l.RepeatOf != "":
 		kind = w.repeat
 	case l.Hot:

@@ -47,6 +47,8 @@ func TestLeadMessage(t *testing.T) {
 		"hot": {hot, "ru", "Горячая заявка: Анна Bcc: x", "Горячая заявка: Анна Bcc: x, +79990000011, abcdefgh, стрижка", nil, true},
 		"repeat": {repeat, "en", "Repeat enquiry: Анна Bcc: x", "Repeat enquiry: Анна Bcc: x, +79990000011, abcdefgh, стрижка",
 			[]string{"Repeats lead: zyxwvuts", "Lead number: abcdefgh"}, false},
+		"late file": {streams.Lead{ID: "abcdefgh0123", Name: "Анна", Key: streams.LateKey + "zyxwvuts9876", RepeatOf: "zyxwvuts9876", Media: []streams.Media{{Kind: "photo"}}}, "ru",
+			"Файл к заявке: Анна", "Файл к заявке: Анна, контакт не указан, abcdefgh", []string{"Файлов: 1", "Повтор к заявке: zyxwvuts"}, false},
 		"empty": {streams.Lead{}, "", "New lead: no name", "New lead: no name, no contact given, ", nil, true},
 	}
 	for name, c := range cases {

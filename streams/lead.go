@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -119,6 +120,14 @@ var Events = []string{
 
 // EventSegment is news that leadstream makes itself: a customer has come into a segment, or left it (G-17).
 const EventSegment = "segment"
+
+// LateKey begins the key of a lead that only brings files of another one, which went on without them.
+const LateKey = "late:"
+
+// BringsFiles says that the lead is nothing but files of the one that it repeats, come late: nobody has written again.
+func (l *Lead) BringsFiles() bool {
+	return strings.HasPrefix(l.Key, LateKey) && l.RepeatOf != "" && len(l.Media) > 0 && l.Event+l.Message+l.UserID+l.Phone+l.Email == ""
+}
 
 // OrderKey says whose lead it is: the first of channel user id, phone, e-mail and lead id. Leads with one order key
 // reach a destination in the order in which they came.

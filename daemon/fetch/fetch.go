@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -68,7 +67,6 @@ type result struct {
 const (
 	mostTasks = 1000             // leads at work in each room; others wait for their turn without a goroutine
 	memory    = 10 * time.Minute // for which an ended task is known without a look at the disk
-	latePart  = "late:"          // begins the key of a lead that brings another's files
 )
 
 // Run lets leads be completed until ctx ends, and returns when nobody is at work any more.
@@ -166,7 +164,7 @@ func (f *Fetcher) apply(l *streams.Lead, got result) (streams.Verdict, bool) {
 		l.Ref = ""
 		f.fill(l, got.Form)
 	}
-	if follows(l) && !slices.ContainsFunc(l.Media, func(m streams.Media) bool { return m.Hash != "" }) {
+	if l.BringsFiles() && !slices.ContainsFunc(l.Media, func(m streams.Media) bool { return m.Hash != "" }) {
 		return streams.Verdict{Result: streams.Drop, Reason: "no file"}, false // the card says already that they are missing
 	}
 	return streams.Verdict{}, true
@@ -185,12 +183,9 @@ func (f *Fetcher) decided(id string) (got result, ok bool) {
 
 // patient tells leads that may wait for hours, while a token is refused or a service is down. Those whose customers wait
 // for an answer have their own room, and are not kept by them.
-func patient(l *streams.Lead) bool { return l.Ref != "" || follows(l) }
+func patient(l *streams.Lead) bool { return l.Ref != "" || l.BringsFiles() }
 
 func roomOf(l *streams.Lead) room { return room{l.Source, patient(l)} }
-
-// follows says whether the lead only brings the files of another.
-func follows(l *streams.Lead) bool { return strings.HasPrefix(l.Key, latePart) && l.RepeatOf != "" }
 
 // work completes one lead.
 func (f *Fetcher) work(ctx context.Context, t *task, l *streams.Lead) {
@@ -266,7 +261,7 @@ func follower(l *streams.Lead, all []streams.Media) *streams.Lead {
 	if first == "" {
 		first = l.ID
 	}
-	return &streams.Lead{Source: l.Source, Key: latePart + l.ID, Channel: l.Channel, Name: l.Name, EventAt: l.EventAt, RepeatOf: first, Media: late}
+	return &streams.Lead{Source: l.Source, Key: streams.LateKey + l.ID, Channel: l.Channel, Name: l.Name, EventAt: l.EventAt, RepeatOf: first, Media: late}
 }
 
 // whole fetches until all is there or given up.
@@ -306,7 +301,7 @@ func (f *Fetcher) form(ctx context.Context, l *streams.Lead) (json.RawMessage, *
 // files fetches a lead's files, those that can be had in time.
 func (f *Fetcher) files(ctx context.Context, l *streams.Lead) ([]streams.Media, error) {
 	until := time.Now().Add(f.Settings.Wait)
-	if follows(l) {
+	if l.BringsFiles() {
 		until = l.ReceivedAt.Add(f.Settings.GiveUp)
 	}
 	stop := ctx
@@ -351,7 +346,7 @@ func (f *Fetcher) files(ctx context.Context, l *streams.Lead) ([]streams.Media, 
 		for i := range all {
 			if unsettled(all[i]) {
 				all[i].Problem = media.Late
-				if follows(l) {
+				if l.BringsFiles() {
 					all[i].Problem = media.Failed
 				}
 				f.Metrics.file(l.Source, all[i].Problem)

@@ -94,7 +94,7 @@ func (s *Sink) listComments(j *job) command {
 // lookWhether asks of the cards that enquiries were attached to whether the business is done with them.
 func (s *Sink) lookWhether(ctx context.Context, jobs []*job) {
 	jobs = pick(jobs, func(j *job) bool {
-		return j.settled == nil && j.merged && !j.d.Lead.Hot && j.d.Lead.Event == "" && s.set.Task.Enabled
+		return j.settled == nil && j.merged && !j.d.Lead.Hot && speaks(j.d.Lead) && s.set.Task.Enabled
 	})
 	s.round(ctx, jobs, func(j *job) command {
 		if s.api.classic {
@@ -176,7 +176,7 @@ func (s *Sink) stepsOf(j *job) []step {
 			steps = append(steps, step{j, m, "the comment with the whole text", s.comment(j, w.whole+"\n"+part+"\n"+m), s.listComments(j)})
 		}
 	}
-	if (l.Hot || j.closed) && l.Event == "" && s.set.Task.Enabled {
+	if (l.Hot || j.closed) && speaks(l) && s.set.Task.Enabled {
 		steps = append(steps, s.task(j))
 	}
 	return steps

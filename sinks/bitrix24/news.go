@@ -70,10 +70,16 @@ func cardless(jobs []*job) {
 	}
 }
 
+// speaks says that a customer has written: somebody is to answer.
+func speaks(l *streams.Lead) bool { return l.Event == "" && !l.BringsFiles() }
+
 // headline is the first line of the comment in the card that a lead is attached to.
 func (s *Sink) headline(l *streams.Lead) string {
 	w := say(s.env.Language)
-	if l.Event == "" {
+	switch {
+	case l.BringsFiles():
+		return w.late
+	case l.Event == "":
 		return w.repeat
 	}
 	return w.news + ": " + cmp.Or(w.events[l.Event], l.Event)

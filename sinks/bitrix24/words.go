@@ -7,7 +7,7 @@ type words struct {
 	title, enquiry, repeat, whole                                                string
 	name, phone, email, channel, source, service, time, level, tags, task, again string
 	wants, person, order, product, branch                                        string
-	files, fileKept, fileAway                                                    string
+	files, fileKept, fileAway, late                                              string
 
 	intents map[string]string // what a lead wants, but for other, of which there is nothing to say
 	reasons map[string]string // why a person is to answer, besides an intent
@@ -21,7 +21,7 @@ var languages = map[string]words{
 		title:   `{{if .Hot}}Срочно! {{end}}Заявка{{with .Service}}: {{.}}{{end}}{{with .Name}}, {{.}}{{end}}`,
 		enquiry: "Заявка", repeat: "Клиент обратился ещё раз", whole: "Заявка целиком: часть данных не поместилась в карточку",
 		name: "Имя", phone: "Телефон", email: "Эл. почта", channel: "Канал", source: "Источник", service: "Услуга",
-		files: "Файлы клиента", fileKept: "больше, чем max_file; лежит у нас, в media:", fileAway: "файла нет на этом сервере:",
+		files: "Файлы клиента", late: "Пришёл файл к заявке", fileKept: "больше, чем max_file; лежит у нас, в media:", fileAway: "файла нет на этом сервере:",
 		time: "Удобное время", level: "Уровень клиента", tags: "Метки", task: "Срочно связаться с клиентом", again: "Клиент пишет, а карточка закрыта",
 		wants: "Чего хочет", person: "Ответить должен человек", order: "Заказ", product: "Товар", branch: "Филиал",
 		intents: map[string]string{"booking": "запись", "cancel": "отмена", "reschedule": "перенос", "price": "цена", "address": "адрес",
@@ -37,7 +37,7 @@ var languages = map[string]words{
 	},
 	"en": {
 		title: `{{if .Hot}}Urgent! {{end}}Enquiry{{with .Service}}: {{.}}{{end}}{{with .Name}}, {{.}}{{end}}`,
-		files: "Files of the customer", fileKept: "larger than max_file; we have it, in media:", fileAway: "the file is not on this server:",
+		files: "Files of the customer", late: "A file of this enquiry has come", fileKept: "larger than max_file; we have it, in media:", fileAway: "the file is not on this server:",
 		enquiry: "Enquiry", repeat: "The customer has written again", whole: "The whole enquiry: part of it did not fit into the card",
 		name: "Name", phone: "Phone", email: "E-mail", channel: "Channel", source: "Source", service: "Service",
 		time: "Convenient time", level: "Customer level", tags: "Tags", task: "Contact the customer at once", again: "The customer writes, and the card is closed",

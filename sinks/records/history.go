@@ -33,8 +33,19 @@ type Message struct {
 	About    string                     `json:"about,omitempty"`
 	Problems []string                   `json:"problems,omitempty"`
 	Fields   map[string]json.RawMessage `json:"fields,omitempty"`
+	Files    []File                     `json:"files,omitempty"`
 
 	n int64 // in its conversation
+}
+
+// File is one that came with a message.
+type File struct {
+	Kind    string `json:"kind"` // as streams.Media says it
+	Name    string `json:"name,omitempty"`
+	Type    string `json:"type,omitempty"`
+	Size    int64  `json:"size,omitempty"`
+	Hash    string `json:"hash,omitempty"`    // of the stored file; it is kept for as long as media.keep says
+	Problem string `json:"problem,omitempty"` // why there is none
 }
 
 func messageOf(l *streams.Lead, at time.Time) Message {
@@ -42,6 +53,9 @@ func messageOf(l *streams.Lead, at time.Time) Message {
 		Intent: l.Intent, RepeatOf: l.RepeatOf, About: l.About, Problems: l.Problems, Fields: l.Fields}
 	if l.Phone != "" && !isE164(l.Phone) {
 		m.Phone = l.Phone
+	}
+	for _, f := range l.Media {
+		m.Files = append(m.Files, File{f.Kind, f.Name, f.Type, f.Size, f.Hash, f.Problem})
 	}
 	return m
 }

@@ -289,6 +289,9 @@ func (p *page) count(k *person, l *streams.Lead, at int64) {
 		k.key = strings.ToLower(k.name)
 	}
 	k.last = max(k.last, at)
+	if l.BringsFiles() {
+		return
+	}
 	switch l.Event {
 	case "", "reply", "click", "visit":
 	case "order", "won":

@@ -7,6 +7,7 @@ package records
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -86,7 +87,19 @@ func (s *Sink) Deliver(ctx context.Context, batch []sinks.Delivery) []streams.Ve
 	limited, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	n := min(max(int(s.fits.Load()), 1), len(batch))
-	verdicts := s.deliver(limited, batch[:n])
+	verdicts := make([]streams.Verdict, n)
+	var ready []sinks.Delivery
+	var at []int // place of each of ready
+	for i, d := range batch[:n] {
+		if orphan(d) {
+			verdicts[i] = streams.Verdict{Result: streams.Wait, After: again, Err: errors.New("the lead that this one belongs to is not written yet")}
+			continue
+		}
+		ready, at = append(ready, d), append(at, i)
+	}
+	for k, v := range s.deliver(limited, ready) {
+		verdicts[at[k]] = v
+	}
 	switch {
 	case limited.Err() != nil && ctx.Err() == nil: // as much as this does not get there in the time that there is
 		s.fits.Store(int64(n / 2))
@@ -100,6 +113,9 @@ func (s *Sink) Deliver(ctx context.Context, batch []sinks.Delivery) []streams.Ve
 }
 
 func (s *Sink) deliver(ctx context.Context, batch []sinks.Delivery) []streams.Verdict {
+	if len(batch) == 0 {
+		return nil
+	}
 	leads := make([]*streams.Lead, len(batch))
 	for i, d := range batch {
 		leads[i] = d.Lead
@@ -120,6 +136,11 @@ func (s *Sink) deliver(ctx context.Context, batch []sinks.Delivery) []streams.Ve
 		}
 	}
 	return verdicts
+}
+
+// orphan says that a lead names nobody and belongs to one that is still on its way here.
+func orphan(d sinks.Delivery) bool {
+	return d.Of != nil && d.Of.Pending && d.Lead != nil && len(identitiesOf(d.Lead)) == 0
 }
 
 // Check says whether the records can be written, and creates nothing.

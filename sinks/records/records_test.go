@@ -218,6 +218,31 @@ func TestAnswersStandOnTheCard(t *testing.T) {
 	})
 }
 
+// A file that follows its lead stands in that lead's conversation, and is nothing that the customer has said again. One that
+// is here before its lead waits for it.
+func TestLateFileJoinsItsLead(t *testing.T) {
+	both(t, func(t *testing.T, s *Sink) {
+		photo := []streams.Media{{Kind: "photo", Ref: "5", Hash: strings.Repeat("a", 64), Type: "image/jpeg", Size: 7}}
+		late := streams.Lead{ID: streams.NewID("late"), Source: "wa", Key: streams.LateKey + "lead", Channel: "whatsapp", Name: "Анна", RepeatOf: "lead", Media: photo, ReceivedAt: noon}
+		early := s.Deliver(context.Background(), []sinks.Delivery{
+			{Lead: &streams.Lead{ID: "another", Phone: "+79990000002"}},
+			{Lead: &late, Of: &sinks.Earlier{Pending: true}},
+			{Lead: &streams.Lead{ID: "third", Phone: "+79990000003"}},
+		})
+		if early[0].Result != streams.Done || early[1].Result != streams.Wait || early[1].Fault || early[2].Result != streams.Done {
+			t.Fatalf("verdicts %+v", early)
+		}
+		ids := put(t, s, streams.Lead{ID: "lead", Source: "wa", Channel: "whatsapp", UserID: "79990000001", Phone: "+79990000001", Name: "Анна", Message: "вот фото"}, late)
+		c := card(t, s, ids[0])
+		if ids[1] != ids[0] || c.Contacts != 1 || len(c.Messages) != 2 || count(t, s, "customers") != 3 || count(t, s, "conversations") != 3 {
+			t.Fatalf("cards %v, %+v", ids, c)
+		}
+		if diff := gocmp.Diff([]File{{Kind: "photo", Hash: photo[0].Hash, Type: "image/jpeg", Size: 7}}, c.Messages[1].Files); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
 // A form may send the same chat with everybody's enquiry: it joins nobody.
 func TestAChatOfAllJoinsNobody(t *testing.T) {
 	both(t, func(t *testing.T, s *Sink) {
