@@ -4,14 +4,19 @@ package main
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"image"
 	"image/png"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"leadstream/daemon/intake"
+	"leadstream/daemon/mail/mailtest"
 	"leadstream/daemon/proof"
 	"leadstream/sinks/records"
 	"leadstream/sinks/sim/meta"
@@ -146,5 +151,57 @@ func TestFormWaitsForTheToken(t *testing.T) {
 	i.quiet()
 	if text := fmt.Sprint(i.events("create")[0].Payload); !strings.Contains(text, "Ирина Пробная") || !strings.Contains(text, "77") {
 		t.Errorf("the card says %s", text)
+	}
+}
+
+// Files of mails stand on the card as those of messengers do, whichever way the mail came, and once; what is wrong with one is
+// said, and keeps neither its mail nor the others.
+func TestMailFiles(t *testing.T) {
+	t.Parallel()
+	s := mailtest.Start(t)
+	key := intake.NewKey("post")
+	i := newInstance(t, proof.Setup{Records: records.Embedded, Sources: fmt.Sprintf("  post: {preset: mail, keys: [%q], mail: {host: localhost, port: %d, username: %q, password: %q, ca_file: %s, every: 1h}}\n",
+		intake.KeyHash(key), s.TLS, s.User, s.Password, s.CAFile)})
+	part := func(typ, name string, content []byte) string {
+		return fmt.Sprintf("--b\nContent-Type: %s\nContent-Disposition: attachment; filename=%q\nContent-Transfer-Encoding: base64\n\n%s\n", typ, name, base64.StdEncoding.EncodeToString(content))
+	}
+	letter := func(n int) string {
+		return fmt.Sprintf("From: Olga <olga%d@example.test>\nMessage-ID: <%[1]d@example.test>\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nLike this, number %[1]d\n", n) +
+			part("image/png", "../../wish.png", snapshot(t, n).Content) + part("application/pdf", "plan.pdf", fmt.Appendf(nil, "%%PDF-1.4 %d", n)) +
+			part("image/jpeg", "page.jpg", []byte("<html><body>Not found</body></html>")) + part("application/pdf", "empty.pdf", nil) + "--b--\n"
+	}
+	s.Put("INBOX", time.Time{}, letter(1), "From: Shop <news@example.test>\nMessage-ID: <n@example.test>\nList-Id: <news.example.test>\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nBuy now\n"+
+		part("image/png", "sale.png", snapshot(t, 9).Content)+"--b--\n")
+	for range 2 { // the second time it is the same mail
+		var out, errs bytes.Buffer
+		if code := execute([]string{"mail", "--source", "post", "--url", i.URL(""), "--key", key}, strings.NewReader(letter(2)), &out, &errs); code != exitOK {
+			t.Fatalf("exit %d: %s", code, errs.String())
+		}
+	}
+	i.eventually("both are on cards, with their files", func() bool { return len(i.events("create")) == 2 && len(i.CRM.Files()) == 4 })
+	i.quiet()
+	var names []string
+	for _, f := range i.CRM.Files() {
+		names = append(names, f.Name)
+	}
+	slices.Sort(names)
+	if want := []string{"1-wish.jpg", "1-wish.jpg", "2-plan.pdf", "2-plan.pdf"}; !slices.Equal(names, want) {
+		t.Errorf("on the cards are %q, want %q", names, want)
+	}
+	for _, e := range i.events("create") {
+		if text := asText(e.Payload); !strings.Contains(text, "page.jpg (") || !strings.Contains(text, "empty.pdf (empty)") {
+			t.Errorf("a card says %s", text)
+		}
+	}
+	stored, err := filepath.Glob(filepath.Join(i.Data, "media", "??", "*"))
+	if err != nil || len(stored) != 4 {
+		t.Errorf("%d files are stored, want 4, none of the newsletter's: %v", len(stored), err)
+	}
+	cards, err := i.records().Find(t.Context(), "olga1@example.test", 2)
+	i.must(err)
+	card, err := i.records().Card(t.Context(), cards[0].ID, true)
+	i.must(err)
+	if len(card.Messages) != 1 || len(card.Messages[0].Files) != 4 || card.Messages[0].Files[0].Hash == "" || card.Messages[0].Files[3].Problem != "empty" {
+		t.Errorf("the records say %+v", card.Messages)
 	}
 }

@@ -116,6 +116,7 @@ func run(ctx context.Context, cfg *Config) error {
 		return err
 	}
 
+	cfg.Intake.Keep = files.Add
 	shim, err := intake.New(cfg.Intake, taker{custody}, reg, log)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -88,6 +89,9 @@ type Config struct {
 	Poll         bool     // we ask, and the service sends nothing
 	Token        string   // of our questions
 	Zone         *time.Location
+
+	// Keep stores a file that has come with a mail, as media.Store.Add does. Nil: files are only named.
+	Keep func(m streams.Media, r io.Reader) (streams.Media, error)
 
 	Means func(label string) string // what a form's label is of a lead, "phone"; "" for none. Nil: nobody can tell
 }

@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"bytes"
 	"errors"
 	"net/http"
 	"regexp"
@@ -9,6 +10,7 @@ import (
 
 	"leadstream/daemon/mail"
 	"leadstream/streams"
+	"leadstream/streams/media"
 )
 
 // letter reads e-mail, a message a request, as `leadstream mail` and the reader of a mailbox bring it (IN-03). Nothing in a
@@ -78,7 +80,9 @@ func (m letter) lead(read *mail.Message) streams.Lead {
 	}
 	f.set("thread", read.Thread)
 	f.set("date", read.Dated)
-	if len(read.Files) > 0 {
+	if m.Keep != nil {
+		l.Media = m.files(read.Files)
+	} else if len(read.Files) > 0 {
 		f.set("files", read.Files)
 	}
 	l.Fields = f
@@ -94,6 +98,41 @@ func (m letter) lead(read *mail.Message) streams.Lead {
 		l.Problems = append(l.Problems, m.say("the mail does not say who sent it", "в письме не указан отправитель"))
 	}
 	return l
+}
+
+// filesTime is how long the files of a mail may take together: whoever waits for the answer gives up after 30 s, and would
+// bring the same mail again for ever.
+const filesTime = 15 * time.Second
+
+// files stores what came with a mail. What cannot be stored keeps no lead.
+func (m letter) files(given []mail.File) (all []streams.Media) {
+	until := time.Now().Add(filesTime)
+	for _, file := range given {
+		if file.Adorns {
+			continue
+		}
+		one := streams.Media{Kind: mailKind(file.Type), Name: text(file.Name), Type: text(file.Type), Size: file.Size}
+		if time.Now().After(until) {
+			one.Problem = media.Unkept
+		} else if kept, err := m.Keep(one, bytes.NewReader(file.Content)); err == nil {
+			one = kept
+		} else {
+			one.Problem = media.Unkept
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// mailKind is what a person calls a file of that type.
+func mailKind(typ string) string {
+	switch family, _, _ := strings.Cut(typ, "/"); family {
+	case "image":
+		return "photo"
+	case "audio", "video":
+		return family
+	}
+	return "document"
 }
 
 // doubts are what mail.Message.Doubt says, in Russian.

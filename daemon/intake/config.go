@@ -1,19 +1,25 @@
 package intake
 
 import (
+	"io"
 	"slices"
 	"strings"
 	"time"
 
 	"leadstream/daemon/channel"
 	"leadstream/daemon/mail"
+	"leadstream/streams"
 )
+
+// Keep stores a file, as media.Store.Add does.
+type Keep func(streams.Media, io.Reader) (streams.Media, error)
 
 // Config is the `intake` block of config.yaml.
 type Config struct {
 	Listen         string            `koanf:"listen"`          // address, loopback by default: TLS is a proxy's work
 	Region         string            `koanf:"region"`          // country of phone numbers written without one
 	Language       string            `koanf:"language"`        // of error messages and problems: ru or en
+	Keep           Keep              `koanf:"-"`               // of mails; nil: their files are only named
 	Zone           *time.Location    `koanf:"-"`               // of times that a sender writes without one; nil is UTC
 	MaxBody        int64             `koanf:"max_body"`        // bytes of one body, after inflation too
 	TrustedProxies []string          `koanf:"trusted_proxies"` // addresses or networks whose X-Forwarded-For is believed

@@ -67,9 +67,7 @@ func (h *Handler) greeted(q *request) bool {
 
 // events keeps what a service tells, and answers.
 func (h *Handler) events(q *request, body []byte) {
-	ctx, cancel := h.takeContext(q.r)
-	defer cancel()
-	if err := h.keepEvents(ctx, q, [][]byte{body}); err != nil {
+	if err := h.keepEvents(q.r.Context(), q, [][]byte{body}); err != nil {
 		h.later(q, err)
 		return
 	}
@@ -88,8 +86,6 @@ func (h *Handler) Told(ctx context.Context, source string, events [][]byte) erro
 		media = typeMail
 	}
 	q := &request{r: &http.Request{Header: http.Header{"Content-Type": media}}, start: h.now(), source: s, keyed: true}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.config.TakeTimeout) // a stop waits for the disk
-	defer cancel()
 	return h.keepEvents(ctx, q, events)
 }
 
@@ -98,14 +94,20 @@ func (h *Handler) Told(ctx context.Context, source string, events [][]byte) erro
 func (h *Handler) keepEvents(ctx context.Context, q *request, bodies [][]byte) error {
 	s := q.source
 	taken := make([]Taken, 0, len(bodies))
+	told := make([][]channel.Event, len(bodies))
 	for n, body := range bodies {
 		if n%turn == turn-1 {
 			runtime.Gosched()
 		}
-		found, err := s.protocol.Read(body, q.r.Header.Get("Content-Type"))
-		if err != nil {
-			found = []channel.Event{{Raw: body, Err: err}}
+		var err error
+		if told[n], err = s.protocol.Read(body, q.r.Header.Get("Content-Type")); err != nil {
+			told[n] = []channel.Event{{Raw: body, Err: err}}
 		}
+	}
+	// A stop waits for the disk. Reading has had its own time: the files of a mail may take longer than the journal may.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.config.TakeTimeout)
+	defer cancel()
+	for _, found := range told {
 		for i := range found {
 			e := &found[i]
 			switch {

@@ -59,6 +59,7 @@ func (c Config) compile(m *metrics) (map[string]*source, map[keyHash]*source, er
 			s.signature = g.HMAC.compile()
 		}
 		spoken := g.spoken(c.Zone)
+		spoken.Keep = c.Keep
 		spoken.Means = s.means
 		s.protocol = channel.New(g.Preset, spoken)
 		var err error

@@ -69,7 +69,13 @@ type File struct {
 	Name string `json:"name,omitempty"`
 	Type string `json:"type,omitempty"`
 	Size int64  `json:"size"` // bytes, decoded
+
+	Content []byte `json:"-"` // as far as it could be decoded
+	Adorns  bool   `json:"-"` // a small picture within the text: a logo below a signature
 }
+
+// adorning is the size below which a picture within the text is no photo.
+const adorning = 10 << 10
 
 // Reader knows what is ours and what labels mean.
 type Reader struct {
@@ -199,9 +205,10 @@ func (p *parts) read(h message.Header, body io.Reader, depth int, inReport bool)
 		p.words(&h, body, page, params["charset"])
 	case len(p.message.Files) < mostFiles:
 		e, _ := message.New(h, body)
-		size, err := io.Copy(io.Discard, e.Body)
+		content, err := io.ReadAll(e.Body) // all of them together are smaller than the message
 		p.message.Cut = p.message.Cut || errors.Is(err, io.ErrUnexpectedEOF)
-		p.message.Files = append(p.message.Files, File{Name: name, Type: line(media, 100), Size: size})
+		p.message.Files = append(p.message.Files, File{Name: name, Type: line(media, 100), Size: int64(len(content)), Content: content,
+			Adorns: len(content) < adorning && strings.HasPrefix(media, "image/") && disposition != "attachment" && h.Get("Content-Id") != ""})
 	default:
 		p.message.Cut = true
 	}

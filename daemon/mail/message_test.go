@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -340,9 +341,27 @@ func TestFiles(t *testing.T) {
 	m := read(t, mailOf("Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain; charset=utf-8\n\nфото\n"+
 		"--b\nContent-Type: image/jpeg; name=\"=?utf-8?B?0LAuanBn?=\"\nContent-Disposition: attachment; filename=\"../../=?utf-8?B?0LAuanBn?=\"\nContent-Transfer-Encoding: base64\n\nAAECAwQF\n"+
 		"--b\nContent-Type: message/rfc822\n\nFrom: x@y.test\n\ninner\n--b--\n"))
-	want := []File{{"а.jpg", "image/jpeg", 6}, {"", "message/rfc822", int64(len("From: x@y.test\r\n\r\ninner"))}}
+	inner := []byte("From: x@y.test\r\n\r\ninner")
+	want := []File{{Name: "а.jpg", Type: "image/jpeg", Size: 6, Content: []byte{0, 1, 2, 3, 4, 5}}, {Type: "message/rfc822", Size: int64(len(inner)), Content: inner}}
 	if diff := cmp.Diff(want, m.Files); diff != "" || m.Said != "фото" || m.Cut {
 		t.Errorf("%s %+v", diff, m)
+	}
+}
+
+// A small picture that stands in the text is an ornament; one that was attached, or is large, is a photo.
+func TestOrnaments(t *testing.T) {
+	part := func(header string, size int) string {
+		return "--b\nContent-Type: image/png\n" + header + "\n" + strings.Repeat("A", size) + "\n"
+	}
+	m := read(t, mailOf("Content-Type: multipart/related; boundary=b\n\n--b\nContent-Type: text/html\n\n<img src=cid:l>фото\n"+
+		part("Content-Id: <l>\nContent-Disposition: inline\n", 100)+part("Content-Id: <m>\n", 100)+
+		part("Content-Id: <l>\nContent-Disposition: attachment\n", 100)+part("Content-Id: <l>\nContent-Disposition: inline\n", adorning)+part("", 100)+"--b--\n"))
+	var got []bool
+	for _, f := range m.Files {
+		got = append(got, f.Adorns)
+	}
+	if !slices.Equal(got, []bool{true, true, false, false, false}) {
+		t.Errorf("ornaments %v of %d", got, len(m.Files))
 	}
 }
 

@@ -14,6 +14,7 @@ const (
 	Altered       = "altered"         // not the bytes that the service spoke of
 	Unconverted   = "unconverted"     // kept as it came: it cannot be made a JPEG
 	Other         = "other"           // kept as it came: it is something else than it is called
+	Unkept        = "unkept"          // of a mail: there was no room or no time to store it
 	Failed        = "failed"          // the service's or our own fault until it was given up
 )
 
@@ -30,6 +31,7 @@ var texts = map[string][2]string{
 	Altered:       {"not the file that the service announced", "не тот файл, о котором сообщил сервис"},
 	Unconverted:   {"as it came: cannot be converted to JPEG", "как есть: в JPEG не преобразуется"},
 	Other:         {"as it came: not what it is called", "как есть: это не то, чем названо"},
+	Unkept:        {"not stored: no room or no time; see it in the mailbox", "не сохранён: не было места или времени; смотрите в почтовом ящике"},
 	Failed:        {"could not be fetched: see it in the messenger", "не удалось скачать: смотрите в мессенджере"},
 }
 
