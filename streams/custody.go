@@ -355,7 +355,7 @@ func (c *Custody) replay(rec journal.Record) error {
 		}
 		if old != nil { // carried forward into a newer segment, maybe behind events that stayed
 			c.unname(old)
-			if old.home && old.durable() { // it is said behind the copy where it came; a crash may have kept only this one
+			if old.home && old.durable() { // an older version said nothing of where it came
 				old.first = old.came()
 			}
 			old.adopt(r)

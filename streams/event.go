@@ -40,6 +40,9 @@ const (
 // reasonAmbiguous is why a lead is dropped that may have been delivered, where the far side cannot be asked.
 const reasonAmbiguous = "ambiguous"
 
+// reasonLate is why a person was told of a lead of whose end nobody has heard yet.
+const reasonLate = "late"
+
 var eventKinds = []eventKind{evIntent, evUnsent, evUnsure, evRouted, evDelivered, evMerged, evDropped, evDead, evHeld, evReopened, evTold, evErased, evCarried}
 
 // event is one fact about a lead's custody. It is journaled by the instance that learns it, and travels to the lead's

@@ -200,7 +200,7 @@ func (r *record) applyWhole(e event) {
 	switch e.Kind {
 	case evTold:
 		r.toldLate = true
-		if r.whole != "" {
+		if r.whole != "" && e.Reason != reasonLate {
 			r.toldWhole = true
 		}
 	case evReopened:

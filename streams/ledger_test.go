@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"leadstream/streams/journal"
 )
@@ -155,7 +158,7 @@ func TestDroppedByWhoDidNotKnow(t *testing.T) {
 }
 
 // A lead that was carried behind others stands where it came, in the order in which leads are driven again: in this process,
-// and after a restart with the index and without it. A crash may leave its copy without what is said behind it.
+// and after a restart with the index and without it. Older versions wrote a copy without saying where the lead came.
 func TestCarriedStandsWhereItCame(t *testing.T) {
 	t.Parallel()
 	clk := &clock{t: time.Now()}
@@ -208,6 +211,165 @@ func TestCarriedStandsWhereItCame(t *testing.T) {
 	c = newCustody(t, dir, clk)
 	defer c.Close()
 	if r := c.leads[late.LeadID]; r.pos == was || r.came() != came {
-		t.Errorf("after a crash between a copy and what is said behind it, it counts as at %v, and came at %v", r.came(), came)
+		t.Errorf("carried by an older version, it counts as at %v, and came at %v", r.came(), came)
+	}
+}
+
+// A crash while a lead is carried keeps none of its copy, or what is said of the lead alone, or all: never the copy alone, which the
+// next tidying would leave as the only one, and a lead that was delivered at one destination and waits for another would start anew.
+func TestCarryCutShort(t *testing.T) {
+	t.Parallel()
+	clk := &clock{t: time.Now()}
+	dir := t.TempDir()
+	c := newCustody(t, dir, clk)
+	lead, _ := takeOne(t, c, "make", "early", "early")
+	at := clk.now()
+	if err := c.note([]event{
+		{Lead: lead.LeadID, Kind: evRouted, Dests: []string{"crm", "hook"}, At: at},
+		{Lead: lead.LeadID, Kind: evDelivered, Dest: "crm", Remote: "7", At: at},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 400 {
+		takeOne(t, c, "site", fmt.Sprint("k", i), strings.Repeat("x", 400))
+	}
+	stood, cutoff := c.leads[lead.LeadID].came(), time.Now()
+	if err := c.carryOne(c.leads[lead.LeadID]); err != nil {
+		t.Fatal(err)
+	}
+	crashed := filepath.Join(t.TempDir(), "journal") // as a power cut leaves it, in the middle of the last write
+	if err := os.CopyFS(crashed, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	var before, last journal.Pos
+	if _, err := journal.Scan(crashed, func(r journal.Record) error { before, last = last, r.Pos; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if before.Segment != last.Segment {
+		t.Fatal("the carried lead's records stand in two segments")
+	}
+	files, err := filepath.Glob(filepath.Join(crashed, "*.seg"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("segments %v, %v", files, err)
+	}
+	f, err := os.OpenFile(files[len(files)-1], os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := before.Offset + int64(before.Len)
+	if _, err := f.WriteAt(make([]byte, last.Offset+int64(last.Len)-end), end); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	c = newCustody(t, crashed, clk)
+	if err := c.tidyAt(cutoff); err != nil {
+		t.Fatal(err)
+	}
+	if n := c.journal.Segments()[0].Number; n == 1 {
+		t.Fatal("no segment was dropped")
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(crashed, indexFolder)); err != nil {
+		t.Fatal(err)
+	}
+	c = newCustody(t, crashed, clk)
+	defer c.Close()
+	r := c.leads[lead.LeadID]
+	if r == nil || !r.home || !c.isOpen(lead.LeadID) || r.came() != stood {
+		t.Fatalf("the lead stands as %+v, came at %v", r, stood)
+	}
+	if got := r.lacking(); !slices.Equal(got, []string{"hook"}) || r.stop("crm").remote != "7" {
+		t.Errorf("it is driven again to %v; the CRM has it already", got)
+	}
+}
+
+// A record that its disk has spoilt since the start cannot be carried. Its segment and those behind it stay, and a person is told;
+// what came before it is carried and dropped as ever.
+func TestCarryDamaged(t *testing.T) {
+	t.Parallel()
+	var faults []error
+	dir := t.TempDir()
+	c := &Custody{Instance: "one", Now: time.Now}
+	if err := c.Open(journal.Options{Dir: dir, Reserve: -1, SegmentSize: 64 << 10, MaxRecord: 16 << 10, OnFault: func(err error) { faults = append(faults, err) }}); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var leads []Receipt
+	for i := range 400 {
+		r, _ := takeOne(t, c, "site", fmt.Sprint("k", i), strings.Repeat("x", 400))
+		leads = append(leads, r)
+	}
+	pos := c.leads[leads[200].LeadID].pos
+	files, err := filepath.Glob(filepath.Join(dir, "*.seg"))
+	if err != nil || uint64(len(files)) <= pos.Segment || pos.Segment < 2 {
+		t.Fatalf("segments %v, %v, and the record is in %d", files, err, pos.Segment)
+	}
+	slices.Sort(files)
+	f, err := os.OpenFile(files[pos.Segment-1], os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt([]byte("spoilt"), pos.Offset+10); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	later := time.Now().Add(time.Hour)
+	if err := c.tidyAt(later); !errors.Is(err, journal.ErrDamaged) {
+		t.Errorf("carrying it: %v", err)
+	}
+	if err := c.tidyAt(later); err != nil {
+		t.Errorf("once it is known: %v", err)
+	}
+	var damage journal.Damage
+	if len(faults) != 1 || !errors.As(faults[0], &damage) || damage.Segment != pos.Segment {
+		t.Errorf("told: %v", faults)
+	}
+	if n := c.journal.Segments()[0].Number; n != pos.Segment {
+		t.Errorf("the first segment is %d, want %d", n, pos.Segment)
+	}
+}
+
+// What was noted of a lead is known again from what a carry writes, whatever it is.
+func TestHistory(t *testing.T) {
+	at := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
+	for name, events := range map[string][]event{
+		"nothing":                          nil,
+		"late":                             {{Kind: evTold, At: at}},
+		"dead, not told":                   {{Kind: evDead, At: at}},
+		"dead, told":                       {{Kind: evDead, At: at}, {Kind: evTold, At: at}},
+		"late and told, then dead":         {{Kind: evTold, At: at}, {Kind: evDead, At: at}},
+		"late and told, then dead, told":   {{Kind: evTold, At: at}, {Kind: evDead, At: at}, {Kind: evTold, At: at}},
+		"replayed":                         {{Kind: evDead, At: at}, {Kind: evTold, At: at}, {Kind: evReopened, At: at}},
+		"dropped, and heard of":            {{Kind: evDropped, Reason: "spam", At: at}, {Kind: evRouted, Dests: []string{"csv"}, At: at}},
+		"under way":                        {{Kind: evRouted, Dests: []string{"crm", "csv"}, At: at, RepeatOf: "b"}, {Kind: evIntent, Dest: "crm", At: at}},
+		"in doubt":                         {{Kind: evRouted, Dests: []string{"crm"}, At: at}, {Kind: evUnsure, Dest: "crm", At: at}},
+		"held":                             {{Kind: evRouted, Dests: []string{"crm"}, At: at}, {Kind: evUnsure, Dest: "crm", At: at}, {Kind: evHeld, Dest: "crm", Reason: reasonAmbiguous, At: at}},
+		"dead at one, delivered at others": {{Kind: evRouted, Dests: []string{"a", "b", "c"}, At: at}, {Kind: evDead, Dest: "a", Attempts: 5, Tries: []Try{{Err: "500"}}, At: at}, {Kind: evTold, Dest: "a", At: at}, {Kind: evDelivered, Dest: "b", Remote: "7", Attempts: 2, At: at}, {Kind: evMerged, Dest: "c", At: at}},
+	} {
+		r := &record{id: "a", accepted: at}
+		for _, e := range events {
+			r.apply(e)
+		}
+		again := &record{id: "a", accepted: at}
+		for _, e := range r.history() {
+			again.apply(e)
+		}
+		if diff := cmp.Diff(r, again, cmp.AllowUnexported(record{}, stop{}, place{})); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+		for _, e := range r.history() { // and once more: a crash may leave the old copy as well
+			r.apply(e)
+		}
+		if diff := cmp.Diff(again, r, cmp.AllowUnexported(record{}, stop{}, place{})); diff != "" {
+			t.Errorf("%s, twice: %s", name, diff)
+		}
 	}
 }

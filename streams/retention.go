@@ -2,6 +2,7 @@ package streams
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -74,6 +75,9 @@ func (c *Custody) carryOne(r *record) error {
 	events := append([]event{{Lead: r.id, Kind: evCarried, First: first.String(), At: r.accepted}}, r.history()...)
 	c.mu.Unlock()
 	rec, err := c.journal.Read(from)
+	if errors.Is(err, journal.ErrDamaged) { // since the start: a person is told, and the segment stays with those behind it
+		err = errors.Join(err, c.journal.Check(from.Segment))
+	}
 	if err != nil {
 		return err
 	}
@@ -81,14 +85,16 @@ func (c *Custody) carryOne(r *record) error {
 	if err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}
-	recs := []journal.Record{{Type: recAccept, Payload: slices.Clone(rec.Payload)}, {Type: recEvents, Payload: b}}
+	// What is known of the lead comes first: a crash may keep the first record alone, and a copy without it would be taken for
+	// a lead that has just come, once the segments before it are dropped.
+	recs := []journal.Record{{Type: recEvents, Payload: b}, {Type: recAccept, Payload: slices.Clone(rec.Payload)}}
 	pos, err := c.journal.AppendBatch(recs)
 	if err != nil {
 		return err
 	}
 	failpoint.Hit(failpoint.LeadCarried)
 	c.mu.Lock()
-	r.first, r.pos = first, pos[0]
+	r.first, r.pos = first, pos[1]
 	if c.Now().Sub(r.accepted) > sameEnquiry {
 		c.unname(r)
 	}
@@ -153,7 +159,11 @@ func (r *record) history() []event {
 		}
 	}
 	if r.toldLate {
-		add(event{Kind: evTold, At: r.accepted})
+		told := event{Kind: evTold, At: r.accepted}
+		if !r.toldWhole {
+			told.Reason = reasonLate
+		}
+		add(told)
 	}
 	return events
 }
