@@ -34,6 +34,7 @@ type walk struct {
 	there  string // what to do at the service; %[1]s is the address, %[2]s our secret, %[3]s our verification
 	token  string // where the token comes from, of a service that can be asked
 	asked  string // what to do at the service so that it can be asked
+	client string // where client_id and client_secret come from, of a service that gives tokens for them
 }
 
 // walks are "English|Russian".
@@ -61,7 +62,8 @@ var walks = map[string]walk{
 		there: "developers.facebook.com → Webhooks: address %[1]s, verify token %[3]s, subscribe Page and Instagram to messages and leadgen." +
 			"|developers.facebook.com → Webhooks: адрес %[1]s, маркер подтверждения %[3]s, подписка Page и Instagram на messages и leadgen."},
 	"avito": {ours: "your number at Avito|ваш номер в Авито", there: `curl https://api.avito.ru/messenger/v3/webhook -H "Authorization: Bearer $TOKEN" -d '{"url":"%[1]s"}'` +
-		`|curl https://api.avito.ru/messenger/v3/webhook -H "Authorization: Bearer $TOKEN" -d '{"url":"%[1]s"}'`},
+		`|curl https://api.avito.ru/messenger/v3/webhook -H "Authorization: Bearer $TOKEN" -d '{"url":"%[1]s"}'`,
+		client: "avito.ru: For business → Integrations → API|avito.ru: Для бизнеса → Интеграции → API"},
 	"mango": {secret: "Integrations → API connector → salt|Интеграции → API коннектор → ключ для создания подписи", ours: "vpbx_api_key",
 		there: "Integrations → API connector: address of the outer system %[1]s.|Интеграции → API коннектор: адрес внешней системы %[1]s."},
 	"zadarma": {secret: "Settings → Integrations and API → secret|Настройки → Интеграции и API → Secret",
@@ -136,6 +138,10 @@ func (cmd channelAddCmd) Run(t *terminal) error {
 	}
 	if w.token != "" { // with it the daemon looks whether the service still sends, and has it send again
 		block = append(block, fmt.Sprintf(`#token: "${env:%s_TOKEN}"   # `, env)+t.say("and url: looks after the subscription; ", "вместе с url: следит за подпиской; ")+t.side(w.token), fmt.Sprintf("#url: %q", address))
+	}
+	if w.client != "" { // the same, and what the webhook did not bring is fetched
+		block = append(block, fmt.Sprintf(`#client_id: "${env:%s_CLIENT_ID}"   # `, env)+t.say("with these three the daemon registers the address itself; ", "с этими тремя строками демон зарегистрирует адрес сам; ")+t.side(w.client),
+			fmt.Sprintf(`#client_secret: "${env:%s_CLIENT_SECRET}"`, env), fmt.Sprintf("#url: %q", address))
 	}
 	if w.ours != "" {
 		block = append(block, `#accounts: [""]   # `+t.side(w.ours))
@@ -268,7 +274,7 @@ func (cmd channelTryCmd) Run(t *terminal) error {
 
 // watched shows that the service knows the token, where there is one to look after the subscription with.
 func (cmd channelTryCmd) watched(t *terminal, s intake.Source) error {
-	if s.Token == "" || s.URL == "" || !channel.Asked(s.Preset) {
+	if !poll.Watched(s) {
 		return nil
 	}
 	return cmd.ask(t, s)

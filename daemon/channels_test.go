@@ -11,6 +11,7 @@ import (
 
 	"leadstream/daemon/channel"
 	"leadstream/daemon/intake"
+	"leadstream/sinks/sim/avito"
 	"leadstream/sinks/sim/phone"
 )
 
@@ -118,6 +119,43 @@ func TestChannelFaults(t *testing.T) {
 	}
 	if len(walks) != len(channel.Names()) {
 		t.Errorf("%d ways to add a channel, %d channels", len(walks), len(channel.Names()))
+	}
+}
+
+// With the lines that `channel add avito` leaves off, the daemon looks after the webhook, and `channel try` shows that Avito knows us.
+func TestChannelAddWatched(t *testing.T) {
+	english(t)
+	m := avito.New(avito.Options{})
+	if err := m.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	code, out, errs := command(t, "", "channel", "add", "avito", "--name", "our-own", "--host", "https://leads.example.test")
+	block := regexp.MustCompile(`(?s)    (our-own:.*?)\n\d\.`).FindStringSubmatch(out)
+	if code != exitOK || block == nil {
+		t.Fatalf("exit %d\n%s%s", code, out, errs)
+	}
+	t.Setenv("OUR_OWN_CLIENT_ID", "client")
+	t.Setenv("OUR_OWN_CLIENT_SECRET", "client-secret")
+	path := withSources(t, strings.NewReplacer("#client", "client", "#url", "url").Replace(block[1])+"\n      base_url: "+m.URL()+"\n      allow_private: true")
+	cfg, faults := load(t, path)
+	if len(faults) > 0 {
+		t.Fatalf("%v\n%s", faults, out)
+	}
+	h, err := intake.New(cfg.Intake, &shelf{taken: make(map[string]bool)}, prometheus.NewRegistry(), zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(h)
+	defer server.Close()
+	key := regexp.MustCompile(`/in/our-own/(ls_\S+?)["',\s]`).FindStringSubmatch(out + " ")
+	args := []string{"channel", "try", "our-own", "--host", server.URL, "-c", path, "--key", key[1]}
+	if code, out, errs := command(t, "", args...); code != exitOK || !strings.Contains(out, "the subscription of our-own is looked after with the token of avito 81000001") {
+		t.Errorf("exit %d\n%s%s", code, out, errs)
+	}
+	t.Setenv("OUR_OWN_CLIENT_SECRET", "another-one")
+	if code, out, errs := command(t, "", args...); code != exitFailed || !strings.Contains(errs, "does not take the token") || strings.Contains(out+errs, "another-one") {
+		t.Errorf("with another secret: exit %d\n%s%s", code, out, errs)
 	}
 }
 

@@ -135,6 +135,8 @@ func (m *measure) counters(add func(string, float64, ...string)) {
 				}
 			case "leadstream_channel_down":
 				add("channel_down", s.GetGauge().GetValue(), "source", l["source"], "why", l["why"])
+			case "leadstream_channel_lost_total":
+				add("channel_lost", m.over("lost "+l["source"]+" "+l["why"], lastHour, s.GetCounter().GetValue()), "source", l["source"], "why", l["why"])
 			case "leadstream_intake_mapping_errors_total":
 				add("mapping_errors", m.over("mapping "+l["source"], lastHour, s.GetCounter().GetValue()), "source", l["source"])
 			}

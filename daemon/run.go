@@ -126,6 +126,7 @@ func run(ctx context.Context, cfg *Config) error {
 	if err != nil {
 		return err
 	}
+	shim.Heard = channels.Heard
 	late := lateAfter(cfg)
 	by := people(destinations)
 	rows, err := manualRows(cfg, sinkEnv(cfg, "tell", instance, log))

@@ -126,7 +126,7 @@ func (a avito) message(raw json.RawMessage, event id) (Event, error) {
 	}
 	attach(&l, &f, files)
 	l.Fields = f
-	return Event{Lead: l}, nil
+	return Event{Lead: l, Named: m.ID != ""}, nil
 }
 
 // largest is the address of the biggest of several sizes, which Avito names like 1280x960.

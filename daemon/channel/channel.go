@@ -54,19 +54,26 @@ type Event struct {
 	// fields of a form that is sent to it.
 	Form []mail.Field
 
+	Talk   string // the conversation, by the name under which the service tells what was said in it; empty: nobody need know
 	Raw    []byte // the event alone, as it came
 	Ignore string // why nothing of it is kept: an echo, a group's chat, a kind that we do not know; else ""
 	Err    error  // it cannot be read; it is kept raw
+
+	// Named says that Lead.Key is never another's, whatever its text and time: they may change, and it is the same event.
+	Named bool
 
 	// Doubtful says that an ignored event may be a customer's all the same: it is kept raw where nobody else keeps it.
 	Doubtful bool
 }
 
 // Canonical is what makes two tellings of an event the same, whatever else changed around it between them: who, when and
-// what was said. A service whose ids begin anew tells something else, and it becomes a lead of its own. A site's notices
+// what was said, or what the service alone names so. A service whose ids begin anew tells something else, and it becomes a lead of its own. A site's notices
 // are told apart by what was filled in: many sites name each of them by the second alone.
 func (e *Event) Canonical() []byte {
 	l := &e.Lead
+	if e.Named {
+		return fmt.Appendf(nil, "%s\x00%s\x00%s\x00%s", l.Channel, l.UserID, l.Key, l.Event)
+	}
 	b := fmt.Appendf(nil, "%s\x00%s\x00%s\x00%d\x00%s\x00%s\x00%s", l.Channel, l.UserID, l.Key, l.EventAt.Unix(), l.Phone, l.Message, l.Event)
 	if len(e.Form) > 0 {
 		b = fmt.Appendf(b, "\x00%s\x00%s", l.Name, l.Email)

@@ -134,6 +134,7 @@ func (m maxBot) message(u *maxUpdate) (Event, error) {
 		}
 		e = Event{Lead: streams.Lead{Event: "sent", UserID: string(msg.Recipient.User)}}
 	}
+	e.Talk = string(msg.Recipient.Chat)
 	l := &e.Lead
 	l.EventAt = seconds(msg.Timestamp)
 	body := msg.Body
@@ -147,7 +148,7 @@ func (m maxBot) message(u *maxUpdate) (Event, error) {
 	}
 	switch {
 	case body != nil && body.ID != "":
-		l.Key = body.ID
+		l.Key, e.Named = body.ID, true
 	case u.Timestamp > 0 || msg.Timestamp > 0:
 		l.Key = "message:" + string(msg.Recipient.Chat) + ":" + l.UserID + ":" + strconv.FormatInt(max(msg.Timestamp, u.Timestamp), 10)
 	default:
@@ -240,6 +241,7 @@ func (m maxBot) started(u *maxUpdate) (Event, error) {
 		return ignored("no person"), nil
 	}
 	e := m.from(u.User)
+	e.Talk = string(u.Chat)
 	l := &e.Lead
 	l.Key = "bot_started:" + string(u.Chat) + ":" + l.UserID + ":" + strconv.FormatInt(u.Timestamp, 10)
 	l.EventAt = seconds(u.Timestamp)

@@ -199,6 +199,7 @@ func (m meta) messaging(object string, entry *metaEntry, raw json.RawMessage) (E
 	}
 	page, at := string(entry.ID), string(u.Timestamp)
 	var f fields
+	named := u.Message != nil && u.Message.ID != "" || u.Postback != nil && u.Postback.ID != ""
 	switch {
 	case u.Message != nil && bool(u.Message.Deleted):
 		return ignored("deleted"), nil
@@ -237,7 +238,7 @@ func (m meta) messaging(object string, entry *metaEntry, raw json.RawMessage) (E
 		return Event{}, errors.New("the message has no mid or no sender")
 	}
 	l.Fields = f
-	return Event{Lead: l}, nil
+	return Event{Lead: l, Named: named}, nil
 }
 
 // metaPhone is what the button that asks for a phone sends.
@@ -364,7 +365,7 @@ func (m meta) leadgen(raw json.RawMessage) (Event, error) {
 		l.UTM = map[string]string{"content": string(v.Ad)}
 	}
 	l.Fields = f
-	return Event{Lead: l}, nil
+	return Event{Lead: l, Named: true}, nil
 }
 
 // LeadgenUnfetched is what a person reads of a form whose answers cannot be had.

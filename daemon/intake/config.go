@@ -64,8 +64,10 @@ type Source struct {
 	URL          string   `koanf:"url"`          // under which the service knows this address: it may sign it, and with a token we look whether it still sends there
 
 	// Of services that are asked (packages poll and fetch):
-	Poll         bool     `koanf:"poll"`     // ask for events; the service needs no way to us
-	Token        string   `koanf:"token"`    // of our calls
+	Poll         bool     `koanf:"poll"`      // ask for events; the service needs no way to us
+	Token        string   `koanf:"token"`     // of our calls
+	ClientID     string   `koanf:"client_id"` // of an application that gets its tokens by itself
+	ClientSecret string   `koanf:"client_secret"`
 	BaseURL      string   `koanf:"base_url"` // instead of the service's own
 	CAFile       string   `koanf:"ca_file"`  // trusted besides the system's own authorities
 	Proxy        string   `koanf:"proxy"`

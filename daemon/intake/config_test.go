@@ -63,7 +63,14 @@ func TestFaults(t *testing.T) {
 		"one bot, two pollers": {func(c *Config) {
 			c.Sources["x"], c.Sources["y"] = Source{Preset: "telegram", Poll: true, Token: "t"}, Source{Preset: "telegram", Token: "t", Secrets: []string{"s"}}
 		}, []string{"sources.y.token"}},
-		"base_url":        {func(c *Config) { c.Sources["x"] = Source{Preset: "telegram", Poll: true, Token: "t", BaseURL: "api"} }, []string{"sources.x.base_url"}},
+		"base_url":            {func(c *Config) { c.Sources["x"] = Source{Preset: "telegram", Poll: true, Token: "t", BaseURL: "api"} }, []string{"sources.x.base_url"}},
+		"half an application": {func(c *Config) { c.Sources["x"] = Source{Preset: "avito", Keys: []string{good}, ClientID: "c"} }, []string{"sources.x.client_id"}},
+		"an application, no address": {func(c *Config) {
+			c.Sources["x"] = Source{Preset: "avito", Keys: []string{good}, ClientID: "c", ClientSecret: "s"}
+		}, []string{"sources.x.url"}},
+		"another's application": {func(c *Config) {
+			c.Sources["x"] = Source{Preset: "telegram", Poll: true, Token: "t", ClientID: "c", ClientSecret: "s"}
+		}, []string{"sources.x.client_id"}},
 		"204 with a body": {func(c *Config) { c.Sources["x"] = Source{Keys: []string{good}, Code: 204} }, []string{"sources.x.code"}},
 	}
 	for name, tt := range tests {

@@ -95,6 +95,7 @@ func (h *Handler) keepEvents(ctx context.Context, q *request, bodies [][]byte) e
 	s := q.source
 	taken := make([]Taken, 0, len(bodies))
 	told := make([][]channel.Event, len(bodies))
+	var talks []string
 	for n, body := range bodies {
 		if n%turn == turn-1 {
 			runtime.Gosched()
@@ -136,8 +137,14 @@ func (h *Handler) keepEvents(ctx context.Context, q *request, bodies [][]byte) e
 				}
 			default:
 				taken = append(taken, s.taken(e, q.start))
+				if e.Talk != "" && h.Heard != nil {
+					talks = append(talks, e.Talk)
+				}
 			}
 		}
+	}
+	for _, talk := range talks { // before they are kept: one that is not heard of is never asked for what it says
+		h.Heard(s.name, talk)
 	}
 	receipts, err := h.take(ctx, taken)
 	if errors.Is(err, ErrTooLarge) || err != nil && slices.ContainsFunc(taken, unwritable) {

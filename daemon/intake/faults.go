@@ -109,6 +109,15 @@ func (s Source) faults(add func(key, problem, cure string)) {
 	if s.Poll && !channel.Asked(s.Preset) {
 		add("poll", or(s.Preset, "generic")+" cannot be asked", "write preset: telegram, vk or max, or take poll out")
 	}
+	switch {
+	case s.ClientID == "" && s.ClientSecret == "":
+	case s.Preset != "avito":
+		add("client_id", or(s.Preset, "generic")+" has a token instead", "take client_id and client_secret out")
+	case s.ClientID == "" || s.ClientSecret == "":
+		add("client_id", "is nothing without client_secret, nor that without client_id", "write both")
+	case s.URL == "":
+		add("url", "is missing", "write the address that Avito is to send to, https://…, with its key")
+	}
 	if s.BaseURL != "" {
 		if u, err := url.Parse(s.BaseURL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 			add("base_url", "is no address", "leave it out, or write https://host")

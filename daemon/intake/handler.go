@@ -28,6 +28,10 @@ import (
 type Handler struct {
 	Links *links.Store // to be set before the first request to the last two; nil: there are none
 
+	// Heard, if not nil, is told of each conversation that a lead comes from, by the service's own name for it. To be set before the first
+	// request.
+	Heard func(source, talk string)
+
 	config  Config
 	taker   Taker
 	log     zerolog.Logger

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"leadstream/daemon/intake"
 	"leadstream/sinks/sim/max"
@@ -162,6 +164,119 @@ func TestMaxSubscribesAgain(t *testing.T) {
 	m.Clear()
 	w.until("it is in the end", subscribed)
 	stop()
+}
+
+// watchedMax is a bot whose subscription we look after.
+func watchedMax(t *testing.T, o max.Options) (*world, *max.Messenger) {
+	o.PlainHTTP, o.Rate, o.PollRate, o.Hurry = true, -1, -1, 1000
+	m := max.New(o)
+	if err := m.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	w := newWorld(t, nil)
+	w.sources = map[string]intake.Source{"max": {Preset: "max", Token: "max-token", Secrets: []string{"max_secret"}, BaseURL: m.URL(), AllowPrivate: true,
+		URL: w.server.URL + "/in/max"}}
+	return w, m
+}
+
+// Whatever MAX's texts mean, nothing is missed of what came while nobody was subscribed.
+func TestMaxReadings(t *testing.T) {
+	for name, tt := range map[string]struct {
+		reading max.Reading
+		before  int // messages that wait at the first start, so that there is a marker from then on
+	}{"everything": {max.Everything, 0}, "the latest": {max.Latest, 0}, "the latest, mostly": {max.LatestOnly, 1}} {
+		t.Run(name, func(t *testing.T) {
+			w, m := watchedMax(t, max.Options{Reading: tt.reading})
+			tell(m, tt.before)
+			stop := w.live()
+			w.until("it is subscribed", func() bool { return m.Webhook() != "" && w.why("max") == "" })
+			tell(m, 3)
+			w.until("the webhook brings messages", func() bool { return w.leads() == tt.before+3 && m.Unread() == 0 })
+			for n := range 2 { // the second time with a marker of MAX's
+				stop()
+				m.Unsubscribe()
+				for person := range 20 {
+					m.Write(int64(1000*(n+1)+person), "Пётр", "первое слово")
+				}
+				tell(m, 5)
+				stop = w.live()
+				w.until("all has come", func() bool { return m.Webhook() != "" && w.leads() == tt.before+3+25*(n+1) })
+			}
+			lost := w.lost(lostForgotten)
+			stop()
+			if lost > 0 {
+				t.Error("something is said to be lost")
+			}
+		})
+	}
+}
+
+// Where nobody knows a marker, people who have written before are asked for, and that others may be missing is said.
+func TestMaxTellsTheLatestAlone(t *testing.T) {
+	w, m := watchedMax(t, max.Options{Reading: max.LatestOnly})
+	stop := w.live()
+	w.until("it is subscribed", func() bool { return m.Webhook() != "" && w.why("max") == "" })
+	tell(m, 3)
+	w.until("the webhook brings messages", func() bool { return w.leads() == 3 && m.Unread() == 0 })
+	stop()
+	file := filepath.Join(w.dir, "channels", "max.json")
+	var n note
+	raw, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(raw, &n)
+	}
+	if n.Cursor = ""; err == nil {
+		raw, err = json.Marshal(n)
+	}
+	if err = errors.Join(err, os.WriteFile(file, raw, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	m.Unsubscribe()
+	tell(m, 5)
+	m.Write(2000, "Пётр", "никто не узнает")
+	m.Write(2001, "Павел", "последнее")
+	stop = w.live()
+	w.until("the conversations that are known are read, and the loss is told", func() bool { return w.leads() == 3+5+1 && w.lost(lostForgotten) == 1 })
+	stop()
+}
+
+// When a webhook was down for longer than MAX tries, what was said is read from the conversations, whatever from and to mean.
+func TestMaxConversations(t *testing.T) {
+	for name, first := range map[string]bool{"from is the later": false, "from is the earlier": true} {
+		t.Run(name, func(t *testing.T) {
+			var ticks atomic.Int64 // no two messages at one time
+			w, m := watchedMax(t, max.Options{FromFirst: first, Clock: func() time.Time { return time.Now().Add(time.Duration(ticks.Add(1)) * time.Millisecond) }})
+			stop := w.live()
+			w.until("it is subscribed", func() bool { return m.Webhook() != "" && w.why("max") == "" })
+			for person := range 20 {
+				m.Write(int64(person+1), "Пётр", "раз")
+			}
+			w.until("the webhook brings messages", func() bool { return w.leads() == 20 && m.Unread() == 0 })
+			stop()
+			m.Unsubscribe()
+			for person := range 20 {
+				m.Write(int64(person+1), "Пётр", "два")
+			}
+			for range 250 { // more than twice a page
+				m.Write(7, "Пётр", "и ещё")
+			}
+			m.Spoil(5, `"hello"`)
+			m.Spoil(5, `{"timestamp":"now"}`)
+			m.Leave(6)
+			m.Expire()
+			m.Inject(max.Fault{Method: "GET /messages", Status: 503, Times: 2})
+			m.Inject(max.Fault{Method: "GET /messages", Status: 429, RetryAfter: "1", Times: 1})
+			m.Inject(max.Fault{Method: "GET /messages", HTML200: true, Times: 1})
+			stop = w.live()
+			w.until("all is fetched", func() bool { return w.leads() == 20+19+250 && w.quarantined() == 2 && w.why("max") == "" })
+			stop()
+		})
+	}
 }
 
 func FuzzMaxUpdates(f *testing.F) {

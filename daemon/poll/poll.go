@@ -14,6 +14,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -49,12 +50,18 @@ type Channels struct {
 type line struct {
 	name    string
 	service service
+	kind    kind
 	poll    bool
 	keep    Keep
 	notes   *notes
+	talks   *known // as api.known
 	meter   *meter
 	log     zerolog.Logger
 	hurry   float64
+
+	owes  chan struct{} // tells that something is owed
+	mu    sync.Mutex
+	noted note
 }
 
 // service is one kind of messenger, with a token.
@@ -86,13 +93,20 @@ const (
 // kind is what there is to know of a service before a source uses it.
 type kind struct {
 	new   func(intake.Source, *api) service
-	noted bool // the service does not remember how far it was read: the cursor is noted here
+	noted bool          // the service does not remember how far it was read: the cursor is noted here
+	keeps time.Duration // for which it keeps what it could not bring; 0: that is asked for otherwise
+
+	// checks is how often it is asked for what its webhook may not have brought though all seems to be in order; 0: never.
+	checks time.Duration
+
+	unlisted bool // it lists no conversations: those that it tells of are noted here
 }
 
 // kinds are the services by preset.
 var kinds = map[string]kind{
-	"max":      {new: newMax, noted: true},
-	"telegram": {new: newTelegram},
+	"avito":    {new: newAvito, checks: watchEvery},
+	"max":      {new: newMax, noted: true, keeps: 24 * time.Hour, unlisted: true},
+	"telegram": {new: newTelegram, keeps: 24 * time.Hour},
 	"vk":       {new: newVK, noted: true},
 }
 
@@ -102,19 +116,23 @@ func New(o Options) (*Channels, error) {
 	var faults []error
 	for _, name := range slices.Sorted(maps.Keys(o.Sources)) {
 		s := o.Sources[name]
-		if s.Token == "" || kinds[s.Preset].new == nil || !s.Poll && s.URL == "" {
+		if !Watched(s) && !s.Poll {
 			continue
 		}
-		svc, err := open(s, o.Version, o.hurry)
+		var talks *known
+		if kinds[s.Preset].unlisted {
+			var err error
+			if talks, err = openKnown(o.Dir, name); err != nil {
+				o.Log.Error().Err(err).Str("source", name).Msg("which conversations there are is not known: after an outage what was said in them is not fetched")
+			}
+		}
+		svc, err := open(s, o.Version, o.hurry, talks)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("sources.%s: %w", name, err))
 			continue
 		}
-		l := &line{name: name, service: svc, poll: s.Poll, keep: o.Keep, log: o.Log.With().Str("source", name).Logger(), hurry: max(o.hurry, 1)}
-		if kinds[s.Preset].noted || !s.Poll {
-			l.notes = &notes{file: notesFile(o.Dir, name)}
-		}
-		c.all = append(c.all, l)
+		c.all = append(c.all, &line{name: name, service: svc, kind: kinds[s.Preset], poll: s.Poll, talks: talks, keep: o.Keep, notes: &notes{file: notesFile(o.Dir, name)},
+			log: o.Log.With().Str("source", name).Logger(), hurry: max(o.hurry, 1), owes: make(chan struct{}, 1)})
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
@@ -129,13 +147,35 @@ func New(o Options) (*Channels, error) {
 	return c, nil
 }
 
-func open(s intake.Source, version string, hurry float64) (service, error) {
+// Watched says whether the webhook of a source is looked after: we know its address, and the service knows us.
+func Watched(s intake.Source) bool {
+	return !s.Poll && kinds[s.Preset].new != nil && s.URL != "" && (s.Token != "" || s.ClientSecret != "")
+}
+
+func open(s intake.Source, version string, hurry float64, talks *known) (service, error) {
 	client, err := httpx.New(httpx.Options{Timeout: call, MaxBody: maxAnswer, Retries: -1, CAFile: s.CAFile, Proxy: s.Proxy,
-		AllowPrivate: s.AllowPrivate, UserAgent: "leadstream/" + version, Secrets: []string{s.Token}})
+		AllowPrivate: s.AllowPrivate, UserAgent: "leadstream/" + version, Secrets: secrets(s)})
 	if err != nil {
 		return nil, err
 	}
-	return kinds[s.Preset].new(s, &api{http: client, hurry: hurry}), nil
+	return kinds[s.Preset].new(s, &api{http: client, hurry: hurry, known: talks}), nil
+}
+
+// secrets are not to be seen in an error.
+func secrets(s intake.Source) []string {
+	return slices.DeleteFunc([]string{s.Token, s.ClientSecret}, func(s string) bool { return s == "" })
+}
+
+// Heard notes a conversation that a source has told of, by the service's own name for it.
+func (c *Channels) Heard(source, talk string) {
+	for _, l := range c.all {
+		if l.name != source || l.talks == nil {
+			continue
+		}
+		if err := l.talks.add(talk); err != nil {
+			l.log.Error().Err(err).Msg("a conversation could not be noted: after an outage what was said in it is not fetched")
+		}
+	}
 }
 
 // Try asks whose token a source has, and whether it may be asked; it takes no event. The account is the bot's or group's number
@@ -144,7 +184,7 @@ func Try(ctx context.Context, s intake.Source, version string) (account string, 
 	if kinds[s.Preset].new == nil {
 		return "", errors.New(s.Preset + " cannot be asked")
 	}
-	svc, err := open(s, version, 1)
+	svc, err := open(s, version, 1, nil)
 	if err != nil {
 		return "", err
 	}
@@ -174,6 +214,9 @@ func (c *Channels) Run(ctx context.Context) error {
 			g.Go(func() error { l.ask(ctx); return nil })
 		} else if service, ok := l.service.(watched); ok {
 			g.Go(func() error { l.watch(ctx, service); return nil })
+		}
+		if service, ok := l.service.(rememberer); ok {
+			g.Go(func() error { l.pay(ctx, service); return nil })
 		}
 	}
 	return g.Wait()
@@ -264,9 +307,6 @@ func (l *line) round(ctx context.Context, a *asking) (n int, err error) {
 	}
 	if got.gap {
 		l.log.Warn().Time("since", a.at).Msg("the service has forgotten events that were not asked for in time")
-		if err := l.fetch(ctx, l.service, a.at); err != nil {
-			return 0, err
-		}
 	}
 	if len(got.events) > 0 {
 		sum := sumOf(got.events)
@@ -280,11 +320,16 @@ func (l *line) round(ctx context.Context, a *asking) (n int, err error) {
 	}
 	now := time.Now().Round(0)
 	stale := now.Sub(a.noted).Abs() > time.Minute
-	if changed := got.cursor != a.cursor; (changed || stale) && l.notes != nil {
+	if changed := l.kind.noted && got.cursor != a.cursor; changed || stale || got.gap {
 		a.noted = now
-		if err := l.notes.save(note{Account: a.account, Cursor: got.cursor, At: now}); err != nil {
-			l.log.Warn().Err(err).Msg("how far the service was read could not be noted; after a restart it is read again from an earlier place")
-		}
+		l.note(func(n *note) {
+			if n.At = now; l.kind.noted {
+				n.Cursor = got.cursor
+			}
+			if got.gap {
+				l.owe(n, a.at)
+			}
+		})
 	}
 	a.cursor, a.at = got.cursor, now
 	return len(got.events), nil
@@ -296,16 +341,14 @@ func (l *line) begin(ctx context.Context, a *asking) error {
 	if err != nil {
 		return err
 	}
-	if l.notes != nil {
-		n, err := l.notes.load()
-		if err != nil {
-			l.log.Warn().Err(err).Msg("how far the service was read is not known")
-		}
-		if n.Account == account {
-			a.cursor, a.at = n.Cursor, n.At
-		}
+	n := l.remember(account)
+	a.account, a.at = account, n.At
+	if l.kind.noted {
+		a.cursor = n.Cursor
 	}
-	a.account = account
+	if l.kind.keeps > 0 && !a.at.IsZero() && time.Since(a.at) > l.kind.keeps {
+		l.note(func(n *note) { l.owe(n, a.at) })
+	}
 	l.log.Info().Str("account", account).Msg("the service is asked for messages")
 	return nil
 }

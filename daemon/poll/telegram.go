@@ -117,28 +117,28 @@ func (t *telegram) free(ctx context.Context) error {
 
 // look needs no memory of what was missed: Telegram keeps what its webhook could not bring for 24 hours, and sends it to an address
 // that is set again.
-func (t *telegram) look(ctx context.Context, _ func([][]byte) error) (again bool, pending int, err error) {
+func (t *telegram) look(ctx context.Context, _ past, _ func([][]byte) error) (sight, error) {
 	h, err := t.hook(ctx)
 	if err != nil {
-		return false, 0, err
+		return sight{}, err
 	}
 	switch {
 	case h.URL == t.address:
 		if ago := time.Since(time.Unix(h.ErrorAt, 0)); h.Pending > 0 && h.ErrorAt > 0 && ago < 2*watchEvery {
-			return false, h.Pending, &trouble{why: whyFailing, err: fmt.Errorf("%d updates wait: Telegram does not get through", h.Pending)}
+			return sight{pending: h.Pending}, &trouble{why: whyFailing, err: fmt.Errorf("%d updates wait: Telegram does not get through", h.Pending)}
 		}
-		return false, h.Pending, nil
+		return sight{pending: h.Pending}, nil
 	case h.URL != "":
-		return false, h.Pending, &trouble{why: whyElsewhere, err: errors.New("the webhook is set to another address; if that is nobody's, deleteWebhook, and ours is set")}
+		return sight{pending: h.Pending}, &trouble{why: whyElsewhere, err: errors.New("the webhook is set to another address; if that is nobody's, deleteWebhook, and ours is set")}
 	}
 	args := map[string]any{"url": t.address, "secret_token": t.secret, "allowed_updates": telegramKinds}
 	if _, err := t.call(ctx, "setWebhook", args, 0); err != nil {
 		if t := asTrouble(err); t.why == whyUnreachable {
 			t.why = whyGone
 		}
-		return false, h.Pending, err
+		return sight{pending: h.Pending}, err
 	}
-	return true, h.Pending, nil
+	return sight{again: true, pending: h.Pending}, nil
 }
 
 func (t *telegram) next(ctx context.Context, cursor string, most int, wait time.Duration) (answer, error) {

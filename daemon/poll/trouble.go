@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"leadstream/sinks/httpx"
@@ -23,9 +24,10 @@ const (
 	whyGone        = "gone"        // our webhook is not set, and could not be set again
 	whyElsewhere   = "elsewhere"   // it is set to an address that is not ours
 	whyFailing     = "failing"     // it is set, and the service does not get through to us
+	whyMissed      = "missed"      // new messages come, those of an outage cannot be fetched yet
 )
 
-var whys = []string{whyToken, whyWebhook, whyPoller, whyOff, whyUnreachable, whyUnreadable, whyJournal, whyGone, whyElsewhere, whyFailing}
+var whys = []string{whyToken, whyWebhook, whyPoller, whyOff, whyUnreachable, whyUnreadable, whyJournal, whyGone, whyElsewhere, whyFailing, whyMissed}
 
 // trouble is why a service could not be asked. Its error holds no secret and nothing that a person wrote.
 type trouble struct {
@@ -33,6 +35,8 @@ type trouble struct {
 	wait time.Duration // before it is any use to ask again
 	err  error
 	raw  []byte // the whole answer that cannot be read
+
+	refused bool // the question itself is held to be wrong
 }
 
 func (t *trouble) Error() string { return t.why + ": " + t.err.Error() }
@@ -59,16 +63,24 @@ const maxAnswer = 32 << 20
 type api struct {
 	http  *httpx.Client
 	hurry float64 // tests: how many times shorter the pauses between calls are
-	last  time.Time
+	known *known  // conversations, of a service that lists none; nil: others
+
+	mu   sync.Mutex
+	next map[string]time.Time // by what is paced: when the next call may be
 }
 
-// pace waits until so long has passed since the call before.
-func (a *api) pace(ctx context.Context, least time.Duration) error {
-	least = time.Duration(float64(least) / max(a.hurry, 1))
-	if rest := least - time.Since(a.last); rest > 0 && !sleep(ctx, rest) {
+// pace waits until so long has passed since the call of that kind before.
+func (a *api) pace(ctx context.Context, what string, least time.Duration) error {
+	a.mu.Lock()
+	if a.next == nil {
+		a.next = map[string]time.Time{}
+	}
+	rest := time.Until(a.next[what])
+	a.next[what] = time.Now().Add(max(rest, 0) + time.Duration(float64(least)/max(a.hurry, 1)))
+	a.mu.Unlock()
+	if rest > 0 && !sleep(ctx, rest) {
 		return ctx.Err()
 	}
-	a.last = time.Now()
 	return nil
 }
 

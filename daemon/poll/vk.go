@@ -52,7 +52,7 @@ const vkPace = 100 * time.Millisecond
 
 // call asks a method of the API. Its errors come with status 200.
 func (v *vkService) call(ctx context.Context, method string, args url.Values, out any) error {
-	if err := v.api.pace(ctx, vkPace); err != nil {
+	if err := v.api.pace(ctx, "", vkPace); err != nil {
 		return err
 	}
 	form := url.Values{"access_token": {v.token}, "v": {vkVersion}}
@@ -224,7 +224,7 @@ func (v *vkService) begin(ctx context.Context) (now string, err error) {
 }
 
 // look sees to our server of the Callback API. VK gives one up that fails for long; edited, it is tried again.
-func (v *vkService) look(ctx context.Context, _ func([][]byte) error) (again bool, pending int, err error) {
+func (v *vkService) look(ctx context.Context, _ past, _ func([][]byte) error) (sight, error) {
 	group := url.Values{"group_id": {v.group}}
 	var servers struct {
 		Items []struct {
@@ -236,7 +236,7 @@ func (v *vkService) look(ctx context.Context, _ func([][]byte) error) (again boo
 		} `json:"items"`
 	}
 	if err := v.call(ctx, "groups.getCallbackServers", group, &servers); err != nil {
-		return false, 0, err
+		return sight{}, err
 	}
 	for _, s := range servers.Items {
 		if s.URL != v.address {
@@ -245,104 +245,130 @@ func (v *vkService) look(ctx context.Context, _ func([][]byte) error) (again boo
 		other := s.Secret != "" && s.Secret != v.secret
 		switch {
 		case s.Status == "ok" && !other:
-			return false, 0, nil
+			return v.ticked(ctx, s.ID)
 		case s.Status == "wait" && !other:
-			return false, 0, &trouble{why: whyFailing, err: errors.New("VK is trying the address")}
+			return sight{}, &trouble{why: whyFailing, err: errors.New("VK is trying the address")}
 		}
 		args := url.Values{"group_id": {v.group}, "server_id": {strconv.FormatInt(s.ID, 10)}, "url": {v.address}, "title": {s.Title}, "secret_key": {v.secret}}
 		var done json.RawMessage
 		if err := v.call(ctx, "groups.editCallbackServer", args, &done); err != nil {
-			return false, 0, err
+			return sight{}, err
 		}
-		return false, 0, &trouble{why: whyFailing, err: fmt.Errorf("the server's state is %.20q; VK was told to try it again", s.Status)}
+		return sight{}, &trouble{why: whyFailing, err: fmt.Errorf("the server's state is %.20q; VK was told to try it again", s.Status)}
 	}
 	var code struct {
 		Code string `json:"code"`
 	}
 	if err := v.call(ctx, "groups.getCallbackConfirmationCode", group, &code); err != nil {
-		return false, 0, err
+		return sight{}, err
 	}
 	if code.Code != v.confirm {
-		return false, 0, &trouble{why: whyGone, wait: watchEvery, err: errors.New("VK wants another string than verification says: put the one of its settings there")}
+		return sight{}, &trouble{why: whyGone, wait: watchEvery, err: errors.New("VK wants another string than verification says: put the one of its settings there")}
 	}
 	var added struct {
 		ID int64 `json:"server_id"`
 	}
 	args := url.Values{"group_id": {v.group}, "url": {v.address}, "title": {"leadstream"}, "secret_key": {v.secret}}
 	if err := v.call(ctx, "groups.addCallbackServer", args, &added); err != nil {
-		return false, 0, vkGone(err)
+		return sight{}, vkGone(err)
 	}
-	args = url.Values{"group_id": {v.group}, "server_id": {strconv.FormatInt(added.ID, 10)}, "api_version": {vkVersion}}
+	return sight{again: true}, vkGone(v.tick(ctx, added.ID))
+}
+
+// ticked sees that our server is told of anything: one that was made, and whose events could not be chosen then, is told of
+// nothing. What somebody has chosen stays.
+func (v *vkService) ticked(ctx context.Context, server int64) (sight, error) {
+	var s struct {
+		Events map[string]flag `json:"events"`
+	}
+	args := url.Values{"group_id": {v.group}, "server_id": {strconv.FormatInt(server, 10)}}
+	if err := v.call(ctx, "groups.getCallbackSettings", args, &s); err != nil {
+		return sight{}, err
+	}
+	for _, chosen := range s.Events {
+		if chosen {
+			return sight{}, nil
+		}
+	}
+	return sight{again: true}, vkGone(v.tick(ctx, server))
+}
+
+// tick chooses the events that a server is told of.
+func (v *vkService) tick(ctx context.Context, server int64) error {
+	args := url.Values{"group_id": {v.group}, "server_id": {strconv.FormatInt(server, 10)}, "api_version": {vkVersion}}
 	for _, kind := range vkEvents {
 		args.Set(kind, "1")
 	}
 	var done json.RawMessage
-	if err := v.call(ctx, "groups.setCallbackSettings", args, &done); err != nil {
-		return false, 0, vkGone(err)
-	}
-	return true, 0, nil
+	return v.call(ctx, "groups.setCallbackSettings", args, &done)
 }
 
 // vkGone says that our server could not be set again.
 func vkGone(err error) error {
+	if err == nil {
+		return nil
+	}
 	if t := asTrouble(err); t.why == whyUnreachable {
 		t.why = whyGone
 	}
 	return err
 }
 
-// Most conversations that are looked through after an outage, and pieces of a list that are asked for at once.
-const (
-	vkMostChats = 2000
-	vkPiece     = 200
-)
+// vkPiece is how much of a list is asked for at once.
+const vkPiece = 200
 
-// missed reads the conversations in which something was said since.
-func (v *vkService) missed(ctx context.Context, since time.Time, keep func([][]byte) error) error {
-	for offset := 0; offset < vkMostChats; offset += vkPiece {
-		var list struct {
-			Items []struct {
-				Conversation struct {
-					Peer struct {
-						ID   int64  `json:"id"`
-						Type string `json:"type"`
-					} `json:"peer"`
-				} `json:"conversation"`
-				Last struct {
-					Date int64 `json:"date"`
-				} `json:"last_message"`
-			} `json:"items"`
+// talks lists the community's conversations by their last message. Those that are pinned come before, so that one page must
+// be older than since, and not one entry, before the rest need not be asked for.
+func (v *vkService) talks(ctx context.Context, since time.Time, place string) (page, error) {
+	offset, _ := strconv.Atoi(place)
+	var list struct {
+		Items []json.RawMessage `json:"items"`
+	}
+	args := url.Values{"group_id": {v.group}, "count": {strconv.Itoa(vkPiece)}, "offset": {strconv.Itoa(offset)}}
+	if err := v.call(ctx, "messages.getConversations", args, &list); err != nil {
+		return page{}, err
+	}
+	var p page
+	recent := false
+	for _, raw := range list.Items {
+		var item struct {
+			Conversation struct {
+				Peer struct {
+					ID   int64  `json:"id"`
+					Type string `json:"type"`
+				} `json:"peer"`
+			} `json:"conversation"`
+			Last json.RawMessage `json:"last_message"`
 		}
-		args := url.Values{"group_id": {v.group}, "count": {strconv.Itoa(vkPiece)}, "offset": {strconv.Itoa(offset)}}
-		if err := v.call(ctx, "messages.getConversations", args, &list); err != nil {
-			return err
+		var last struct {
+			Date int64 `json:"date"`
 		}
-		for _, item := range list.Items {
-			if item.Last.Date < since.Unix() { // they are sorted by it
-				return nil
-			}
-			if item.Conversation.Peer.Type != "user" {
-				continue
-			}
-			if err := v.conversation(ctx, item.Conversation.Peer.ID, since, keep); err != nil {
-				return err
-			}
+		if err := json.Unmarshal(raw, &item); err != nil || item.Conversation.Peer.ID == 0 {
+			p.broken++
+			continue
 		}
-		if len(list.Items) < vkPiece {
-			return nil
+		if err := json.Unmarshal(item.Last, &last); err == nil && last.Date < since.Unix() { // else it is seen in the conversation
+			continue
+		}
+		recent = true
+		if item.Conversation.Peer.Type == "user" {
+			p.talks = append(p.talks, strconv.FormatInt(item.Conversation.Peer.ID, 10))
 		}
 	}
-	return nil
+	if len(list.Items) == vkPiece && (recent || p.broken > 0) {
+		p.next = strconv.Itoa(offset + vkPiece)
+	}
+	return p, nil
 }
 
-// conversation gives what was said since, as events of which the intake knows them.
-func (v *vkService) conversation(ctx context.Context, peer int64, since time.Time, keep func([][]byte) error) error {
+// said gives what was said since, as events of which the intake knows them.
+func (v *vkService) said(ctx context.Context, peer string, since time.Time, keep func([][]byte) error) error {
 	var events [][]byte
 	for offset, more := 0, true; more; offset += vkPiece {
 		var history struct {
 			Items []json.RawMessage `json:"items"`
 		}
-		args := url.Values{"group_id": {v.group}, "peer_id": {strconv.FormatInt(peer, 10)}, "count": {strconv.Itoa(vkPiece)}, "offset": {strconv.Itoa(offset)}}
+		args := url.Values{"group_id": {v.group}, "peer_id": {peer}, "count": {strconv.Itoa(vkPiece)}, "offset": {strconv.Itoa(offset)}}
 		if err := v.call(ctx, "messages.getHistory", args, &history); err != nil {
 			return err
 		}
@@ -352,21 +378,24 @@ func (v *vkService) conversation(ctx context.Context, peer int64, since time.Tim
 				Date int64 `json:"date"`
 				Out  flag  `json:"out"`
 			}
-			if err := json.Unmarshal(raw, &m); err != nil {
-				return &trouble{why: whyUnreadable, err: errors.New("messages.getHistory: a message is none")}
-			}
-			if m.Date < since.Unix() {
+			err := json.Unmarshal(raw, &m)
+			if err == nil && m.Date > 0 && m.Date < since.Unix() {
 				more = false
 				break
 			}
-			kind := "message_new"
-			if m.Out {
+			kind := "message_new" // of what cannot be read nobody knows whose it is
+			if err == nil && bool(m.Out) {
 				kind = "message_reply"
 			}
 			events = append(events, v.told(kind, raw))
 		}
 	}
 	slices.Reverse(events)
+	return keepAll(events, keep)
+}
+
+// keepAll gives events to keep, not too many at once.
+func keepAll(events [][]byte, keep func([][]byte) error) error {
 	for piece := range slices.Chunk(events, most) {
 		if err := keep(piece); err != nil {
 			return err

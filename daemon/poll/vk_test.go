@@ -107,6 +107,117 @@ func TestVKForgets(t *testing.T) {
 	stop()
 }
 
+// lost is how often something was lost for that reason.
+func (w *world) lost(why string) float64 {
+	families, err := w.reg.Gather()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == "leadstream_channel_lost_total" && m.GetLabel()[1].GetValue() == why {
+				return m.GetCounter().GetValue()
+			}
+		}
+	}
+	return 0
+}
+
+// gap is a community of which Long Poll has forgotten what thirty people said while we were away.
+func gap(t *testing.T) (*world, *vk.Community) {
+	w, c := vkWorld(t, vk.Options{})
+	w.begun(c)()
+	for peer := range 30 {
+		say(c, int64(100+peer), 1)
+	}
+	return w, c
+}
+
+// A conversation that cannot be read keeps neither the others nor new messages from coming, over a restart too, and is
+// read once it can be.
+func TestVKOneConversationFails(t *testing.T) {
+	for name, fault := range map[string]vk.Fault{"an error": {Code: "10"}, "no JSON": {HTML200: true}, "500": {Status: 500}, "no list": {Body: `{"response":{"items":7}}`}} {
+		t.Run(name, func(t *testing.T) {
+			w, c := gap(t)
+			fault.Method = "messages.getHistory:11[5-8]" // four in a row
+			c.Inject(fault)
+			c.Forget()
+			for range 2 {
+				stop := w.live()
+				w.until("the others are fetched", func() bool { return w.leads() == 26 && w.why("vk") == whyMissed })
+				stop()
+			}
+			stop := w.live()
+			say(c, 7, 1)
+			w.until("new messages come", func() bool { return w.leads() == 27 })
+			c.Clear()
+			w.until("the rest is fetched", func() bool { return w.leads() == 31 && w.why("vk") == "" })
+			stop()
+			stop = w.begun(c)
+			say(c, 7, 1)
+			w.until("it goes on", func() bool { return w.leads() == 32 })
+			if w.why("vk") != "" || w.lost(lostUnreadable) > 0 {
+				t.Error("something is still owed")
+			}
+			stop()
+		})
+	}
+}
+
+// While the history is refused altogether, new messages come; what is owed outlives a restart.
+func TestVKHistoryIsRefused(t *testing.T) {
+	w, c := gap(t)
+	c.Inject(vk.Fault{Method: "messages.get*", Code: "9"})
+	c.Forget()
+	stop := w.begun(c)
+	w.until("that it is owed shows", func() bool { return w.why("vk") == whyMissed })
+	say(c, 7, 3)
+	w.until("new messages come", func() bool { return w.leads() == 3 })
+	stop()
+	c.Clear()
+	stop = w.live()
+	w.until("all is fetched", func() bool { return w.leads() == 33 && w.why("vk") == "" })
+	stop()
+}
+
+// What cannot be read in a history is kept raw, and the rest is read.
+func TestVKStrangeHistory(t *testing.T) {
+	w, c := gap(t)
+	for _, raw := range []string{`"hello"`, `[1]`, `{"date":"yesterday"}`, `{"date":9999999999,"from_id":{}}`} {
+		c.Spoil(7, raw)
+		say(c, 7, 1)
+	}
+	c.Forget()
+	stop := w.live()
+	w.until("all is fetched", func() bool { return w.leads() == 34 && w.quarantined() == 4 && w.why("vk") == "" })
+	stop()
+}
+
+// More conversations than a person can count are all read.
+func TestVKManyConversations(t *testing.T) {
+	w, c := vkWorld(t, vk.Options{})
+	w.begun(c)()
+	for peer := range 2300 {
+		say(c, int64(1000+peer), 1)
+	}
+	c.Forget()
+	stop := w.live()
+	w.until("all is fetched", func() bool { return w.leads() == 2300 && w.why("vk") == "" })
+	stop()
+}
+
+// A server that was made, and whose events could not be chosen then, is told of messages in the end.
+func TestVKEventsAreChosen(t *testing.T) {
+	w, c := watchedVK(t)
+	c.Inject(vk.Fault{Method: "groups.setCallbackSettings", Code: "10", Times: 3})
+	stop := w.live()
+	w.until("that it cannot shows", func() bool { return w.why("vk") == whyGone })
+	w.until("it can", func() bool { return w.why("vk") == "" })
+	say(c, 8, 2)
+	w.until("it brings messages", func() bool { return w.leads() == 2 })
+	stop()
+}
+
 // A note that is gone, damaged or another community's costs what was said while we were away, at most: never a doubled lead.
 func TestVKNoteIsLost(t *testing.T) {
 	for name, note := range map[string]string{"gone": "", "damaged": `{"acc`, "another's": `{"account":"5","cursor":"1","at":"2026-01-01T00:00:00Z"}`,

@@ -9,29 +9,30 @@ import (
 type watched interface {
 	service
 
-	// look sees whether the service sends to our address, and has it send there again where it has forgotten us. again says that
-	// it had: what came meanwhile may be with nobody. What it is told on the way it gives to keep. pending is how many events wait at
-	// the service, if it says so.
-	look(ctx context.Context, keep func(events [][]byte) error) (again bool, pending int, err error)
+	// look sees whether the service sends to our address, and has it send there again where it has forgotten us. What it is told
+	// on the way it gives to keep.
+	look(ctx context.Context, before past, keep func(events [][]byte) error) (sight, error)
 }
 
-// rememberer is a service that can be asked for what was said, whoever has been told of it before.
-type rememberer interface {
-	// missed gives keep what people said since, older things first within a conversation.
-	missed(ctx context.Context, since time.Time, keep func(events [][]byte) error) error
+// past is how a webhook stood.
+type past struct {
+	cursor string    // of the sight before
+	fine   time.Time // until then everything has come; zero: nobody knows
+	broken bool      // since then it was not in order, or nobody has looked
+}
+
+// sight is how a webhook stands.
+type sight struct {
+	again   bool   // the service had forgotten us: what came meanwhile may be with nobody
+	pending int    // events that wait at the service, if it says so
+	cursor  string // to be shown at the next look
+	lost    string // what nobody will bring any more, in a sentence for the log; empty: nothing
 }
 
 // watchEvery is how often a webhook is looked at; one that does not work is looked at each minute.
 const (
 	watchEvery  = 5 * time.Minute
 	watchBroken = time.Minute
-)
-
-// Bounds of what is fetched after an outage. Nothing is fetched of which the journal may have forgotten that it knows it
-// (its memory is 48 h at least), and beyond what is known to be missing a little more: clocks differ.
-const (
-	farthest = 40 * time.Hour
-	overlap  = 10 * time.Minute
 )
 
 // watch looks after a webhook. Only a stop ends it.
@@ -59,15 +60,14 @@ func (l *line) watch(ctx context.Context, service watched) {
 	}
 }
 
-// watching is how a webhook stands.
+// watching is what is known of a webhook.
 type watching struct {
 	service watched
 	account string
-	fine    time.Time // until then everything has come; zero: nobody knows
-	broken  bool      // since then it was not in order
+	past
 }
 
-// lookAfter looks once. Where it was in order all the time nothing is fetched, nor at the first start ever: what people wrote
+// lookAfter looks once. Where it was in order all the time nothing is owed, nor at the first start ever: what people wrote
 // before leadstream was there is not its business.
 func (l *line) lookAfter(ctx context.Context, w *watching) error {
 	now := time.Now().Round(0) // without the monotonic clock: it is compared with an earlier run's
@@ -76,61 +76,37 @@ func (l *line) lookAfter(ctx context.Context, w *watching) error {
 		if err != nil {
 			return err
 		}
-		n, err := l.notes.load()
-		if err != nil {
-			l.log.Warn().Err(err).Msg("when the webhook last worked is not known")
-		}
-		if n.Account == account {
-			w.fine = n.At
-			w.broken = !n.At.IsZero() && (now.Sub(n.At) > 2*watchEvery || now.Before(n.At)) // we were away
-		}
-		w.account = account
+		n := l.remember(account)
+		w.account, w.fine, w.cursor = account, n.At, n.Cursor
+		w.broken = !n.At.IsZero() && (now.Sub(n.At) > 2*watchEvery || now.Before(n.At)) // we were away
 	}
-	again, pending, err := w.service.look(ctx, l.kept(ctx))
-	l.meter.pending.Set(float64(pending))
+	got, err := w.service.look(ctx, w.past, l.kept(ctx))
+	l.meter.pending.Set(float64(got.pending))
+	if got.lost != "" {
+		l.lose(lostForgotten).Time("since", w.fine).Msg(got.lost)
+	}
 	if err != nil {
+		if got.cursor != "" { // what was told on the way is kept
+			w.cursor = got.cursor
+			l.note(func(n *note) { n.Cursor = got.cursor })
+		}
 		return err
 	}
-	if again {
+	if got.again {
 		l.log.Warn().Msg("the service had forgotten our address; it was told again")
 	}
-	if again || w.broken {
-		if err := l.fetch(ctx, w.service, w.fine); err != nil {
-			return err
+	l.note(func(n *note) {
+		n.At, n.Cursor = now, got.cursor
+		since := w.fine
+		if l.kind.checks > 0 && !n.Checked.IsZero() && n.Checked.Before(since) {
+			since = n.Checked
 		}
-	}
-	w.fine, w.broken = now, false
-	if err := l.notes.save(note{Account: w.account, At: now}); err != nil {
-		l.log.Warn().Err(err).Msg("that the webhook works could not be noted; after a restart more is fetched than need be")
-	}
-	return nil
-}
-
-// fetch asks for what nobody has brought since, if the service remembers. A zero time fetches nothing.
-func (l *line) fetch(ctx context.Context, service service, since time.Time) error {
-	r, ok := service.(rememberer)
-	if !ok || since.IsZero() {
-		return nil
-	}
-	now := time.Now()
-	if since.After(now) { // the clock was set
-		since = now
-	}
-	since = since.Add(-overlap)
-	if first := now.Add(-farthest); since.Before(first) {
-		l.log.Error().Time("since", since).Time("from", first).Msg("the outage was longer than can be fetched: look for earlier messages at the service itself")
-		since = first
-	}
-	n := 0
-	keep := l.kept(ctx)
-	err := r.missed(ctx, since, func(events [][]byte) error {
-		n += len(events)
-		return keep(events)
+		if got.again || w.broken || l.kind.checks > 0 && now.Sub(n.Checked).Abs() >= l.shorter(l.kind.checks) {
+			l.owe(n, since)
+			n.Checked = now
+		}
 	})
-	if err != nil {
-		return err
-	}
-	l.log.Info().Time("since", since).Int("messages", n).Msg("what was said meanwhile is fetched; what was known is the same lead")
+	w.fine, w.broken, w.cursor = now, false, got.cursor
 	return nil
 }
 

@@ -96,7 +96,6 @@ func (w *world) live() (stop func()) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.shim.Store(shim)
 	keep := func(ctx context.Context, source string, events [][]byte) error {
 		if w.fail != nil {
 			if err := w.fail("before"); err != nil {
@@ -120,6 +119,8 @@ func (w *world) live() (stop func()) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	shim.Heard = channels.Heard
+	w.shim.Store(shim)
 	ctx, cancel := context.WithCancel(w.t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- channels.Run(ctx) }()

@@ -22,6 +22,7 @@ var Metrics = map[string]string{
 	"mapping_errors":         "leads of the last hour with a field that could not be mapped {source}",
 	"key_conflicts":          "requests of the last hour with a used key and another body {source}",
 	"channel_down":           "1 while a messenger or a mailbox cannot be asked or does not send {source, why}",
+	"channel_lost":           "times within the last hour that a part of what customers wrote could not be had any more {source, why}",
 	"leads_day":              "leads of the last 24 hours",
 	"in_flight":              "leads on their way",
 	"triage_accuracy":        "share of messages that triage understands, 0 to 1 {by: check, its own examination; people, of its last 200 answers those that nobody has corrected}",
@@ -42,6 +43,7 @@ var channelWhy = map[string][][2]string{
 		{"failing", "сервис не может до нас достучаться"}, {"login", "почтовый сервер не принимает пароль"},
 		{"certificate", "сертификату почтового сервера нет доверия"}, {"folder", "папки почтового ящика нет"}, {"refused", "почтовый сервер отказывает"},
 		{"stuck", "часть писем почтовый сервер не отдаёт, их номера в журнале работы; остальные читаются"},
+		{"missed", "новые сообщения приходят, но часть пропущенных за время сбоя сервис пока не отдаёт"},
 	},
 	"en": {
 		{"token", "the service does not take the token"}, {"webhook", "the bot has a webhook, and with it nobody may ask"},
@@ -51,6 +53,19 @@ var channelWhy = map[string][][2]string{
 		{"failing", "the service does not get through to us"}, {"login", "the mail server refuses the login"},
 		{"certificate", "the mail server's certificate is not trusted"}, {"folder", "the mailbox's folder is not there"}, {"refused", "the mail server refuses"},
 		{"stuck", "the mail server does not give some of the mails, the log has their numbers; the others are read"},
+		{"missed", "new messages come, but the service does not give a part of those missed in an outage yet"},
+	},
+}
+
+// lostWhy are the reasons of channel_lost as a person says them.
+var lostWhy = map[string][][2]string{
+	"ru": {
+		{"too_long", "сбой длился дольше, чем можно догрузить"}, {"forgotten", "сервис больше не хранит недоставленное"},
+		{"hidden", "сервис показывает не всё"}, {"unreadable", "ответ сервиса не читается"},
+	},
+	"en": {
+		{"too_long", "the outage was longer than can be fetched"}, {"forgotten", "the service keeps what it could not bring no longer"},
+		{"hidden", "the service does not show all of it"}, {"unreadable", "the service's answer cannot be read"},
 	},
 }
 
@@ -189,6 +204,15 @@ func DefaultRules() []Rule {
 					"{{.Labels.source}} не приносит сообщений ({{.Labels.why}}). Проверьте"},
 				"en": {"{{.Labels.source}} brings no messages: " + choice("why", channelWhy["en"]), "They wait at the service, a day as a rule. leadstream channel try {{.Labels.source}} says what to mend.",
 					"{{.Labels.source}} brings no messages ({{.Labels.why}}). Look at it"},
+			},
+		},
+		{
+			Name: "channel_lost", When: "channel_lost > 0", KeepFiringFor: 10 * time.Minute, Severity: Critical,
+			Texts: Texts{
+				"ru": {"{{.Labels.source}}: часть сообщений клиентов могла пропасть: " + choice("why", lostWhy["ru"]), "Откройте диалоги в самом сервисе и проверьте, кто писал за время сбоя: его начало и конец — в журнале демона.",
+					"{{.Labels.source}}: часть сообщений могла пропасть. Проверьте диалоги"},
+				"en": {"{{.Labels.source}}: some messages of customers may be missing: " + choice("why", lostWhy["en"]), "Open the conversations at the service itself and see who wrote during the outage: the daemon's log says from when to when.",
+					"{{.Labels.source}}: messages may be missing. See the conversations"},
 			},
 		},
 		{

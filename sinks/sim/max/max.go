@@ -36,7 +36,20 @@ type Options struct {
 	Hurry     float64          // how many times faster than MAX the webhook's delays pass: 1
 	Watch     push.Watch       // of the updates
 	Clock     func() time.Time // time.Now when nil
+
+	Reading   Reading // of what an update's marker means
+	FromFirst bool    // `from` of GET /messages is the earlier time, and `to` the later one; else they are the other way round
 }
+
+// Reading is what the texts on GET /updates may mean; MAX's own do not agree.
+type Reading int
+
+// The readings of what is told without a marker.
+const (
+	Everything Reading = iota // all that was not confirmed
+	Latest                    // the latest update alone; with a marker, all from there on
+	LatestOnly                // the same, and also for a marker before the last that was told
+)
 
 // Messenger is a simulated MAX. It is an http.Handler; Start gives it an address of its own.
 type Messenger struct {
@@ -55,6 +68,8 @@ type Messenger struct {
 	calls   map[string][]time.Time
 	seq     int64
 	polling int
+	said    map[int64][]json.RawMessage // by chat, oldest first
+	last    int64                       // marker that was told last
 }
 
 // subscription is where the bot wants its updates.
@@ -80,7 +95,7 @@ func New(o Options) *Messenger {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	return &Messenger{o: o, closed: make(chan struct{}), calls: map[string][]time.Time{}, seq: 116000000000000000,
+	return &Messenger{o: o, closed: make(chan struct{}), calls: map[string][]time.Time{}, said: map[int64][]json.RawMessage{}, seq: 116000000000000000,
 		updates: push.New(push.Options{Watch: o.Watch, Clock: o.Clock, Hurry: o.Hurry, First: 5000})}
 }
 
@@ -125,16 +140,45 @@ func (m *Messenger) Write(user int64, name, text string) string {
 	m.mu.Unlock()
 	now := m.o.Clock().UnixMilli()
 	mid := fmt.Sprintf("mid.%032x", seq)
-	m.Tell("message_created", map[string]any{"message": map[string]any{
-		"recipient": map[string]any{"chat_id": user + 60000000, "chat_type": "dialog", "user_id": m.o.Bot}, "timestamp": now,
+	message := map[string]any{
+		"recipient": map[string]any{"chat_id": user + chats, "chat_type": "dialog", "user_id": m.o.Bot}, "timestamp": now,
 		"body":   map[string]any{"mid": mid, "seq": seq, "text": text},
-		"sender": map[string]any{"user_id": user, "first_name": name, "last_name": "", "is_bot": false, "last_activity_time": now, "name": name}}})
+		"sender": map[string]any{"user_id": user, "first_name": name, "last_name": "", "is_bot": false, "last_activity_time": now, "name": name}}
+	m.keep(user+chats, message)
+	m.Tell("message_created", map[string]any{"message": message})
 	return mid
 }
 
+// chats is the number of a person's dialog, less the person's.
+const chats = 60000000
+
+// keep adds a message to a dialog.
+func (m *Messenger) keep(chat int64, message any) {
+	body, err := json.Marshal(message)
+	if err != nil {
+		panic(err) // what is a test's mistake
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.said[chat] = append(m.said[chat], body)
+}
+
+// Spoil puts something into a person's dialog that is told as it is given here.
+func (m *Messenger) Spoil(user int64, text string) { m.keep(user+chats, json.RawMessage(text)) }
+
+// Leave forgets a person's dialog, as when the person stops the bot.
+func (m *Messenger) Leave(user int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.said, user+chats)
+}
+
+// Expire forgets the updates that nobody took.
+func (m *Messenger) Expire() { m.updates.Forget(func(push.Event) bool { return true }) }
+
 // Begin has a person press the bot's start button, by a link with a payload.
 func (m *Messenger) Begin(user int64, name, payload string) {
-	m.Tell("bot_started", map[string]any{"chat_id": user + 60000000, "payload": payload,
+	m.Tell("bot_started", map[string]any{"chat_id": user + chats, "payload": payload,
 		"user": map[string]any{"user_id": user, "first_name": name, "last_name": "", "is_bot": false, "name": name}})
 }
 
@@ -222,7 +266,7 @@ func refuse(status int, code, message string) fault.Answer {
 func (m *Messenger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	run := map[string]func(*http.Request) fault.Answer{
 		"GET /me": m.me, "GET /updates": m.getUpdates, "GET /subscriptions": m.subscriptions, "POST /subscriptions": m.subscribe,
-		"DELETE /subscriptions": m.unsubscribe, "POST /messages": m.send, "PATCH /me": m.me, "POST /answers": m.done,
+		"DELETE /subscriptions": m.unsubscribe, "POST /messages": m.send, "GET /messages": m.messages, "PATCH /me": m.me, "POST /answers": m.done,
 	}[r.Method+" "+r.URL.Path]
 	r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
 	m.faults.Serve(w, r, fault.Exchange{Method: r.Method + " " + r.URL.Path, Run: func() fault.Answer {
@@ -365,7 +409,7 @@ func (m *Messenger) getUpdates(r *http.Request) fault.Answer {
 			m.updates.Confirm(func(e push.Event) bool { return e.ID < marker })
 		}
 		found, next := []json.RawMessage{}, marker
-		for _, e := range m.updates.Waiting() {
+		for _, e := range m.latest(marker) {
 			if len(found) == limit {
 				break
 			}
@@ -375,6 +419,9 @@ func (m *Messenger) getUpdates(r *http.Request) fault.Answer {
 			}
 		}
 		if len(found) > 0 || over {
+			m.mu.Lock()
+			m.last = next
+			m.mu.Unlock()
 			out := map[string]any{"updates": found, "marker": next}
 			if next == 0 {
 				out["marker"] = nil
@@ -391,6 +438,51 @@ func (m *Messenger) getUpdates(r *http.Request) fault.Answer {
 			over = true
 		}
 	}
+}
+
+// latest are the updates that are told from a marker on.
+func (m *Messenger) latest(marker int64) []push.Event {
+	all := m.updates.Waiting()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.o.Reading == Everything || len(all) == 0 || marker > 0 && (m.o.Reading == Latest || marker >= m.last) {
+		return all
+	}
+	return all[len(all)-1:]
+}
+
+// messages tells a part of a dialog, the latest first.
+func (m *Messenger) messages(r *http.Request) fault.Answer {
+	args := r.URL.Query()
+	chat, err := strconv.ParseInt(args.Get("chat_id"), 10, 64)
+	from, wrong := strconv.ParseInt(cmp.Or(args.Get("from"), "0"), 10, 64)
+	to, bad := strconv.ParseInt(cmp.Or(args.Get("to"), "0"), 10, 64)
+	count, ok := number(args, "count", 50, 1, 100)
+	if err != nil || wrong != nil || bad != nil || !ok {
+		return refuse(http.StatusBadRequest, "proto.payload", "Invalid parameters")
+	}
+	first, last := to, from
+	if m.o.FromFirst {
+		first, last = from, to
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all, ok := m.said[chat]
+	if !ok {
+		return refuse(http.StatusForbidden, "chat.denied", "The user has stopped the bot, or there is no such chat")
+	}
+	found := []json.RawMessage{}
+	for i := len(all) - 1; i >= 0 && len(found) < count; i-- {
+		var one struct {
+			At int64 `json:"timestamp"`
+		}
+		_ = json.Unmarshal(all[i], &one) // what a test has broken is of no time
+		if one.At > 0 && (first > 0 && one.At < first || last > 0 && one.At > last) {
+			continue
+		}
+		found = append(found, all[i])
+	}
+	return answer(http.StatusOK, map[string]any{"messages": found})
 }
 
 func kindOf(body []byte) string {

@@ -55,8 +55,11 @@ func (c *Community) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	name, ok := strings.CutPrefix(r.URL.Path, "/method/")
-	run := func() fault.Answer { return c.call(name, r.Form) }
+	method := name
+	run := func() fault.Answer { return c.call(method, r.Form) }
 	switch {
+	case ok && name == "messages.getHistory":
+		name += ":" + r.Form.Get("peer_id")
 	case ok:
 	case strings.HasPrefix(r.URL.Path, "/whp/"):
 		name, run = "a_check", func() fault.Answer { return c.check(r) }
@@ -89,7 +92,7 @@ func (c *Community) call(name string, args url.Values) fault.Answer {
 		"groups.getById": c.getByID, "groups.getLongPollServer": c.getLongPollServer, "groups.getLongPollSettings": c.getLongPollSettings,
 		"groups.setLongPollSettings": c.setLongPollSettings, "groups.getCallbackServers": c.getCallbackServers,
 		"groups.addCallbackServer": c.addCallbackServer, "groups.editCallbackServer": c.editCallbackServer, "groups.deleteCallbackServer": c.deleteCallbackServer,
-		"groups.setCallbackSettings": c.setCallbackSettings, "groups.getCallbackConfirmationCode": c.getConfirmation,
+		"groups.setCallbackSettings": c.setCallbackSettings, "groups.getCallbackSettings": c.getCallbackSettings, "groups.getCallbackConfirmationCode": c.getConfirmation,
 		"messages.getConversations": c.getConversations, "messages.getHistory": c.getHistory, "messages.send": c.send,
 	}
 	c.mu.Lock()
@@ -280,6 +283,20 @@ func (c *Community) setCallbackSettings(args url.Values) (any, *failure) {
 	return 1, nil
 }
 
+func (c *Community) getCallbackSettings(args url.Values) (any, *failure) {
+	s, e := c.server(args)
+	if e != nil {
+		return nil, e
+	}
+	events := map[string]int{}
+	for kind, on := range s.events {
+		if events[kind] = 0; on {
+			events[kind] = 1
+		}
+	}
+	return map[string]any{"api_version": s.version, "events": events}, nil
+}
+
 func (c *Community) getConfirmation(url.Values) (any, *failure) {
 	return map[string]any{"code": c.o.Confirm}, nil
 }
@@ -322,7 +339,15 @@ func (c *Community) getHistory(args url.Values) (any, *failure) {
 	}
 	all := slices.Clone(c.said[peer])
 	slices.Reverse(all)
-	return map[string]any{"count": len(all), "items": page(all, args, 20)}, nil
+	items := []any{}
+	for _, m := range page(all, args, 20) {
+		if m.raw != nil {
+			items = append(items, m.raw)
+		} else {
+			items = append(items, m)
+		}
+	}
+	return map[string]any{"count": len(all), "items": items}, nil
 }
 
 // send says something to a person who has written before; the same random_id says it once.

@@ -22,7 +22,7 @@ import (
 	"leadstream/sinks/sim/push"
 )
 
-// Fault is one way to misbehave; Method is the API's (groups.getLongPollServer …), or a_check.
+// Fault is one way to misbehave; Method is the API's (groups.getLongPollServer …), messages.getHistory:PEER, or a_check.
 type Fault = fault.Fault
 
 // Options are a community's settings.
@@ -55,6 +55,8 @@ type message struct {
 	Forwarded   []any `json:"fwd_messages"`
 	Important   bool  `json:"important"`
 	Hidden      bool  `json:"is_hidden"`
+
+	raw json.RawMessage // what history tells instead
 }
 
 // server is a Callback API server of the community.
@@ -169,6 +171,14 @@ func (c *Community) Reply(peer int64, text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.tell("message_reply", c.add(peer, -c.o.Group, text, 0))
+}
+
+// Spoil has a person say something that history tells as it is given here, and no event tells.
+func (c *Community) Spoil(from int64, raw string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.add(from, from, "", 0)
+	c.said[from][len(c.said[from])-1].raw = json.RawMessage(raw)
 }
 
 // Raw tells an event as it is.
