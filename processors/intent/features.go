@@ -2,6 +2,7 @@ package intent
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 	"sync"
 	"unicode/utf8"
@@ -24,9 +25,43 @@ const (
 
 // vocabulary numbers the features that the examples have, and knows how telling each is.
 type vocabulary struct {
-	at      map[uint64]int32 // a feature's hash to its number
+	at      numbers // a feature's hash to its number
 	idf     []float32
 	scratch sync.Pool
+}
+
+// numbers is a map that is filled once and then read some thousand times a message: a table twice as long as it has
+// entries, in which a hash that finds its place taken stands in the next free one.
+type numbers struct {
+	hashes []uint64 // 0: free
+	number []int32
+}
+
+func newNumbers(n int) numbers {
+	size := 1 << bits.Len(uint(2*n))
+	return numbers{make([]uint64, size), make([]int32, size)}
+}
+
+// place is where a hash stands, or would.
+func (t numbers) place(hash uint64) int {
+	last := uint64(len(t.hashes) - 1)
+	i := hash & last
+	for t.hashes[i] != hash && t.hashes[i] != 0 {
+		i = (i + 1) & last
+	}
+	return int(i)
+}
+
+func (t numbers) put(hash uint64, n int32) {
+	if hash != 0 {
+		i := t.place(hash)
+		t.hashes[i], t.number[i] = hash, n
+	}
+}
+
+func (t numbers) of(hash uint64) (n int32, ok bool) {
+	i := t.place(hash)
+	return t.number[i], hash != 0 && t.hashes[i] == hash
 }
 
 // scratch counts the features of one text.
@@ -120,7 +155,7 @@ func learnVocabulary(texts [][]token) *vocabulary {
 			})
 		}
 	}
-	v := &vocabulary{at: make(map[uint64]int32, len(df)/2)}
+	v := &vocabulary{}
 	var hashes []uint64
 	for h, s := range df {
 		if s.texts >= 2 {
@@ -128,12 +163,35 @@ func learnVocabulary(texts [][]token) *vocabulary {
 		}
 	}
 	slices.Sort(hashes) // the same examples give the same model
+	v.at = newNumbers(len(hashes))
 	for n, h := range hashes {
-		v.at[h] = int32(n)
+		v.at.put(h, int32(n))
 		v.idf = append(v.idf, float32(1+math.Log(float64(1+len(texts))/float64(1+df[h].texts))))
 	}
 	v.scratch.New = func() any { return &scratch{count: make([]uint16, len(v.idf))} }
 	return v
+}
+
+// spell notes the letter runs of each token, unless that was done: the clauses of a message are judged after the whole.
+func (v *vocabulary) spell(tokens []token) {
+	if !slices.ContainsFunc(tokens, func(t token) bool { return t.met == 0 && !t.placeholder() }) {
+		return
+	}
+	runs := make([]int32, 0, 12*len(tokens))
+	for i := range tokens {
+		t, from := &tokens[i], len(runs)
+		if t.placeholder() {
+			continue
+		}
+		t.met = 0
+		walkLetters(t.word, func(hash uint64) {
+			t.met++
+			if n, ok := v.at.of(hash); ok {
+				runs = append(runs, n)
+			}
+		})
+		t.runs = runs[from:len(runs):len(runs)]
+	}
 }
 
 // with calls use with the vector of the tokens, which is good only until use returns.
@@ -142,24 +200,40 @@ func (v *vocabulary) with(tokens []token, use func(vector)) {
 	s.at, s.value = s.at[:0], s.value[:0]
 	for block := range blocks {
 		from := len(s.at)
-		met, known := 0, 0
-		walk(block, tokens, func(hash uint64) {
-			met++
-			if n, ok := v.at[hash]; ok {
-				known++
-				if s.count[n]++; s.count[n] == 1 {
-					s.at = append(s.at, n)
-				}
-			}
-		})
 		if block == letterBlock {
-			s.known = float32(known+1) / float32(met+1)
+			v.spell(tokens)
+			s.known = s.spelt(tokens)
+		} else {
+			walk(block, tokens, func(hash uint64) {
+				if n, ok := v.at.of(hash); ok {
+					s.add(n)
+				}
+			})
 		}
 		v.weigh(s, from)
 		s.end[block] = len(s.at)
 	}
 	use(s.vector)
 	v.scratch.Put(s)
+}
+
+// spelt adds the letter runs of tokens, and says which share of them is known.
+func (s *scratch) spelt(tokens []token) float32 {
+	met, known := 0, 0
+	for i := range tokens {
+		met += tokens[i].met
+		known += len(tokens[i].runs)
+		for _, n := range tokens[i].runs {
+			s.add(n)
+		}
+	}
+	return float32(known+1) / float32(met+1)
+}
+
+func (s *scratch) add(n int32) {
+	if s.count[n]++; s.count[n] == 1 {
+		s.at = append(s.at, n)
+	}
 }
 
 // weigh gives the features from a place on their values, of which the squares sum up to 1.

@@ -20,6 +20,8 @@ type token struct {
 	gap  gap    // what stands before it
 
 	concepts []uint64
+	runs     []int32 // of letters, those that the vocabulary has; see spell
+	met      int     // and how many there are
 }
 
 func (t token) placeholder() bool { return t.stem[0] == '<' }
