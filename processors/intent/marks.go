@@ -117,22 +117,22 @@ func mergeDates(tokens []token) []token {
 
 // Politeness says nothing of what is wanted, and stands in messages of every kind.
 var (
-	greetings = [][]string{
+	greetings = byFirst([][]string{
 		{"здравствуйте"}, {"здраствуйте"}, {"здрасте"}, {"здрасьте"}, {"здравствуй"}, {"привет"}, {"приветик"}, {"приветствую"},
 		{"добрый", "день"}, {"добрый", "вечер"}, {"доброе", "утро"}, {"доброго", "дня"}, {"доброго", "вечера"}, {"доброго", "утра"},
 		{"доброго", "времени", "суток"}, {"добрый"}, {"доброй", "ночи"}, {"день", "добрый"}, {"вечер", "добрый"}, {"салют"}, {"хай"}, {"ку"},
 		{"с", "добрым", "утром"}, {"добрыи", "день"}, {"здрастуйте"}, {"здраствуите"}, {"здравствуите"}, {"здаров"}, {"здарова"}, {"алло"}, {"ало"}, {"алё"},
 		{"hello"}, {"hi"}, {"hey"}, {"hiya"}, {"hello", "there"}, {"hi", "there"}, {"hey", "there"}, {"good", "morning"},
 		{"good", "afternoon"}, {"good", "evening"}, {"good", "day"}, {"greetings"}, {"morning"}, {"hi", "all"}, {"hi", "guys"}, {"hey", "guys"},
-	}
-	courtesies = [][]string{
+	})
+	courtesies = byFirst([][]string{
 		{"пожалуйста"}, {"пожалуста"}, {"пожалста"}, {"плиз"}, {"пж"}, {"пжл"}, {"плз"}, {"будьте", "добры"}, {"будьте", "любезны"},
 		{"please"}, {"pls"}, {"plz"}, {"plez"}, {"kindly"},
-	}
-	thanks = [][]string{
+	})
+	thanks = byFirst([][]string{
 		{"спасибо"}, {"заранее", "спасибо"}, {"спасибо", "заранее"}, {"спасибо", "большое"}, {"большое", "спасибо"}, {"благодарю"}, {"спс"}, {"пасиб"},
 		{"thanks"}, {"thank", "you"}, {"thx"}, {"thanks", "in", "advance"}, {"many", "thanks"}, {"cheers"}, {"ty"},
-	}
+	})
 )
 
 // politeOut leaves greetings and courtesies out, and thanks at the end of something longer.
@@ -165,10 +165,19 @@ func politeOut(tokens []token) message {
 	return m
 }
 
-// longestOf is how many words the longest of phrases takes that the tokens begin with.
-func longestOf(phrases [][]string, tokens []token) int {
-	longest := 0
+// byFirst are phrases by their first words.
+func byFirst(phrases [][]string) map[string][][]string {
+	all := map[string][][]string{}
 	for _, p := range phrases {
+		all[p[0]] = append(all[p[0]], p)
+	}
+	return all
+}
+
+// longestOf is how many words the longest of phrases takes that the tokens begin with.
+func longestOf(phrases map[string][][]string, tokens []token) int {
+	longest := 0
+	for _, p := range phrases[tokens[0].word] {
 		if len(p) <= longest || len(p) > len(tokens) {
 			continue
 		}

@@ -2,6 +2,7 @@ package intent
 
 import (
 	"strings"
+	"sync/atomic"
 	"unicode"
 	"unicode/utf8"
 
@@ -59,8 +60,9 @@ const (
 // textReader takes messages apart. It is built before the model, then only read.
 type textReader struct {
 	letters  *letters
-	services map[string][][]string // by first stem: the rest of the stems, longest first
-	stems    map[string]string     // of words that were met in examples
+	services map[string][][]string             // by first stem: the rest of the stems, longest first
+	stems    map[string]string                 // of words that were met in examples
+	lately   *[1 << 12]atomic.Pointer[stemmed] // and of others that customers write, each at the place of its hash
 	concepts *concepts
 }
 
@@ -94,12 +96,21 @@ func cut(text string) string {
 // fold brings letters to one spelling; what is no letter stays.
 func fold(text string) string {
 	for _, r := range text {
-		if r >= utf8.RuneSelf && (r < 'Ѐ' || r > 'ӿ') && unicode.IsLetter(r) || unicode.Is(unicode.Mn, r) {
+		if r < utf8.RuneSelf || 'А' <= r && r <= 'я' {
+			continue
+		}
+		if (r < 'Ѐ' || r > 'ӿ') && unicode.IsLetter(r) || unicode.Is(unicode.Mn, r) {
 			text = norm.NFKC.String(text)
 			break
 		}
 	}
 	return strings.Map(func(r rune) rune {
+		switch { // nearly all
+		case 'а' <= r && r <= 'я', 'a' <= r && r <= 'z', r == ' ':
+			return r
+		case 'А' <= r && r <= 'Я':
+			return r + 'а' - 'А'
+		}
 		if '\u0300' <= r && r <= '\u036f' {
 			return -1 // a mark over a letter, which composing did not take in
 		}
@@ -230,8 +241,16 @@ func (r *textReader) stem(word string) string {
 	if s, ok := r.stems[word]; ok {
 		return s
 	}
-	return stemOf(word)
+	at := &r.lately[mix(hashString(hashStart, word))%uint64(len(r.lately))]
+	if s := at.Load(); s != nil && s.word == word {
+		return s.stem
+	}
+	s := &stemmed{strings.Clone(word), stemOf(word)}
+	at.Store(s)
+	return s.stem
 }
+
+type stemmed struct{ word, stem string }
 
 func stemOf(word string) string {
 	stem := word

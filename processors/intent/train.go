@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -54,7 +55,7 @@ func Train(e Examples, known ...Examination) (*Model, error) {
 
 // prepare reads the examples. The reader learns the alphabet from all of them before it takes the first apart.
 func prepare(e Examples) (*textReader, *sample) {
-	r := &textReader{letters: newLetters(), stems: map[string]string{}, services: map[string][][]string{}, concepts: newConcepts(e.Words)}
+	r := &textReader{letters: newLetters(), stems: map[string]string{}, lately: new([1 << 12]atomic.Pointer[stemmed]), services: map[string][][]string{}, concepts: newConcepts(e.Words)}
 	intents := slices.Sorted(maps.Keys(e.Phrases))
 	for _, intent := range intents {
 		for _, g := range e.Phrases[intent] {
