@@ -44,6 +44,7 @@ func (a *AdminAPI) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/destinations/{name}/resume", a.answer(a.resume))
 	mux.HandleFunc("GET /v1/customers", a.withRecords(a.customers))
 	mux.HandleFunc("GET /v1/customers/{id}", a.withRecords(a.customer))
+	mux.HandleFunc("GET /v1/export/customers", a.withRecords(a.exportCustomers))
 	if a.Lessons != nil {
 		a.Lessons.handle(mux, a)
 	}

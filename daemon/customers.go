@@ -1,11 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/csv"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,8 +21,9 @@ import (
 
 // customersCmd shows what the records hold of customers.
 type customersCmd struct {
-	Find customersFindCmd `cmd:"" help:"Find cards by phone, e-mail, name, account, lead id or number.|Найти карточки по телефону, почте, имени, аккаунту, номеру заявки или карточки." example:"leadstream customers find \"+7 999 000-00-11\""`
-	Show customersShowCmd `cmd:"" help:"One card, with what was said.|Одна карточка с перепиской." example:"leadstream customers show 17"`
+	Find   customersFindCmd   `cmd:"" help:"Find cards by phone, e-mail, name, account, lead id or number.|Найти карточки по телефону, почте, имени, аккаунту, номеру заявки или карточки." example:"leadstream customers find \"+7 999 000-00-11\""`
+	Export customersExportCmd `cmd:"" help:"All cards with what was said: JSON, a card a line, or CSV, a message a row.|Все карточки с перепиской: JSON, карточка в строке, или CSV, сообщение в строке." example:"leadstream customers export > customers.jsonl"`
+	Show   customersShowCmd   `cmd:"" help:"One card, with what was said.|Одна карточка с перепиской." example:"leadstream customers show 17"`
 }
 
 type customersFindCmd struct {
@@ -95,6 +101,69 @@ func (cmd customersShowCmd) Run(t *terminal) error {
 	return t.table(rows)
 }
 
+type customersExportCmd struct {
+	CSV bool `name:"csv" help:"Print CSV instead of JSON lines.|Вывести CSV вместо JSON lines."`
+}
+
+// exportPage is how many cards are asked for at once: each comes with all that was said.
+const exportPage = 20
+
+func (cmd customersExportCmd) Run(t *terminal) error {
+	c, err := t.dial()
+	if err != nil {
+		return err
+	}
+	write, flush := func(k records.Card) error { return json.NewEncoder(t.out).Encode(k) }, func() error { return nil }
+	if cmd.CSV {
+		write, flush = customersCSV(t.out)
+	}
+	for after := int64(0); ; {
+		var page exportedPage
+		if err := c.get("/v1/export/customers", query("after", strconv.FormatInt(after, 10)), &page); err != nil {
+			return err
+		}
+		for _, k := range page.Cards {
+			if err := write(k); err != nil {
+				return err
+			}
+		}
+		if page.Next <= after {
+			return flush()
+		}
+		after = page.Next
+	}
+}
+
+// customersCSV writes a row a message, and one for a customer of whom no message is kept.
+func customersCSV(out io.Writer) (write func(records.Card) error, flush func() error) {
+	w := csv.NewWriter(out)
+	_ = w.Write([]string{"customer", "name", "phones", "emails", "accounts", "at", "channel", "source", "event", "lead_id", "message", "files"})
+	write = func(k records.Card) error {
+		by := map[string][]string{}
+		for _, i := range k.Identities {
+			by[i.Kind] = append(by[i.Kind], i.Value)
+		}
+		card := []string{strconv.FormatInt(k.ID, 10), formulaFree(k.Name), phoneCell(strings.Join(by["phone"], " ")), formulaFree(strings.Join(by["email"], " ")),
+			formulaFree(strings.Join(by["user"], " "))}
+		if len(k.Messages) == 0 {
+			return w.Write(append(card, "", "", "", "", "", "", ""))
+		}
+		for _, m := range k.Messages {
+			var files []string
+			for _, f := range m.Files {
+				files = append(files, strings.TrimSpace(f.Kind+" "+f.Hash))
+			}
+			row := append(slices.Clip(card), m.At.Format(time.RFC3339), formulaFree(m.Channel), formulaFree(m.Source), formulaFree(m.Event), m.Lead,
+				formulaFree(m.Text), formulaFree(strings.Join(files, ", ")))
+			if err := w.Write(row); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return write, func() error { w.Flush(); return w.Error() }
+}
+
 // recordsLimit is how long a person waits for the records.
 const recordsLimit = 20 * time.Second
 
@@ -106,6 +175,23 @@ func (a *AdminAPI) customers(r *http.Request) (any, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), recordsLimit)
 	defer cancel()
 	return a.Records.Find(ctx, values{r}.get("q"), limit)
+}
+
+// exportedPage are cards in the order of their numbers. Next is where to go on; 0: that was all.
+type exportedPage struct {
+	Cards []records.Card `json:"cards"`
+	Next  int64          `json:"next,omitempty"`
+}
+
+func (a *AdminAPI) exportCustomers(r *http.Request) (any, error) {
+	after, err := strconv.ParseInt(cmp.Or(values{r}.get("after"), "0"), 10, 64)
+	if err != nil {
+		return nil, errAsk{"after", "is no number of a card", "не номер карточки"}
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), recordsLimit)
+	defer cancel()
+	cards, next, err := a.Records.Cards(ctx, after, exportPage)
+	return exportedPage{cards, next}, err
 }
 
 func (a *AdminAPI) customer(r *http.Request) (any, error) {

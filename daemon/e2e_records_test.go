@@ -4,6 +4,8 @@ package main
 
 import (
 	"context"
+	"encoding/csv"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -100,6 +102,17 @@ func TestRecords(t *testing.T) {
 	}
 	if out := i.run("customers", "show", "--json", strconv.FormatInt(card.ID, 10)); !strings.Contains(out, `"event": "won"`) {
 		t.Errorf("customers show --json says %s", out)
+	}
+	lines := strings.Split(strings.TrimSpace(i.run("customers", "export")), "\n")
+	var out records.Card
+	i.must(json.Unmarshal([]byte(lines[0]), &out))
+	if len(lines) != 3 || out.ID != card.ID || len(out.Messages) != len(card.Messages) {
+		t.Errorf("customers export says %q", lines)
+	}
+	rows, err := csv.NewReader(strings.NewReader(i.run("customers", "export", "--csv"))).ReadAll()
+	i.must(err)
+	if len(rows) != 1+len(card.Messages)+2+1 || rows[1][2] != "+79998880001" || rows[1][9] != out.Messages[0].Lead {
+		t.Errorf("customers export --csv says %q", rows)
 	}
 	if card := find("+79998880009"); len(card.Messages) != 1 {
 		t.Errorf("card of the dropped lead: %+v", card)

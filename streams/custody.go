@@ -278,7 +278,7 @@ func (c *Custody) apply(events []event) (ended []string) {
 		was := c.alive(r)
 		r.apply(e)
 		c.place(r)
-		if was && !c.alive(r) {
+		if was && !c.alive(r) || e.Kind == evErased { // what is kept of one that was dead goes now
 			ended = append(ended, r.id)
 		}
 	}

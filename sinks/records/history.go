@@ -395,6 +395,37 @@ func (s *Store) fill(ctx context.Context, c *Card) error {
 	return err
 }
 
+// Cards are the next of those with numbers above after, in their order, with all that is on them; next is the number to go
+// on behind, 0 when there are no more.
+func (s *Store) Cards(ctx context.Context, after int64, limit int) (cards []Card, next int64, err error) {
+	var ids []int64
+	err = s.query(ctx, func(scan func(...any) error) error {
+		var id int64
+		err := scan(&id)
+		ids = append(ids, id)
+		return err
+	}, "SELECT id FROM customers WHERE id > $1 ORDER BY id LIMIT $2", after, limit)
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(ids) == limit {
+		next = ids[limit-1]
+	}
+	for _, id := range ids {
+		c, err := s.Card(ctx, id, true)
+		if errors.Is(err, ErrUnknown) {
+			continue
+		}
+		if err != nil {
+			return nil, 0, err
+		}
+		if c.ID == id { // else it was taken in meanwhile by an older one
+			cards = append(cards, c)
+		}
+	}
+	return cards, next, nil
+}
+
 // Find finds cards by number, phone, e-mail, lead id, account in a messenger (telegram:123) or a part of the name; the
 // last seen first, without their messages.
 func (s *Store) Find(ctx context.Context, text string, limit int) ([]Card, error) {

@@ -587,6 +587,36 @@ func TestFind(t *testing.T) {
 	})
 }
 
+// All cards are gone through page by page, each once, whatever is merged or added meanwhile.
+func TestCards(t *testing.T) {
+	both(t, func(t *testing.T, s *Sink) {
+		ids := put(t, s, streams.Lead{Phone: "+79990000001", Message: "one"}, streams.Lead{Phone: "+79990000002", Message: "two"}, streams.Lead{Channel: "vk", UserID: "3", Message: "three"},
+			streams.Lead{Phone: "+79990000004"}, streams.Lead{Phone: "+79990000005"})
+		var got []int64
+		for after, pages := int64(0), 0; pages < 10; pages++ {
+			cards, next, err := s.Cards(context.Background(), after, 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range cards {
+				got = append(got, c.ID)
+				if len(c.Messages) == 0 || len(c.Identities) == 0 {
+					t.Errorf("card %+v", c)
+				}
+			}
+			if pages == 0 { // the third card becomes the first one's
+				put(t, s, streams.Lead{Channel: "vk", UserID: "3", Phone: "+79990000001", Message: "it is me"})
+			}
+			if after = next; next == 0 {
+				break
+			}
+		}
+		if want := slices.Delete(slices.Clone(ids), 2, 3); !slices.Equal(got, want) {
+			t.Errorf("cards %v, want %v", got, want)
+		}
+	})
+}
+
 // Several daemons may write to one database at a time.
 func TestTwoWriters(t *testing.T) {
 	set := Settings{URL: postgres.Database(t), History: Least}
