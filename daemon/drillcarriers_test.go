@@ -6,12 +6,14 @@ import (
 	"bytes"
 	"io"
 	"os/exec"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"leadstream/daemon/drill"
+	"leadstream/daemon/proof"
 	"leadstream/sinks/sim/push"
 )
 
@@ -133,5 +135,44 @@ func TestDrillAsksNobodyOutside(t *testing.T) {
 	}
 	if len(set.Keys) != 4 { // site, avito, uis, post
 		t.Errorf("%d keys", len(set.Keys))
+	}
+}
+
+// TestAnAnswerThatAServiceDidNotHear counts how long the service waited for it, and not until the service came again.
+func TestAnAnswerThatAServiceDidNotHear(t *testing.T) {
+	began := time.Now()
+	at := func(s int) time.Time { return began.Add(time.Duration(s) * time.Second) }
+	try := func(sent, answered int, fate proof.Fate, err error) proof.Request {
+		return proof.Request{Source: "tg", Carried: true, Text: "wish 1: a haircut", Due: at(1), Sent: at(sent), Answered: at(answered), Fate: fate, Err: err}
+	}
+	for name, c := range map[string]struct {
+		asked bool
+		sent  []proof.Request
+		want  drill.Sample
+	}{
+		"heard the second time": {sent: []proof.Request{try(1, 1, proof.Waiting, nil), try(2, 3, proof.Unknown, push.ErrUnheard), try(8, 9, proof.Acked, nil)},
+			want: drill.Sample{Posted: 2, Answered: 3, Accepted: true}},
+		"refused at first": {sent: []proof.Request{try(1, 1, proof.Waiting, nil), try(2, 3, proof.Rejected, io.EOF), try(8, 9, proof.Acked, nil)},
+			want: drill.Sample{Posted: 2, Answered: 9, Accepted: true, Refused: true}},
+		"asked":           {asked: true, sent: []proof.Request{try(1, 1, proof.Waiting, nil), try(2, 5, proof.Acked, nil)}, want: drill.Sample{Posted: 1, Answered: 5, Accepted: true}},
+		"still with them": {sent: []proof.Request{try(1, 1, proof.Waiting, nil)}, want: drill.Sample{Posted: drill.None, Answered: drill.None}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := tally{drillRun: &drillRun{began: began, cfg: &Config{}, sims: &simulators{carriers: map[string]*carrier{"tg": {asked: c.asked}}}}, Report: &drill.Report{}, sent: c.sent}
+			got := s.samples()
+			if len(got) != 1 {
+				t.Fatalf("%d samples", len(got))
+			}
+			span := func(s drill.Span) drill.Span {
+				if s < 0 {
+					return s
+				}
+				return drill.Span(s.Seconds() + 0.5)
+			}
+			one := drill.Sample{Posted: span(got[0].Posted), Answered: span(got[0].Answered), Accepted: got[0].Accepted, Refused: got[0].Refused}
+			if !reflect.DeepEqual(one, c.want) {
+				t.Errorf("got %+v, want %+v", one, c.want)
+			}
+		})
 	}
 }

@@ -405,20 +405,25 @@ func (s *tally) samples() []drill.Sample {
 	for _, r := range s.sent {
 		mark := proof.Mark(r.Text)
 		if by[mark] == nil {
-			by[mark] = &drill.Sample{Source: r.Source, Phase: s.phaseAt(s.since(r.Due)), Due: s.since(r.Due), Answered: drill.None, Arrived: map[string]drill.Span{}}
+			by[mark] = &drill.Sample{Source: r.Source, Phase: s.phaseAt(s.since(r.Due)), Due: s.since(r.Due), Posted: drill.None, Answered: drill.None, Arrived: map[string]drill.Span{}}
 			order = append(order, mark)
 		}
 		one := by[mark]
-		one.Refused = one.Refused || r.Fate != proof.Acked && r.Fate != proof.Waiting && !errors.Is(r.Err, push.ErrUnheard)
+		unheard := errors.Is(r.Err, push.ErrUnheard) // the answer came all the same
+		one.Refused = one.Refused || r.Fate != proof.Acked && r.Fate != proof.Waiting && !unheard
+		if first := s.postedAt(r); first >= 0 && (one.Posted < 0 || first < one.Posted) {
+			one.Posted = first
+		}
+		if answered := s.since(r.Answered); (r.Fate == proof.Acked || unheard) && (one.Answered < 0 || answered < one.Answered) {
+			one.Answered = answered
+		}
 		if due := s.since(r.Due); due < one.Due {
 			one.Due, one.Phase = due, s.phaseAt(due)
 		}
 		if r.Fate != proof.Acked {
 			continue
 		}
-		if answered := s.since(r.Answered); !one.Accepted || answered < one.Answered {
-			one.Accepted, one.Answered = true, answered
-		}
+		one.Accepted = true
 		life, known := s.lives[r.LeadID]
 		stop, routed := stopAt(life, s.Main)
 		one.Aside = known && (!routed || stop.State == streams.Dropped) && life.State.Final()
@@ -434,6 +439,18 @@ func (s *tally) samples() []drill.Sample {
 		samples = append(samples, *by[mark])
 	}
 	return samples
+}
+
+// postedAt is when whoever sent it began to wait for an answer: a service that posts, with its first try.
+func (s *tally) postedAt(r proof.Request) drill.Span {
+	c := s.sims.carriers[r.Source]
+	switch {
+	case c == nil || c.asked:
+		return s.since(r.Due)
+	case r.Fate == proof.Waiting:
+		return drill.None
+	}
+	return s.since(r.Sent)
 }
 
 // phaseAt is the phase under way at a moment.

@@ -36,7 +36,7 @@ func example(l Words, change func(*Report, []Sample)) *Report {
 	for i, p := range plan.Phases {
 		for n := range p.Leads {
 			due := runs[i].Began + sec(float64(n)*p.Length.Seconds()/float64(p.Leads))
-			s := Sample{Source: []string{"site", "vk", "tg"}[n%3], Phase: i, Due: due, Answered: due + sec(0.004), Accepted: true, Arrived: map[string]Span{"crm": due + sec(0.3+float64(n)/100), "table": due + sec(0.02)}}
+			s := Sample{Source: []string{"site", "vk", "tg"}[n%3], Phase: i, Due: due, Posted: due, Answered: due + sec(0.004), Accepted: true, Arrived: map[string]Span{"crm": due + sec(0.3+float64(n)/100), "table": due + sec(0.02)}}
 			if runs[i].Healed > due {
 				s.Arrived["crm"] = runs[i].Healed + sec(2+float64(n)/10)
 				s.Refused = p.Fault == DaemonKilled

@@ -29,7 +29,8 @@ func (s Span) Seconds() float64 { return time.Duration(s).Seconds() }
 type Sample struct {
 	Source   string
 	Phase    int
-	Due      Span            // when it was to be sent: what it took counts from here
+	Due      Span            // when it was to be sent: what it took to arrive counts from here
+	Posted   Span            // from when its answer counts: Due, or of what a service posts, its first try
 	Answered Span            // None: there was no answer
 	Accepted bool            // with a 2xx
 	Refused  bool            // with an answer that is none
@@ -233,7 +234,7 @@ func (r *Report) phase(i int, run Run, samples []Sample) PhaseFigures {
 		}
 		f.Sent++
 		if s.Answered >= 0 {
-			answers = append(answers, s.Answered-s.Due)
+			answers = append(answers, s.Answered-s.Posted)
 		}
 		if s.Refused || s.Answered < 0 {
 			f.NotTaken++
@@ -279,7 +280,7 @@ func (r *Report) source(f *Source, samples []Sample) {
 			f.NotTaken++
 		}
 		if s.Answered >= 0 && load {
-			answers = append(answers, s.Answered-s.Due)
+			answers = append(answers, s.Answered-s.Posted)
 		}
 		if at, there := s.Arrived[r.Main]; there {
 			f.Arrived++
