@@ -66,7 +66,7 @@ func (d *drillRun) play(p drill.Phase, bar *progressbar.ProgressBar) (run drill.
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		d.send(playing, p, began)
+		d.send(d, p, began) // on a machine that stalls some go late, and none is left out
 	}()
 	if p.Fault != "" {
 		err = d.broken(playing, p, bar, began)
