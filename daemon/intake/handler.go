@@ -41,6 +41,7 @@ type Handler struct {
 	trusted []netip.Prefix
 
 	stranger  addressLimiter // requests without a valid key
+	guesser   addressLimiter // requests of links that are none; apart, for many customers open old ones, maybe behind one proxy
 	known     gate           // bytes in flight of senders with a key
 	strangers gate           // and of everybody else, so that they cannot use up the former
 	clicks    gate           // that are on their way to the journal
@@ -59,8 +60,8 @@ func New(c Config, taker Taker, reg prometheus.Registerer, log zerolog.Logger) (
 	}
 	h := &Handler{
 		config: c, taker: taker, log: log, now: time.Now, metrics: m, nobody: m.of(""),
-		stranger: addressLimiter{rate: c.StrangerRate},
-		known:    gate{limit: c.InFlightBytes}, strangers: gate{limit: c.InFlightBytes / 4}, clicks: gate{limit: clickMost},
+		stranger: addressLimiter{rate: c.StrangerRate}, guesser: addressLimiter{rate: c.StrangerRate},
+		known: gate{limit: c.InFlightBytes}, strangers: gate{limit: c.InFlightBytes / 4}, clicks: gate{limit: clickMost},
 	}
 	if h.trusted, err = networks(c.TrustedProxies); err != nil {
 		return nil, fmt.Errorf("trusted_proxies: %w", err)

@@ -112,7 +112,7 @@ func (h *Handler) follow(w http.ResponseWriter, r *http.Request, code string) {
 		h.page(w, http.StatusServiceUnavailable, "The link cannot be opened now. Please try again in a minute.", "Сейчас ссылку не открыть. Попробуйте через минуту.")
 	default:
 		h.metrics.links.WithLabelValues("unknown").Inc()
-		if wait := h.stranger.take(clientOf(r, h.trusted), h.now()); wait > 0 {
+		if wait := h.guesser.take(clientOf(r, h.trusted), h.now()); wait > 0 {
 			header.Set("Retry-After", strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10))
 			h.page(w, http.StatusTooManyRequests, "Too many requests. Please try again later.", "Слишком много запросов. Попробуйте позже.")
 			return

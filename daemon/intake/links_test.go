@@ -164,6 +164,9 @@ func TestLinkThatIsNone(t *testing.T) {
 		t.Errorf("who guesses: %d %s", w.Code, w.Body)
 	}
 	sentOn(t, open(h, "GET", known, browser)) // whoever shares the address with them
+	if w := send(h, "/v1/leads", `{"name":"Anna"}`, "X-Api-Key", "nonsense"); w.Code != http.StatusUnauthorized {
+		t.Errorf("old links use up what senders who sign are let in by: %d", w.Code)
+	}
 	if w := open(h, "POST", known, browser); w.Code != http.StatusMethodNotAllowed {
 		t.Errorf("POST: %d", w.Code)
 	}
