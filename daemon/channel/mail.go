@@ -162,13 +162,10 @@ func (m letter) phoneIn(text string) string {
 	return ""
 }
 
-// ourID is the beginning of the Message-ID of what sinks mail: the lead that it is about.
-var ourID = regexp.MustCompile(`^([0-9a-hjkmnp-tv-z]{26})\.[A-Za-z0-9-]+@`)
-
 // report makes news of what became of a message about a lead; of others there is nothing to say.
 func (m letter) report(e *Event, read *mail.Message) {
 	r := read.Report
-	of := ourID.FindStringSubmatch(r.Of)
+	of := mail.OurID.FindStringSubmatch(r.Of)
 	switch {
 	case of == nil:
 		e.Ignore = read.Not

@@ -56,6 +56,9 @@ func (r Reader) judge(m *Message, h *message.Header, report []textproto.Header) 
 		says(h, "X-Autorespond-From"), says(h, "X-Auto-Reply-From"), says(h, "X-Mail-Autoreply"):
 		m.Not = AutoReply
 		return
+	case (auto != "" && auto != "no" || precedence == "bulk" || precedence == "junk") && answersOurs(h): // a form that it quotes is ours
+		m.Not = AutoReply
+		return
 	case strings.HasPrefix(strings.ToLower(h.Get("X-Leadstream")), "notice"): // what we mail ourselves
 		m.Not = Own
 		return
@@ -90,9 +93,23 @@ func (r Reader) judge(m *Message, h *message.Header, report []textproto.Header) 
 		return
 	}
 	m.Doubt, m.Not, m.Said = m.Not, "", clip(m.Text, mostSaid)
-	if m.Doubt != List && m.Person.Email == m.From.Email { // a program's
+	if m.Doubt == List && listed(h, m.Person.Email) { // many lists want answers for all to read
+		m.Person = m.From
+	}
+	if m.Doubt != List && m.Person.Email == m.From.Email || listed(h, m.Person.Email) { // a program's, or everybody's
 		m.Person = Address{}
 	}
+}
+
+// OurID is the beginning of the Message-ID of what sinks mail: the lead that it is about.
+var OurID = regexp.MustCompile(`^([0-9a-hjkmnp-tv-z]{26})\.[A-Za-z0-9-]+@`)
+
+// answersOurs is whether the message answers one that a sink has mailed. A program that acknowledges each of our notices would have
+// each acknowledgement, with the contact that it quotes, become a lead and a notice again.
+func answersOurs(h *message.Header) bool {
+	return slices.ContainsFunc(messageID.FindAllStringSubmatch(h.Get("In-Reply-To")+" "+h.Get("References"), -1), func(id []string) bool {
+		return OurID.MatchString(id[1])
+	})
 }
 
 // says is whether a header is there and does not deny what it is about.
@@ -118,15 +135,15 @@ func (r Reader) names(m *Message) bool {
 
 // ownList is whether the list is one of our own addresses, as a group that several of us read is: customers write to it.
 func (r Reader) ownList(h *message.Header) bool {
+	return slices.ContainsFunc(r.Own, func(own string) bool { return listed(h, own) })
+}
+
+// listed is whether the address is that of the list by which the message came.
+func listed(h *message.Header, email string) bool {
 	id := strings.ToLower(h.Get("List-Id"))
 	id = strings.Trim(id[strings.LastIndex(id, "<")+1:], "> \t")
 	addresses := bareAddress.FindAllString(strings.ToLower(h.Get("Mailing-List")+" "+strings.ReplaceAll(h.Get("List-Post"), "mailto:", "")), 10)
-	for _, own := range r.Own {
-		if own != "" && (id == strings.Replace(own, "@", ".", 1) || slices.Contains(addresses, own)) {
-			return true
-		}
-	}
-	return false
+	return email != "" && (id == strings.Replace(email, "@", ".", 1) || slices.Contains(addresses, email))
 }
 
 // token is the first word of a header's value.

@@ -274,10 +274,16 @@ func (p *parts) words(h *message.Header, body io.Reader, page bool, charset stri
 	p.message.Cut = p.message.Cut || !whole
 }
 
-// text is the plain text, or what the HTML says when there is none.
+// htmlOnly is in what programs write for readers of plain text: that there is something to be seen, but not by them.
+var htmlOnly = regexp.MustCompile(`(?i)\bhtml\b`)
+
+// text is the plain text, or what the HTML says when there is none or nothing but a hint at it.
 func (p *parts) text() string {
-	for _, all := range [][]string{p.plain, p.html} {
+	for i, all := range [][]string{p.plain, p.html} {
 		if text := tidy(strings.Join(all, "\n\n")); text != "" {
+			if i == 0 && len(text) < 300 && htmlOnly.MatchString(text) && tidy(strings.Join(p.html, "")) != "" {
+				continue
+			}
 			if len(text) > mostText {
 				p.message.Cut = true
 				text = clip(text, mostText)

@@ -193,6 +193,7 @@ func TestDoubt(t *testing.T) {
 	}
 	program := func(body string) string { return mailOf("Auto-Submitted: auto-generated\n\n" + body) }
 	group := "Precedence: list\nMailing-list: list %[1]s; contact x+owners@salon.test\nList-ID: <%[2]s>\nList-Unsubscribe: <mailto:x@y.test>\n\n%[3]s"
+	const notice = "0123456789abcdefghjkmnpqrs.boss@salon.test"
 	const bitrix = "Сообщение через форму обратной связи\n\nАвтор: Анна\nE-mail автора: anna@example.org\n\nТекст сообщения:\nСколько стоит?\n"
 	const cf7 = "From: Anna <anna@example.org>\nSubject: Haircut\n\nMessage Body:\nHow much?\n\n-- \nThis e-mail was sent from a contact form\n"
 	tests := map[string]struct{ raw, not, doubt, said string }{
@@ -214,6 +215,10 @@ func TestDoubt(t *testing.T) {
 		"our notice":                 {mailOf("X-Leadstream: notice\nAuto-Submitted: auto-generated\n\nAnna +79990000011"), Own, "", ""},
 		"our answer":                 {"From: leads@salon.test\nIn-Reply-To: <1@b>\nMessage-ID: <1@a>\n\nCall +7 999 000-00-11\n", Own, "", ""},
 		"a bounce with addresses":    {"From: MAILER-DAEMON@mx.test\nMessage-ID: <1@a>\n\n<anna@example.org> +79990000011\n", Bounce, "", ""},
+		"a desk, of our notice":      {mailOf("Auto-Submitted: auto-generated\nIn-Reply-To: <" + notice + ">\n\nReceived:\nName: Anna\nPhone: +7 999 000-00-11\n"), AutoReply, "", ""},
+		"a desk, older":              {mailOf("Precedence: bulk\nReferences: <1@b>\n <" + notice + ">\n\nReceived: +7 999 000-00-11\n"), AutoReply, "", ""},
+		"a person, of our notice":    {mailOf("In-Reply-To: <" + notice + ">\n\nDone\n"), "", "", "Done"},
+		"a form in a conversation":   {mailOf("Auto-Submitted: auto-generated\nIn-Reply-To: <1@b>\n\nName: Anna\nPhone: +7 999 000-00-11\n"), "", "", ""},
 		"our own without a contact":  {own("remember the milk, leads@salon.test"), Own, "", ""},
 		"a program without contacts": {program("The backup is done, no-reply@example.test"), Automatic, "", ""},
 	}
@@ -227,6 +232,15 @@ func TestDoubt(t *testing.T) {
 				t.Errorf("an answer goes to the program at %s", person)
 			}
 		})
+	}
+	for name, tt := range map[string]struct{ raw, want string }{
+		"a list's, answers to all": {mailOf("Reply-To: golang@groups.test\n" + fmt.Sprintf(group, "golang@groups.test", "golang.groups.test", "call +7 999 000-00-11")), "olga@example.test"},
+		"in the list's name":       {"From: Olga via Golang <golang@groups.test>\nMessage-ID: <1@a>\n" + fmt.Sprintf(group, "golang@groups.test", "golang.groups.test", "call +7 999 000-00-11"), ""},
+		"a shop's":                 {mailOf("Reply-To: anna@example.org\nList-Unsubscribe: <https://a.test>\n\nКлиент Анна, +7 999 000-00-11\n"), "anna@example.org"},
+	} {
+		if m := read(t, tt.raw); m.Doubt != List || m.Person.Email != tt.want {
+			t.Errorf("%s: doubt %q, an answer goes to %q, want %q", name, m.Doubt, m.Person.Email, tt.want)
+		}
 	}
 	if m := read(t, tests["a group in its own name"].raw); m.Person.Email != "olga@example.test" {
 		t.Errorf("an answer goes to %q", m.Person.Email)
@@ -264,6 +278,8 @@ func TestWrongly(t *testing.T) {
 		"a tag, open":              {one(page, "<p>Hello</p><p phone is +79990000011"), "Hello\n<p phone is +79990000011", false},
 		"comments":                 {one(page, "<!-- a --><p>"+text+"<!-- <b> --></p><!---->"), text, false},
 		"said windows-1251":        {one("Content-Type: text/plain; charset=windows-1251", cyrillic), cyrillic, false},
+		"a hint at the page":       {one("Content-Type: multipart/alternative; boundary=b", "--b\nContent-Type: text/plain\n\nTo view the message, please use an HTML compatible email viewer!\n--b\n"+page+"\n\n<p>"+text+"</p>\n--b--"), text, false},
+		"a hint at nothing":        {one("Content-Type: multipart/alternative; boundary=b", "--b\nContent-Type: text/plain\n\nHow much is an HTML page?\n--b\n"+page+"\n\n<p></p>\n--b--"), "How much is an HTML page?", false},
 		"a file's type, wrong":     {one("Content-Type: multipart/mixed; boundary=b", "--b\n\n"+text+"\n--b\nContent-Type: application/pdf; name=a b.pdf\nContent-Disposition: attachment; filename=a b.pdf\n\n%PDF\n--b--"), text, false},
 		"a boundary, wrong":        {one("Content-Type: multipart/mixed; boundary=b; ;x", "--b\nContent-Type: text/plain charset=utf-8\n\n"+text+"\n--b--"), text, false},
 	}
