@@ -164,6 +164,8 @@ func isHeader(line []byte) bool {
 type parts struct {
 	message     *Message
 	plain, html []string
+	forwarded   []string           // what messages say that are attached to this one
+	inner       bool               // this is such a message: what is attached to it again is a file and no more
 	report      []textproto.Header // blocks of a delivery status or a receipt, and the header of what it is about
 	count       int
 }
@@ -207,11 +209,40 @@ func (p *parts) read(h message.Header, body io.Reader, depth int, inReport bool)
 		e, _ := message.New(h, body)
 		content, err := io.ReadAll(e.Body) // all of them together are smaller than the message
 		p.message.Cut = p.message.Cut || errors.Is(err, io.ErrUnexpectedEOF)
+		if media == "message/rfc822" && !p.inner {
+			p.attached(content, depth)
+		}
 		p.message.Files = append(p.message.Files, File{Name: name, Type: line(media, 100), Size: int64(len(content)), Content: content,
 			Adorns: len(content) < adorning && strings.HasPrefix(media, "image/") && disposition != "attachment" && h.Get("Content-Id") != ""})
 	default:
 		p.message.Cut = true
 	}
+}
+
+// attached reads a message that somebody has forwarded as a file: who wrote it, and what. Its own files are in the file.
+func (p *parts) attached(raw []byte, depth int) {
+	head, body := split(raw)
+	if len(head) == 0 {
+		return
+	}
+	h, err := textproto.ReadHeader(newReader(head))
+	if err != nil {
+		return
+	}
+	header := message.Header{Header: h}
+	if header.Has("X-Leadstream") { // a notice of ours, sent back
+		return
+	}
+	in := parts{message: &Message{}, count: p.count, inner: true}
+	in.read(header, bytes.NewReader(body), depth+1, false)
+	p.count = in.count
+	lines := []string{"--- Forwarded message ---"}
+	for _, key := range []string{"From", "Subject"} {
+		if value := line(headerText(&header, key), 300); value != "" {
+			lines = append(lines, key+": "+value)
+		}
+	}
+	p.forwarded = append(p.forwarded, strings.Join(append(lines, "", in.text()), "\n"))
 }
 
 var (
@@ -279,19 +310,18 @@ var htmlOnly = regexp.MustCompile(`(?i)\bhtml\b`)
 
 // text is the plain text, or what the HTML says when there is none or nothing but a hint at it.
 func (p *parts) text() string {
-	for i, all := range [][]string{p.plain, p.html} {
-		if text := tidy(strings.Join(all, "\n\n")); text != "" {
-			if i == 0 && len(text) < 300 && htmlOnly.MatchString(text) && tidy(strings.Join(p.html, "")) != "" {
-				continue
-			}
-			if len(text) > mostText {
-				p.message.Cut = true
-				text = clip(text, mostText)
-			}
-			return text
-		}
+	text := tidy(strings.Join(p.plain, "\n\n"))
+	if page := tidy(strings.Join(p.html, "\n\n")); text == "" || page != "" && len(text) < 300 && htmlOnly.MatchString(text) {
+		text = page
 	}
-	return ""
+	if len(p.forwarded) > 0 {
+		text = tidy(text + "\n\n" + strings.Join(p.forwarded, "\n\n"))
+	}
+	if len(text) > mostText {
+		p.message.Cut = true
+		text = clip(text, mostText)
+	}
+	return text
 }
 
 // reported reads the blocks of header lines that reports consist of.

@@ -353,6 +353,31 @@ func TestForm(t *testing.T) {
 	}
 }
 
+// What somebody forwards as a file is read: of our own people it is a customer's letter, and of a customer it stands below the text.
+func TestForwardedAsFile(t *testing.T) {
+	file := func(note, headers string) string {
+		return "Content-Type: multipart/mixed; boundary=b\n\n--b\n\n" + note + "\n--b\nContent-Type: message/rfc822\nContent-Disposition: attachment\n\n" + headers +
+			"\n\nКак записаться на стрижку?\n--b--\n"
+	}
+	const anna = "From: =?utf-8?B?0JDQvdC90LA=?= <anna@example.org>\nSubject: Haircut\nContent-Type: text/plain; charset=utf-8"
+	const shown = "--- Forwarded message ---\nFrom: Анна <anna@example.org>\nSubject: Haircut\n\nКак записаться на стрижку?"
+	own := "From: info@salon.test\nMessage-ID: <1@a>\n"
+	for name, tt := range map[string]struct{ raw, not, doubt, said, text string }{
+		"ours":                 {own + file("", anna), "", Own, shown, shown},
+		"ours, with a note":    {own + file("Answer her", anna), "", Own, "Answer her\n\n" + shown, "Answer her\n\n" + shown},
+		"a customer's":         {mailOf(file("Is it true?", anna)), "", "", "Is it true?", "Is it true?\n\n" + shown},
+		"a file in the file":   {mailOf(file("a", "Content-Type: message/rfc822\n\n"+anna)), "", "", "a", "a\n\n--- Forwarded message ---"},
+		"our notice":           {mailOf(file("a", "X-Leadstream: notice\n"+anna)), "", "", "a", "a"},
+		"no message at all":    {mailOf(file("a", "")), "", "", "a", "a"},
+		"ours, without anyone": {own + file("", "Subject: x"), Own, "", "--- Forwarded message ---\nSubject: x\n\nКак записаться на стрижку?", "--- Forwarded message ---\nSubject: x\n\nКак записаться на стрижку?"},
+	} {
+		m := read(t, tt.raw)
+		if m.Not != tt.not || m.Doubt != tt.doubt || m.Said != tt.said || m.Text != tt.text || len(m.Files) != 1 {
+			t.Errorf("%s: none %q, doubt %q, %d files, said %q, text %q", name, m.Not, m.Doubt, len(m.Files), m.Said, m.Text)
+		}
+	}
+}
+
 func TestFiles(t *testing.T) {
 	m := read(t, mailOf("Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain; charset=utf-8\n\nфото\n"+
 		"--b\nContent-Type: image/jpeg; name=\"=?utf-8?B?0LAuanBn?=\"\nContent-Disposition: attachment; filename=\"../../=?utf-8?B?0LAuanBn?=\"\nContent-Transfer-Encoding: base64\n\nAAECAwQF\n"+
