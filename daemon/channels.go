@@ -57,10 +57,12 @@ var walks = map[string]walk{
 			`|Ничего. Если у бота был вебхук: curl -X DELETE "https://platform-api2.max.ru/subscriptions?url=ЕГО-АДРЕС" -H "Authorization: $TOKEN"`},
 	"whatsapp": {secret: "App settings → Basic → App secret|Настройки приложения → Основное → Секрет приложения", ours: "phone number id",
 		there: "developers.facebook.com → WhatsApp → Configuration: address %[1]s, verify token %[3]s, subscribe to messages." +
-			"|developers.facebook.com → WhatsApp → Configuration: адрес %[1]s, маркер подтверждения %[3]s, подписка на messages."},
+			"|developers.facebook.com → WhatsApp → Configuration: адрес %[1]s, маркер подтверждения %[3]s, подписка на messages.",
+		token: "of a system user, with whatsapp_business_management; waba: WhatsApp → API setup|системного пользователя с правом whatsapp_business_management; waba: WhatsApp → Настройка API"},
 	"meta": {secret: "App settings → Basic → App secret|Настройки приложения → Основное → Секрет приложения", ours: "page id",
 		there: "developers.facebook.com → Webhooks: address %[1]s, verify token %[3]s, subscribe Page and Instagram to messages and leadgen." +
-			"|developers.facebook.com → Webhooks: адрес %[1]s, маркер подтверждения %[3]s, подписка Page и Instagram на messages и leadgen."},
+			"|developers.facebook.com → Webhooks: адрес %[1]s, маркер подтверждения %[3]s, подписка Page и Instagram на messages и leadgen.",
+		token: "of a system user, with pages_manage_metadata, pages_messaging, instagram_manage_messages, leads_retrieval|системного пользователя с правами pages_manage_metadata, pages_messaging, instagram_manage_messages, leads_retrieval"},
 	"avito": {ours: "your number at Avito|ваш номер в Авито", there: `curl https://api.avito.ru/messenger/v3/webhook -H "Authorization: Bearer $TOKEN" -d '{"url":"%[1]s"}'` +
 		`|curl https://api.avito.ru/messenger/v3/webhook -H "Authorization: Bearer $TOKEN" -d '{"url":"%[1]s"}'`,
 		client: "avito.ru: For business → Integrations → API|avito.ru: Для бизнеса → Интеграции → API"},
@@ -138,6 +140,9 @@ func (cmd channelAddCmd) Run(t *terminal) error {
 	}
 	if w.token != "" { // with it the daemon looks whether the service still sends, and has it send again
 		block = append(block, fmt.Sprintf(`#token: "${env:%s_TOKEN}"   # `, env)+t.say("and url: looks after the subscription; ", "вместе с url: следит за подпиской; ")+t.side(w.token), fmt.Sprintf("#url: %q", address))
+	}
+	if cmd.Kind == "whatsapp" {
+		block = append(block, `#waba: ""`)
 	}
 	if w.client != "" { // the same, and what the webhook did not bring is fetched
 		block = append(block, fmt.Sprintf(`#client_id: "${env:%s_CLIENT_ID}"   # `, env)+t.say("with these three the daemon registers the address itself; ", "с этими тремя строками демон зарегистрирует адрес сам; ")+t.side(w.client),

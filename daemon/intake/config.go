@@ -66,6 +66,7 @@ type Source struct {
 	// Of services that are asked (packages poll and fetch):
 	Poll         bool     `koanf:"poll"`      // ask for events; the service needs no way to us
 	Token        string   `koanf:"token"`     // of our calls
+	WABA         string   `koanf:"waba"`      // WhatsApp's business account, whose subscription is looked after
 	ClientID     string   `koanf:"client_id"` // of an application that gets its tokens by itself
 	ClientSecret string   `koanf:"client_secret"`
 	BaseURL      string   `koanf:"base_url"` // instead of the service's own

@@ -63,7 +63,13 @@ func TestFaults(t *testing.T) {
 		"one bot, two pollers": {func(c *Config) {
 			c.Sources["x"], c.Sources["y"] = Source{Preset: "telegram", Poll: true, Token: "t"}, Source{Preset: "telegram", Token: "t", Secrets: []string{"s"}}
 		}, []string{"sources.y.token"}},
-		"base_url":            {func(c *Config) { c.Sources["x"] = Source{Preset: "telegram", Poll: true, Token: "t", BaseURL: "api"} }, []string{"sources.x.base_url"}},
+		"base_url": {func(c *Config) { c.Sources["x"] = Source{Preset: "telegram", Poll: true, Token: "t", BaseURL: "api"} }, []string{"sources.x.base_url"}},
+		"WhatsApp, no account": {func(c *Config) {
+			c.Sources["x"] = Source{Preset: "whatsapp", Secrets: []string{"s"}, Verification: "v", Token: "t", URL: "https://a.test/in/x"}
+		}, []string{"sources.x.waba"}},
+		"another's account": {func(c *Config) {
+			c.Sources["x"] = Source{Preset: "meta", Secrets: []string{"s"}, Verification: "v", WABA: "1"}
+		}, []string{"sources.x.waba"}},
 		"half an application": {func(c *Config) { c.Sources["x"] = Source{Preset: "avito", Keys: []string{good}, ClientID: "c"} }, []string{"sources.x.client_id"}},
 		"an application, no address": {func(c *Config) {
 			c.Sources["x"] = Source{Preset: "avito", Keys: []string{good}, ClientID: "c", ClientSecret: "s"}

@@ -110,6 +110,12 @@ func (s Source) faults(add func(key, problem, cure string)) {
 		add("poll", or(s.Preset, "generic")+" cannot be asked", "write preset: telegram, vk or max, or take poll out")
 	}
 	switch {
+	case s.WABA != "" && s.Preset != "whatsapp":
+		add("waba", "is of WhatsApp alone", "take it out")
+	case s.WABA == "" && s.Preset == "whatsapp" && s.Token != "" && s.URL != "":
+		add("waba", "is missing", "write the number of the WhatsApp business account, whose subscription is to be looked after, or take url out")
+	}
+	switch {
 	case s.ClientID == "" && s.ClientSecret == "":
 	case s.Preset != "avito":
 		add("client_id", or(s.Preset, "generic")+" has a token instead", "take client_id and client_secret out")

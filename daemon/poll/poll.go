@@ -106,8 +106,10 @@ type kind struct {
 var kinds = map[string]kind{
 	"avito":    {new: newAvito, checks: watchEvery},
 	"max":      {new: newMax, noted: true, keeps: 24 * time.Hour, unlisted: true},
+	"meta":     {new: newMetaPages, checks: time.Hour},
 	"telegram": {new: newTelegram, keeps: 24 * time.Hour},
 	"vk":       {new: newVK, noted: true},
+	"whatsapp": {new: newWhatsApp, keeps: 7 * 24 * time.Hour},
 }
 
 // New makes the sources of the configuration that have a token ready. It does no I/O but to read CA files.

@@ -23,7 +23,8 @@ import (
 	"leadstream/sinks/sim/push"
 )
 
-// Fault is one way to misbehave. Its Method is media:ID, file:ID, leadgen:ID, leads:FORM, send:TO or subscribe:PAGE; its
+// Fault is one way to misbehave. Its Method is media:ID, file:ID, leadgen:ID, leads:FORM, send:TO,
+// app, accounts, subscribed:ID, conversations:PLATFORM, forms or messages:CONVERSATION; its
 // Code is Meta's, say "190".
 type Fault = fault.Fault
 
@@ -42,6 +43,7 @@ type Options struct {
 	Watch   push.Watch    // of the webhooks
 
 	Phone, Account, Page string // our ids: the number's, the business account's, the page's
+	Instagram            string // and the Instagram account's
 	Expire               time.Duration
 	Now                  func() time.Time
 }
@@ -70,6 +72,9 @@ type Server struct {
 	sent    []Sent
 	calls   map[string]int
 	refused []string
+
+	talks      map[string]*talk  // by id
+	subscribed map[string]string // fields by page, and by business account
 }
 
 // File is a file that a customer has sent.
@@ -95,12 +100,14 @@ type Sent struct {
 func New(o Options) *Server {
 	o.Addr = or(o.Addr, "127.0.0.1:0")
 	o.Phone, o.Account, o.Page = or(o.Phone, "555000111222333"), or(o.Account, "100200300400500"), or(o.Page, "300000000000001")
+	o.Instagram = or(o.Instagram, "17800000000000001")
 	o.Batch, o.Back, o.Expire = max(o.Batch, 1), or(o.Back, time.Second), or(o.Expire, 5*time.Minute)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	return &Server{o: o, wake: make(chan struct{}, 1), next: 900000000000000, files: map[string]File{}, links: map[string]link{},
-		forms: map[string]map[string]any{}, last: map[string]time.Time{}, paced: map[string][]time.Time{}, calls: map[string]int{}}
+		forms: map[string]map[string]any{}, last: map[string]time.Time{}, paced: map[string][]time.Time{}, calls: map[string]int{},
+		talks: map[string]*talk{}, subscribed: map[string]string{o.Page: pageFields, o.Account: "all"}}
 }
 
 func or[T comparable](v, def T) T {
@@ -230,7 +237,10 @@ const maxBody = 1 << 20
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rest := version.ReplaceAllString(r.URL.Path, "/")
 	parts := strings.Split(strings.Trim(rest, "/"), "/")
-	method, run := s.route(r, parts)
+	method, run, ok := s.pageRoute(r, parts)
+	if !ok {
+		method, run = s.route(r, parts)
+	}
 	s.mu.Lock()
 	s.calls[method]++
 	s.mu.Unlock()
@@ -245,7 +255,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		method = "send:" + to
 	}
 	s.faults.Serve(w, r, fault.Exchange{Method: method, Run: func() fault.Answer {
-		if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); (!ok || token != s.o.Token) && r.URL.Query().Get("access_token") != s.o.Token {
+		if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); (!ok || token != s.o.Token && token != s.pageToken()) && r.URL.Query().Get("access_token") != s.o.Token {
 			if strings.HasPrefix(method, "file:") {
 				return fault.Answer{Status: http.StatusUnauthorized}
 			}
@@ -280,8 +290,6 @@ func (s *Server) route(r *http.Request, parts []string) (method string, run func
 		return "leads:" + id, func(map[string]any) fault.Answer { return s.leads(id, r) }
 	case r.Method == http.MethodPost && len(parts) == 2 && parts[1] == "messages":
 		return "send", func(sent map[string]any) fault.Answer { return s.send(id, sent) }
-	case r.Method == http.MethodPost && len(parts) == 2 && parts[1] == "subscribed_apps":
-		return "subscribe:" + id, func(map[string]any) fault.Answer { return answer(map[string]any{"success": true}) }
 	case r.Method == http.MethodGet && len(parts) == 1:
 		s.mu.Lock()
 		_, form := s.forms[id]

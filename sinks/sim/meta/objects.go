@@ -84,7 +84,7 @@ func pick(lead map[string]any, fields string) (picked map[string]any, unknown st
 	return picked, ""
 }
 
-// leads lists a form's, newest first, in one page.
+// leads lists a form's, newest first.
 func (s *Server) leads(form string, r *http.Request) fault.Answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -95,5 +95,5 @@ func (s *Server) leads(form string, r *http.Request) fault.Answer {
 			data = append(data, picked)
 		}
 	}
-	return answer(map[string]any{"data": data, "paging": map[string]any{}})
+	return paged(r, data)
 }

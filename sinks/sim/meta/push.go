@@ -113,6 +113,14 @@ func (s *Server) tell(object, entry, field string, value map[string]any) {
 func (s *Server) add(e event) {
 	e.due = time.Now().Add(s.o.Linger)
 	s.mu.Lock()
+	to := e.entry
+	if to == s.o.Instagram {
+		to = s.o.Page
+	}
+	if fields, some := s.subscribed[to]; some && fields == "" { // nobody is subscribed
+		s.mu.Unlock()
+		return
+	}
 	s.events = append(s.events, e)
 	if s.o.Twice {
 		s.events = append(s.events, e)
