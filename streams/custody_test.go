@@ -62,6 +62,22 @@ func takeOne(t *testing.T, c *Custody, source, key, body string) (Receipt, *Lead
 	return r[0], l
 }
 
+// A lead that is on the disk is a duplicate also for who has no time left.
+func TestDuplicateNeedsNoPatience(t *testing.T) {
+	t.Parallel()
+	c := newCustody(t, t.TempDir(), &clock{t: time.Now()})
+	defer c.Close()
+	first, _ := takeOne(t, c, "make", "k", "body")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 64 {
+		r, err := c.TakeAll(ctx, []Taken{{Lead: &Lead{Source: "make", Phone: "+79990000011", Message: "body"}, Key: "k", Canonical: []byte("body")}})
+		if err != nil || !r[0].Duplicate || r[0].LeadID != first.LeadID {
+			t.Fatalf("%+v, %v", r, err)
+		}
+	}
+}
+
 func TestSameLeadByKey(t *testing.T) {
 	t.Parallel()
 	clk := &clock{t: time.Now()}

@@ -69,16 +69,28 @@ func (c *Custody) TakeAll(ctx context.Context, taken []Taken) ([]Receipt, error)
 		if t.fresh {
 			continue
 		}
-		select { // a twin may still be on its way to the disk
-		case <-t.ready:
-			if t.refused {
-				return nil, ErrRefused
-			}
-		case <-ctx.Done():
-			return nil, fmt.Errorf("%w: %w", ErrRefused, ctx.Err())
+		if err := t.wait(ctx); err != nil {
+			return nil, err
 		}
 	}
 	return receipts, nil
+}
+
+// wait is for a twin that may still be on its way to the disk. What is there already needs no patience.
+func (t *taking) wait(ctx context.Context) error {
+	select {
+	case <-t.ready:
+	default:
+		select {
+		case <-t.ready:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", ErrRefused, ctx.Err())
+		}
+	}
+	if t.refused {
+		return ErrRefused
+	}
+	return nil
 }
 
 // payloads are the buffers in which accept records are put together, until the journal has them on the disk.
