@@ -86,6 +86,8 @@ func moments() []moment {
 			m.deals = true
 		case failpoint.SegmentSealed, failpoint.SegmentTrimmed:
 			m.during = stop
+		case failpoint.StopHandedBack, failpoint.StopEnded:
+			m.during, m.within = stopAtWork, 5*time.Second
 		case failpoint.LeadCarried, failpoint.SegmentDropped:
 			m.last, m.env = true, []string{"LEADSTREAM_HURRY=tidy-every=50ms,tidy-age=300ms"}
 		}
@@ -266,6 +268,14 @@ func spareless(_ context.Context, st *stage) error { return st.RemoveFromJournal
 func stop(ctx context.Context, st *stage) {
 	if st.Ready(ctx) == nil {
 		pause(ctx, rand.N(200*time.Millisecond))
+		_ = st.Signal(syscall.SIGTERM) // it may have ended
+	}
+}
+
+// stopAtWork asks the daemon to stop once it has been at its queues for a while: before that there is nothing to hand back.
+func stopAtWork(ctx context.Context, st *stage) {
+	if st.Ready(ctx) == nil {
+		pause(ctx, time.Second+rand.N(time.Second))
 		_ = st.Signal(syscall.SIGTERM) // it may have ended
 	}
 }
