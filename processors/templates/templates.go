@@ -16,20 +16,12 @@ import (
 	"strings"
 	"text/template"
 	"time"
+
+	"leadstream/streams/outbound"
 )
 
-// Purpose says why a customer is written to, on which it depends whether they may be (L-01 to L-08).
-type Purpose string
-
-// The purposes. Only a promotion is advertising: it needs consent, and never takes another way when one fails.
-const (
-	Answer    Purpose = "answer"    // to what the customer has written just now
-	Notice    Purpose = "notice"    // of what concerns the customer: a visit booked, moved, cancelled; an order's state
-	Reminder  Purpose = "reminder"  // of a visit
-	Promotion Purpose = "promotion" // advertising
-)
-
-var purposes = []Purpose{Answer, Notice, Reminder, Promotion}
+// Purpose says why a customer is written to.
+type Purpose = outbound.Purpose
 
 // Languages are those in which each shipped text exists.
 var Languages = []string{"ru", "en"}
@@ -164,8 +156,8 @@ func parseText(file, content string, voice map[string]*template.Template) (*Text
 	head, body, _ := strings.Cut(strings.ReplaceAll(content, "\r\n", "\n"), "\n")
 	purpose, ok := strings.CutPrefix(head, "purpose:")
 	t := &Text{Name: name, Language: language, Purpose: Purpose(strings.TrimSpace(purpose))}
-	if !ok || !slices.Contains(purposes, t.Purpose) {
-		return nil, Fault{file, "the first line does not say the purpose", fmt.Sprintf("begin with a line such as %q, or one of %q", "purpose: answer", purposes[1:])}
+	if !ok || !slices.Contains(outbound.Purposes, t.Purpose) {
+		return nil, Fault{file, "the first line does not say the purpose", fmt.Sprintf("begin with a line such as %q, or one of %q", "purpose: answer", outbound.Purposes[1:])}
 	}
 	base, err := voice[language].Clone()
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"leadstream/streams/outbound"
 )
 
 var moscow = time.FixedZone("MSK", 3*3600)
@@ -43,7 +45,7 @@ func TestShipped(t *testing.T) {
 					t.Errorf("%s.%s, %s: the SMS has %d letters", name, text.Language, what, len([]rune(r.Short)))
 				}
 			}
-			if slices.Contains([]string{"coupon", "win_back"}, name) != (text.Purpose == Promotion) {
+			if slices.Contains([]string{"coupon", "win_back"}, name) != (text.Purpose == outbound.Promotion) {
 				t.Errorf("%s is %s", name, text.Purpose)
 			}
 		}

@@ -380,7 +380,7 @@ func into(to ...any) func(scan func(...any) error) error {
 // asks are the statements of a merge.
 func (m merge) asks(now int64) (asks []ask) {
 	kept, gone := m.kept.id, m.gone.id // what kept becomes later is said by later merges
-	for _, table := range []string{"identities", "conversations", "consents", "bookings"} {
+	for _, table := range []string{"identities", "conversations", "consents", "bookings", "messages", "steps", "routes", "unanswered"} {
 		asks = append(asks, ask{query: "UPDATE " + table + " SET customer = $1 WHERE customer = $2", args: []any{kept, gone}})
 	}
 	return append(asks,
@@ -388,6 +388,13 @@ func (m merge) asks(now int64) (asks []ask) {
 			SELECT $1, kind, value, times, last_at FROM preferences WHERE customer = $2
 			ON CONFLICT (customer, kind, value) DO UPDATE SET times = preferences.times + excluded.times`, args: []any{kept, gone}},
 		ask{query: "DELETE FROM preferences WHERE customer = $1", args: []any{gone}},
+		ask{query: `INSERT INTO talks (customer, state, until, changed_at) SELECT $1, state, until, changed_at FROM talks WHERE customer = $2
+			ON CONFLICT (customer) DO UPDATE SET until = CASE WHEN excluded.until > talks.until THEN excluded.until ELSE talks.until END`, args: []any{kept, gone}},
+		ask{query: "DELETE FROM talks WHERE customer = $1", args: []any{gone}},
+		ask{query: `INSERT INTO runs (sequence, customer, cause, variant, step, due_at, state, reason, begun_at, ended_at)
+			SELECT sequence, $1, cause, variant, step, due_at, state, reason, begun_at, ended_at FROM runs WHERE customer = $2
+			ON CONFLICT (sequence, customer, cause) DO NOTHING`, args: []any{kept, gone}},
+		ask{query: "DELETE FROM runs WHERE customer = $1", args: []any{gone}},
 		ask{query: "DELETE FROM customers WHERE id = $1", args: []any{gone}},
 		ask{query: "INSERT INTO merges (gone, kept, at, lead, by) VALUES ($1, $2, $3, $4, $5)", args: []any{gone, kept, now, m.lead, m.by}})
 }

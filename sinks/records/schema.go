@@ -103,6 +103,109 @@ CREATE TABLE bookings (
 );
 CREATE INDEX bookings_customer ON bookings (customer);
 CREATE INDEX bookings_start ON bookings (start_at);
+`, `
+ALTER TABLE bookings ADD COLUMN master TEXT NOT NULL DEFAULT '';
+CREATE TABLE messages ( -- to customers: outbound.Message
+	id       TEXT PRIMARY KEY,
+	customer BIGINT NOT NULL,
+	cause    TEXT NOT NULL,
+	purpose  TEXT NOT NULL,
+	template TEXT NOT NULL,
+	language TEXT NOT NULL,
+	vals     TEXT NOT NULL, -- JSON
+	buttons  TEXT NOT NULL, -- JSON
+	topic    TEXT NOT NULL,
+	about    TEXT NOT NULL,
+	channel  TEXT NOT NULL,
+	booking  TEXT NOT NULL,
+	version  BIGINT NOT NULL,
+	made_at  BIGINT NOT NULL,
+	due_at   BIGINT NOT NULL,
+	deadline BIGINT NOT NULL,
+	state    TEXT NOT NULL,
+	reason   TEXT NOT NULL
+);
+CREATE INDEX messages_customer ON messages (customer, made_at);
+CREATE INDEX messages_due ON messages (due_at) WHERE state IN ('waiting', 'sending');
+CREATE INDEX messages_about ON messages (about);
+CREATE INDEX messages_booking ON messages (booking) WHERE booking <> '';
+CREATE TABLE steps ( -- outbound.Step
+	message  TEXT NOT NULL,
+	n        BIGINT NOT NULL,
+	customer BIGINT NOT NULL,
+	channel  TEXT NOT NULL,
+	address  TEXT NOT NULL,
+	state    TEXT NOT NULL,
+	tries    BIGINT NOT NULL,
+	remote   TEXT NOT NULL,
+	code     TEXT NOT NULL,
+	content  TEXT NOT NULL,
+	at       BIGINT NOT NULL,
+	sent_at  BIGINT NOT NULL, -- 0: not taken by the channel
+	PRIMARY KEY (message, n)
+);
+CREATE INDEX steps_remote ON steps (channel, remote) WHERE remote <> '';
+CREATE INDEX steps_sent ON steps (channel, sent_at);
+CREATE INDEX steps_customer ON steps (customer, sent_at);
+CREATE TABLE rulings ( -- why a message was held back, dropped or sent another way: only ever added to
+	id      {id},
+	message TEXT NOT NULL,
+	at      BIGINT NOT NULL,
+	channel TEXT NOT NULL,
+	ruling  TEXT NOT NULL, -- wait, drop, next, send, state
+	reason  TEXT NOT NULL,
+	until   BIGINT NOT NULL
+);
+CREATE INDEX rulings_message ON rulings (message);
+CREATE TABLE routes ( -- where a customer can be written to, besides what stands in identities
+	channel  TEXT NOT NULL,
+	address  TEXT NOT NULL,
+	customer BIGINT NOT NULL,
+	heard_at BIGINT NOT NULL, -- the customer's last word there; 0: none
+	dead_at  BIGINT NOT NULL, -- 0: it works
+	code     TEXT NOT NULL,   -- why it does not
+	PRIMARY KEY (channel, address)
+);
+CREATE INDEX routes_customer ON routes (customer);
+CREATE TABLE heard ( -- leads of which the messenger has drawn its conclusions
+	lead TEXT PRIMARY KEY,
+	at   BIGINT NOT NULL
+){plain};
+CREATE INDEX heard_at ON heard (at);
+CREATE TABLE talks ( -- where the conversation with a customer stands
+	customer BIGINT PRIMARY KEY,
+	state    TEXT NOT NULL, -- JSON
+	until    BIGINT NOT NULL, -- automation keeps silent until then: a person has stepped in (L-05)
+	changed_at BIGINT NOT NULL
+);
+CREATE TABLE unanswered ( -- enquiries and their first answer (P-03)
+	lead     TEXT PRIMARY KEY,
+	customer BIGINT NOT NULL,
+	channel  TEXT NOT NULL,
+	hot      BIGINT NOT NULL,
+	worth    BIGINT NOT NULL, -- money at stake; 0: not known
+	asked_at BIGINT NOT NULL,
+	first_at BIGINT NOT NULL, -- the first answer of anybody, programs too; 0: none
+	by       TEXT NOT NULL,   -- who has seen to it for good: person, dialogue; empty: nobody yet
+	ended_at BIGINT NOT NULL
+);
+CREATE INDEX unanswered_customer ON unanswered (customer) WHERE ended_at = 0;
+CREATE INDEX unanswered_open ON unanswered (asked_at) WHERE ended_at = 0;
+CREATE TABLE runs ( -- customers on their way through a sequence
+	sequence TEXT NOT NULL,
+	customer BIGINT NOT NULL,
+	cause    TEXT NOT NULL, -- the lead that began it
+	variant  TEXT NOT NULL,
+	step     BIGINT NOT NULL, -- the next one
+	due_at   BIGINT NOT NULL,
+	state    TEXT NOT NULL,   -- on, done, stopped, won
+	reason   TEXT NOT NULL,
+	begun_at BIGINT NOT NULL,
+	ended_at BIGINT NOT NULL,
+	PRIMARY KEY (sequence, customer, cause)
+);
+CREATE INDEX runs_customer ON runs (customer);
+CREATE INDEX runs_due ON runs (due_at) WHERE state = 'on';
 `}
 
 // dialect is all in which the two databases differ.
