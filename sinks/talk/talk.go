@@ -1,0 +1,43 @@
+// Package talk carries messages to customers: a file a channel. Each turns its service's answers into verdicts and into
+// what they mean for the route; whether and when a customer may be written to, retries and the next channel are the
+// messenger's, breakers, pauses and rates the engine's.
+package talk
+
+import (
+	"time"
+
+	"leadstream/sinks"
+	"leadstream/streams"
+	"leadstream/streams/outbound"
+)
+
+// Address is what of a customer a channel writes to.
+type Address string
+
+// What a channel may write to.
+const (
+	User  Address = "user"  // the customer's account in the channel: the user_id of leads that came from it
+	Phone Address = "phone" // in E.164
+	Email Address = "email"
+)
+
+// Kind is one sort of channel: what `kind` of a block of `answers.channels` in config.yaml selects.
+type Kind struct {
+	// Settings returns a pointer to a fresh settings struct with defaults, `koanf` tags for its keys in the block.
+	Settings func() any
+	// Open makes the channel. It does no I/O. Its error names the key and the cure.
+	Open func(settings any, env sinks.Env) (outbound.Channel, error)
+
+	Channel string             // name of the channel in leads, "whatsapp"
+	Address Address            // what it writes to
+	Rate    streams.Rate       // what the service permits in all
+	Pair    time.Duration      // least time between two messages to one customer
+	Window  time.Duration      // free words only so long after the customer's last word; 0: at any time
+	First   bool               // may write to somebody who has never written there
+	Keyed   bool               // the service knows Words.ID: sending again is safe
+	Short   bool               // Words.Short is what it sends
+	Tells   outbound.StepState // how far the service ever says that a message got
+}
+
+// Kinds are the sorts of channel by the name that `kind` gives them. A new one is its file and its line here.
+var Kinds = map[string]Kind{}
