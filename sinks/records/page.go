@@ -314,6 +314,9 @@ func (p *page) count(k *person, l *streams.Lead, at int64) {
 	}
 	prefer("service", l.Service)
 	prefer("language", l.Language)
+	if l.UserID != "" {
+		prefer("channel", l.Channel) // F-07
+	}
 	prefer("writes", partOfDay(time.UnixMilli(at).In(p.zone)))
 	if s := l.Slots; s != nil {
 		prefer("branch", s.Branch)

@@ -73,7 +73,8 @@ const (
 	Sent      StepState = "sent"      // by the service
 	Delivered StepState = "delivered" // to the customer's device
 	Read      StepState = "read"
-	NotSent   StepState = "not_sent" // surely
+	Again     StepState = "again"    // surely not sent, and tried again
+	NotSent   StepState = "not_sent" // surely, and given up here
 )
 
 // Step is one try at one channel.
