@@ -24,7 +24,7 @@ func FuzzSplitText(f *testing.F) {
 				return r
 			}, s)
 		}
-		parts := splitText(text, most)
+		parts := SplitText(text, most)
 		for _, p := range parts {
 			if n := len(utf16.Encode([]rune(p))); n > most || p == "" || !utf8.ValidString(p) {
 				t.Fatalf("%q has %d units, at most %d", p, n, most)

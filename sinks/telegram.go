@@ -1,21 +1,16 @@
 package sinks
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/rs/zerolog"
 
-	"leadstream/sinks/httpx"
 	"leadstream/streams"
 )
 
@@ -54,48 +49,31 @@ type TelegramButton struct {
 }
 
 type telegram struct {
-	set     TelegramSettings
-	env     Env
-	log     zerolog.Logger
-	http    *httpx.Client
-	moved   atomic.Pointer[string] // the chat's new number, once Telegram has named one
-	partsMu sync.Mutex
-	parts   map[string]int // parts already sent of messages that were not finished
+	set   TelegramSettings
+	env   Env
+	log   zerolog.Logger
+	bot   *TelegramBot
+	moved atomic.Pointer[string] // the chat's new number, once Telegram has named one
+	parts Parts
 }
-
-// Telegram answers late under load; giving up early would make ambiguous what was about to succeed.
-const telegramTimeout = 40 * time.Second
 
 func openTelegram(s TelegramSettings, env Env) (Sink, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	s.BaseURL = strings.TrimRight(s.BaseURL, "/")
-	client, err := httpx.New(httpx.Options{
-		Timeout: cmp.Or(env.Timeout, telegramTimeout), CAFile: s.CAFile, Proxy: s.Proxy, AllowPrivate: s.AllowPrivate,
-		UserAgent: "leadstream/" + env.Version, Secrets: []string{s.Token},
-	})
+	bot, err := NewTelegramBot(TelegramServer{s.Token, s.BaseURL, s.CAFile, s.Proxy, s.AllowPrivate}, env)
 	if err != nil {
 		return nil, err
 	}
-	return &telegram{set: s, env: env, log: env.Log, http: client, parts: map[string]int{}}, nil
+	return &telegram{set: s, env: env, log: env.Log, bot: bot}, nil
 }
 
-var (
-	tokenForm = regexp.MustCompile(`^[0-9]{3,}:[A-Za-z0-9_-]{10,}$`)
-	chatForm  = regexp.MustCompile(`^(-?[0-9]{1,19}|@[A-Za-z][A-Za-z0-9_]{3,})$`)
-)
+var chatForm = regexp.MustCompile(`^(-?[0-9]{1,19}|@[A-Za-z][A-Za-z0-9_]{3,})$`)
 
 func (s TelegramSettings) check() error {
-	var faults []error
-	if !tokenForm.MatchString(s.Token) {
-		faults = append(faults, errors.New("token: is not a bot token; take the one that @BotFather gives, such as 123456:ABC…"))
-	}
+	faults := []error{TelegramServer{Token: s.Token, BaseURL: s.BaseURL}.check()}
 	if !chatForm.MatchString(s.Chat) {
 		faults = append(faults, errors.New("chat: is not a chat's number or @channel; write to the bot and read the number in getUpdates"))
-	}
-	if u, err := url.Parse(s.BaseURL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		faults = append(faults, errors.New("base_url: is not a URL; leave it out, or write http(s)://host[:port] of your Bot API server"))
 	}
 	for i, b := range s.Buttons {
 		if b.Text == "" || (b.URL == "") == (b.Data == "") {
@@ -122,44 +100,24 @@ func (t *telegram) Send(ctx context.Context, m Message) streams.Verdict { return
 
 // send goes on behind the parts that an earlier try has sent, so that a 429 in the middle does not repeat the beginning.
 func (t *telegram) send(ctx context.Context, m Message, keyboard any) streams.Verdict {
-	parts := splitText(Clean(m.Whole()), telegramUnits)
+	parts := SplitText(Clean(m.Whole()), TelegramUnits)
 	if len(parts) == 0 {
 		return streams.Verdict{Result: streams.Permanent, Code: "empty", Err: errors.New("telegram: the message has no text")}
 	}
-	var v streams.Verdict
-	for i := t.sentParts(m.ID); i < len(parts); i++ {
-		call := telegramMessage{
-			Thread: t.set.Thread, Silent: !m.Urgent, Protect: t.set.Protect,
-			Preview: linkPreview{Disabled: true}, text: parts[i], bold: i == 0 && m.Subject != "",
+	return t.parts.Each(m.ID, len(parts), func(i int) streams.Verdict {
+		call := TelegramMessage{
+			Thread: t.set.Thread, Silent: !m.Urgent, Protect: t.set.Protect, Text: parts[i], Markup: true, Bold: i == 0 && m.Subject != "",
 		}
 		if i == len(parts)-1 {
 			call.Keyboard = keyboard
 		}
-		if v = t.sendPart(ctx, call); v.Result != streams.Done {
-			t.remember(m.ID, i, v.Result)
-			return v
+		said := t.bot.Say(ctx, t.chat(), call)
+		if said.Moved != "" {
+			t.moved.Store(&said.Moved)
+			t.log.Warn().Str("queue", t.env.Name).Str("chat", said.Moved).Msg("the group has become a supergroup: put its new number into chat")
 		}
-	}
-	t.remember(m.ID, len(parts), streams.Done)
-	return v
-}
-
-// sendPart makes the one repeat that each of two answers asks for: the chat has a new number, our markup is refused.
-func (t *telegram) sendPart(ctx context.Context, call telegramMessage) streams.Verdict {
-	for plain, moved := false, false; ; {
-		answer, v := t.call(ctx, call.body(t.chat(), plain))
-		switch {
-		case answer.Parameters.MigrateTo != 0 && !moved:
-			moved = true
-			to := strconv.FormatInt(answer.Parameters.MigrateTo, 10)
-			t.moved.Store(&to)
-			t.log.Warn().Str("queue", t.env.Name).Str("chat", to).Msg("the group has become a supergroup: put its new number into chat")
-		case answer.Code == 400 && strings.Contains(answer.Description, "can't parse entities") && !plain:
-			plain = true
-		default:
-			return v
-		}
-	}
+		return said.Verdict
+	})
 }
 
 func (t *telegram) chat() string {
@@ -169,38 +127,52 @@ func (t *telegram) chat() string {
 	return t.set.Chat
 }
 
-func (t *telegram) sentParts(id string) int {
-	t.partsMu.Lock()
-	defer t.partsMu.Unlock()
-	return t.parts[id]
+// Parts is how far messages of several parts have come while they may be tried again. The zero value is ready. Forgetting, by
+// a restart or beyond a thousand messages, costs a repeated part, no more.
+type Parts struct {
+	mu   sync.Mutex
+	sent map[string]int
 }
 
-// remember keeps how far a message came while it may be tried again. Forgetting, by a restart or beyond a thousand
-// messages, costs a repeated part, no more.
-func (t *telegram) remember(id string, sent int, r streams.Result) {
-	t.partsMu.Lock()
-	defer t.partsMu.Unlock()
+// Each sends the parts of the message id that no earlier call has sent, in order, until one is not Done. Its verdict is the
+// last one's.
+func (p *Parts) Each(id string, n int, send func(i int) streams.Verdict) (v streams.Verdict) {
+	p.mu.Lock()
+	from := p.sent[id]
+	p.mu.Unlock()
+	for i := from; i < n; i++ {
+		if v = send(i); v.Result != streams.Done {
+			p.remember(id, i, v.Result)
+			return v
+		}
+	}
+	p.remember(id, n, streams.Done)
+	return v
+}
+
+func (p *Parts) remember(id string, sent int, r streams.Result) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if id == "" || sent == 0 || r == streams.Done || r == streams.Permanent {
-		delete(t.parts, id)
+		delete(p.sent, id)
 		return
 	}
-	if len(t.parts) >= 1000 {
-		clear(t.parts)
+	if len(p.sent) >= 1000 {
+		clear(p.sent)
 	}
-	t.parts[id] = sent
+	if p.sent == nil {
+		p.sent = map[string]int{}
+	}
+	p.sent[id] = sent
 }
 
 // Check asks whether the token is good and the bot can see the chat.
 func (t *telegram) Check(ctx context.Context) error {
-	if _, err := t.ask(ctx, "getMe", nil); err != nil {
+	if err := t.bot.Ask(ctx, "getMe", nil); err != nil {
 		return fmt.Errorf("token: %w", err)
 	}
-	if _, err := t.ask(ctx, "getChat", map[string]any{"chat_id": chatID(t.chat())}); err != nil {
+	if err := t.bot.Ask(ctx, "getChat", map[string]any{"chat_id": chatID(t.chat())}); err != nil {
 		return fmt.Errorf("chat: %w", err)
 	}
 	return nil
-}
-
-func (t *telegram) url(method string) string {
-	return t.set.BaseURL + "/bot" + t.set.Token + "/" + method
 }

@@ -70,8 +70,9 @@ type Message struct {
 	Silent bool      `json:"silent,omitempty"`
 	Answer string    `json:"answer"` // delivered, or lost on its way back to the sender
 
-	raw     string // as sent: what an edit is compared with
-	buttons string
+	Buttons string `json:"buttons,omitempty"` // below it, as sent
+
+	raw string // as sent: what an edit is compared with
 }
 
 // Phone is a simulated phone. It is an http.Handler; Start gives it an address of its own.

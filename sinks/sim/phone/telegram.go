@@ -219,7 +219,7 @@ func sendMessage(q *request) (any, *refusal) {
 	}
 	m := q.arrive(Message{Via: "telegram", To: strconv.FormatInt(c.ID, 10), Text: plain,
 		ID: strconv.Itoa(len(q.p.messages) + 1), Silent: q.args["disable_notification"] == "true",
-		raw: q.args["text"], buttons: q.args["reply_markup"]})
+		raw: q.args["text"], Buttons: q.args["reply_markup"]})
 	return q.shown(m, c), nil
 }
 
@@ -232,8 +232,8 @@ func (q *request) shown(m *Message, c Chat) map[string]any {
 	if m.Edits > 0 {
 		out["edit_date"] = q.now.Unix()
 	}
-	if m.buttons != "" {
-		out["reply_markup"] = json.RawMessage(m.buttons)
+	if m.Buttons != "" {
+		out["reply_markup"] = json.RawMessage(m.Buttons)
 	}
 	return out
 }
@@ -254,11 +254,11 @@ func editMessageText(q *request) (any, *refusal) {
 		return nil, e
 	}
 	m := &q.p.messages[i]
-	if m.raw == q.args["text"] && m.buttons == q.args["reply_markup"] {
+	if m.raw == q.args["text"] && m.Buttons == q.args["reply_markup"] {
 		return nil, badRequest("message is not modified: specified new message content and reply markup are exactly " +
 			"the same as a current content and reply markup of the message")
 	}
-	m.Text, m.raw, m.buttons = plain, q.args["text"], q.args["reply_markup"]
+	m.Text, m.raw, m.Buttons = plain, q.args["text"], q.args["reply_markup"]
 	m.Edits++
 	q.seq = append(q.seq, m.Seq)
 	return q.shown(m, c), nil
