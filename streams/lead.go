@@ -106,16 +106,17 @@ type Price struct {
 
 // Events are the news of a customer that a sender may tell.
 var Events = []string{
-	"sent",     // a program has written to the customer
-	"answered", // a person of the business has
-	"failed",   // what was written has not reached the customer,
-	"read",     // who has read it
-	"click",    // opened a link in it
-	"reply",    // answered
-	"order",    // ordered, paid
-	"visit",    // came
-	"won",      // the deal ended in a sale
-	"lost",     // or without one
+	"sent",      // a program has written to the customer
+	"delivered", // what it wrote is on the customer's device
+	"answered",  // a person of the business has written
+	"failed",    // what was written has not reached the customer,
+	"read",      // who has read it
+	"click",     // opened a link in it
+	"reply",     // answered
+	"order",     // ordered, paid
+	"visit",     // came
+	"won",       // the deal ended in a sale
+	"lost",      // or without one
 }
 
 // EventSegment is news that leadstream makes itself: a customer has come into a segment, or left it (G-17).

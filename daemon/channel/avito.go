@@ -108,6 +108,9 @@ func (a avito) message(raw json.RawMessage, event id) (Event, error) {
 		l.Message = text(m.Content.Link.Text)
 	}
 	var f fields
+	if l.Event != "" {
+		f.set("message_id", string(m.ID))
+	}
 	f.set("chat_id", m.Chat)
 	f.set("account", string(m.Account))
 	if m.Item.some() {

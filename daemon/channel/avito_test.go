@@ -34,7 +34,7 @@ func TestAvitoReads(t *testing.T) {
 		"link": {message(`"author_id":9,"type":"link","content":{"link":{"text":"смотрите","url":"https://b.test"}}`), lead(streams.Lead{Message: "смотрите", Fields: fieldsOf("chat_id", `"u2i-1"`, "account", `"8"`, "link", `"https://b.test"`)}), nil, 0},
 
 		"our own": {message(`"author_id":8,"type":"text","content":{"text":"да"}`), []streams.Lead{{Channel: "avito", Event: "answered", Key: "m1", EventAt: at(1767225600),
-			Message: "да", Fields: fieldsOf("chat_id", `"u2i-1"`, "account", `"8"`)}}, nil, 0},
+			Message: "да", Fields: fieldsOf("chat_id", `"u2i-1"`, "account", `"8"`, "message_id", `"m1"`)}}, nil, 0},
 		"our own, to nobody":  {`{"id":"e1","payload":{"type":"message","value":{"id":"m1","user_id":8,"author_id":8,"type":"text"}}}`, nil, []string{"own message"}, 0},
 		"our own, deleted":    {message(`"author_id":8,"type":"deleted"`), nil, []string{"deleted"}, 0},
 		"Avito":               {message(`"author_id":1,"type":"text","content":{"text":"да"}`), nil, []string{"no person"}, 0},

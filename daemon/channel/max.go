@@ -163,6 +163,8 @@ func (m maxBot) message(u *maxUpdate) (Event, error) {
 	l.Message = text(body.Text)
 	if l.Event == "" {
 		f.set("username", msg.Sender.Username)
+	} else if msg.Body != nil {
+		f.set("message_id", msg.Body.ID)
 	}
 	f.set("chat_id", string(msg.Recipient.Chat))
 	started(l, &f)

@@ -65,7 +65,7 @@ func TestMaxReads(t *testing.T) {
 		"group":        {`{"update_type":"message_created","timestamp":1,"message":{"recipient":{"chat_id":-5,"chat_type":"chat"},"sender":{"user_id":7},"body":{"mid":"m"}}}`, nil, []string{"group chat"}, 0},
 		"channel post": {`{"update_type":"message_created","timestamp":1,"message":{"recipient":{"chat_id":-5,"chat_type":"channel"},"body":{"mid":"m"}}}`, nil, []string{"group chat"}, 0},
 		"what the bot says": {`{"update_type":"message_created","timestamp":1767225600123,"message":{"recipient":{"chat_id":9,"chat_type":"dialog","user_id":7},"timestamp":1767225600000,"sender":{"user_id":220000001,"username":"our_bot","is_bot":true},"body":{"mid":"m1","text":"Ждём вас"}}}`,
-			[]streams.Lead{{Channel: "max", UserID: "7", Event: "sent", Key: "m1", EventAt: at(1767225600), Message: "Ждём вас", Fields: fieldsOf("chat_id", `"9"`)}}, nil, 0},
+			[]streams.Lead{{Channel: "max", UserID: "7", Event: "sent", Key: "m1", EventAt: at(1767225600), Message: "Ждём вас", Fields: fieldsOf("chat_id", `"9"`, "message_id", `"m1"`)}}, nil, 0},
 
 		"the bot":      {`{"update_type":"message_created","timestamp":1,"message":{"recipient":{"chat_id":5,"chat_type":"dialog"},"sender":{"user_id":7,"is_bot":true},"body":{"mid":"m"}}}`, nil, []string{"no person"}, 0},
 		"edit":         {`{"update_type":"message_edited","timestamp":1,"message":{}}`, nil, []string{"edit"}, 0},

@@ -1,6 +1,8 @@
 package channel
 
 import (
+	"bytes"
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -100,6 +102,10 @@ func (m meta) entry(object string, entry *metaEntry, raw json.RawMessage) []Even
 	}
 	var all []Event
 	for _, one := range entry.Messaging {
+		if several := m.deliveries(object, entry, one); several != nil {
+			all = append(all, several...)
+			continue
+		}
 		all = append(all, m.told(one, func() (Event, error) { return m.messaging(object, entry, one) }))
 	}
 	for _, one := range entry.Standby { // another app leads this conversation
@@ -209,6 +215,7 @@ func (m meta) messaging(object string, entry *metaEntry, raw json.RawMessage) (E
 		}
 		// People answer by Meta's own apps and by CRMs, which have numbers, too: only ours is known to be none.
 		m.said(&l, &f, u.Message)
+		f.set("message_id", u.Message.ID)
 		if l.Event = "answered"; m.App != "" && string(u.Message.App) == m.App {
 			l.Event = "sent"
 		}
@@ -226,6 +233,8 @@ func (m meta) messaging(object string, entry *metaEntry, raw json.RawMessage) (E
 		referred(&l, &f, u.Postback.Referral)
 	case u.Read != nil:
 		l.Event, l.Key = "read", page+":read:"+l.UserID+":"+u.Read.ID+string(u.Read.Watermark)
+		f.set("message_id", u.Read.ID)
+		f.set("watermark", u.Read.Watermark.number()) // all that was sent until then
 	case len(u.Referral) > 0: // opened a link to a conversation that there was already
 		l.Event, l.Key = "click", page+":referral:"+l.UserID+":"+at
 		referred(&l, &f, u.Referral)
@@ -239,6 +248,42 @@ func (m meta) messaging(object string, entry *metaEntry, raw json.RawMessage) (E
 	}
 	l.Fields = f
 	return Event{Lead: l, Named: named}, nil
+}
+
+// deliveries are an event for each message that a person's device has received: Messenger tells of several at once. Nil: it
+// tells something else.
+func (m meta) deliveries(object string, entry *metaEntry, raw json.RawMessage) []Event {
+	var u struct {
+		Sender struct {
+			ID id `json:"id"`
+		} `json:"sender"`
+		Timestamp id `json:"timestamp"` // ms
+		Delivery  *struct {
+			IDs       []string `json:"mids"`
+			Watermark id       `json:"watermark"`
+		} `json:"delivery"`
+	}
+	if !bytes.Contains(raw, []byte(`"delivery"`)) || json.Unmarshal(raw, &u) != nil || u.Delivery == nil || u.Sender.ID == "" {
+		return nil
+	}
+	l := streams.Lead{Channel: "messenger", Event: "delivered", UserID: string(u.Sender.ID), EventAt: seconds(u.Timestamp.number())}
+	if object == "instagram" {
+		l.Channel = "instagram"
+	}
+	ids := u.Delivery.IDs
+	if len(ids) == 0 {
+		ids = []string{""}
+	}
+	all := make([]Event, 0, len(ids))
+	for _, mid := range ids {
+		var f fields
+		f.set("message_id", mid)
+		f.set("watermark", u.Delivery.Watermark.number()) // all that was sent until then
+		one := l
+		one.Key, one.Fields = string(entry.ID)+":delivered:"+l.UserID+":"+cmp.Or(mid, string(u.Delivery.Watermark)), f
+		all = append(all, Event{Lead: one, Raw: raw})
+	}
+	return all
 }
 
 // metaPhone is what the button that asks for a phone sends.

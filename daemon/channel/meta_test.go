@@ -49,8 +49,12 @@ func TestWhatsAppReads(t *testing.T) {
 		}
 		return []streams.Lead{l}
 	}
-	status := func(s string) string {
-		return whatsAppTold(`"statuses":[{"id":"wamid.OUT","status":"` + s + `","timestamp":"1767225700","recipient_id":"79990000011","conversation":{"id":"c"}}]`)
+	status := func(s, more string) string {
+		return whatsAppTold(`"statuses":[{"id":"wamid.OUT","status":"` + s + `","timestamp":"1767225700","recipient_id":"79990000011","conversation":{"id":"c"}` + more + `}]`)
+	}
+	became := func(l streams.Lead) []streams.Lead {
+		l.UserID, l.Phone, l.Key, l.EventAt = "79990000011", "+79990000011", "wamid.OUT:"+l.Event, at(1767225700)
+		return lead(l)
 	}
 	tellAll(t, New("whatsapp", Config{Region: "RU", Accounts: []string{"555000111222333", "2"}}), "application/json", map[string]told{
 		"text, by an ad": {whatsAppText, lead(streams.Lead{UserID: "RU.10000000000000000001", Phone: "+79990000011", Name: "Марина Тестова", Key: "wamid.HBgLTESTAAA1", EventAt: at(1767225600),
@@ -70,12 +74,18 @@ func TestWhatsAppReads(t *testing.T) {
 		"order":       {message(`"type":"order","order":{"text":"к двери","product_items":[{"product_retailer_id":"a","quantity":1}]}`), lead(streams.Lead{Message: "к двери", Fields: fieldsOf("items", `[{"product_retailer_id":"a","quantity":1}]`)}), nil, 0},
 		"place":       {message(`"type":"location","location":{"latitude":55.7,"longitude":37.6}`), lead(streams.Lead{Fields: fieldsOf("location", `{"latitude":55.7,"longitude":37.6}`)}), nil, 0},
 		"unsupported": {message(`"type":"unsupported","errors":[{"code":131051}]`), lead(streams.Lead{Fields: fieldsOf("unsupported", `"unsupported"`)}), nil, 0},
-		"sent":        {status("sent"), lead(streams.Lead{UserID: "79990000011", Phone: "+79990000011", Event: "sent", Key: "wamid.OUT:sent", EventAt: at(1767225700)}), nil, 0},
-		"read":        {status("read"), lead(streams.Lead{UserID: "79990000011", Phone: "+79990000011", Event: "read", Key: "wamid.OUT:read", EventAt: at(1767225700)}), nil, 0},
+		"sent":        {status("sent", ""), became(streams.Lead{Event: "sent", Fields: fieldsOf("message_id", `"wamid.OUT"`)}), nil, 0},
+		"delivered": {status("delivered", `,"biz_opaque_callback_data":"01abc"`),
+			became(streams.Lead{Event: "delivered", Fields: fieldsOf("message_id", `"wamid.OUT"`, "opaque", `"01abc"`)}), nil, 0},
+		"read": {status("read", ""), became(streams.Lead{Event: "read", Fields: fieldsOf("message_id", `"wamid.OUT"`)}), nil, 0},
+		"failed": {status("failed", `,"biz_opaque_callback_data":"01abc","errors":[{"code":131047,"title":"Re-engagement message"}]`),
+			became(streams.Lead{Event: "failed", Fields: fieldsOf("message_id", `"wamid.OUT"`, "opaque", `"01abc"`, "code", `"131047"`)}), nil, 0},
+		"failed without a word": {status("failed", ""), became(streams.Lead{Event: "failed", Fields: fieldsOf("message_id", `"wamid.OUT"`)}), nil, 0},
 		"read by a hidden number": {whatsAppTold(`"statuses":[{"id":"wamid.OUT","status":"read","timestamp":"1767225700","recipient_user_id":"RU.5"}]`),
-			lead(streams.Lead{UserID: "RU.5", Event: "read", Key: "wamid.OUT:read", EventAt: at(1767225700)}), nil, 0},
+			lead(streams.Lead{UserID: "RU.5", Event: "read", Key: "wamid.OUT:read", EventAt: at(1767225700), Fields: fieldsOf("message_id", `"wamid.OUT"`)}), nil, 0},
 		"from the handset": {`{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"smb_message_echoes","value":{"metadata":{"phone_number_id":"2"},"message_echoes":[{"from":"79990000099","to":"79990000011","id":"wamid.E","timestamp":"1767225600","type":"text","text":{"body":"500 рублей"}}]}}]}]}`,
-			lead(streams.Lead{UserID: "79990000011", Phone: "+79990000011", Event: "answered", Key: "wamid.E:echo", EventAt: at(1767225600), Message: "500 рублей"}), nil, 0},
+			lead(streams.Lead{UserID: "79990000011", Phone: "+79990000011", Event: "answered", Key: "wamid.E:echo", EventAt: at(1767225600), Message: "500 рублей",
+				Fields: fieldsOf("message_id", `"wamid.E"`)}), nil, 0},
 		"several": {`{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":{"metadata":{"phone_number_id":"2"},"messages":[` +
 			`{"from":"79990000011","id":"a","timestamp":"1767225600","type":"text","text":{"body":"1"}},{"from":{"no":"id"},"id":"b"}]}},{"field":"account_update","value":{}}]},` +
 			`7,{"id":"1","changes":[{"field":"messages","value":{"metadata":{"phone_number_id":"2"},"messages":[{"from":"79990000011","id":"c","timestamp":1767225600,"type":"text","text":{"body":"2"}}],"statuses":"none"}},8]},` +
@@ -83,8 +93,7 @@ func TestWhatsAppReads(t *testing.T) {
 			[]streams.Lead{{Channel: "whatsapp", UserID: "79990000011", Phone: "+79990000011", Key: "a", EventAt: at(1767225600), Message: "1"},
 				{Channel: "whatsapp", UserID: "79990000011", Phone: "+79990000011", Key: "d", EventAt: at(1767225600), Message: "3"}}, []string{"unknown kind"}, 4},
 
-		"delivered":            {status("delivered"), nil, []string{"status"}, 0},
-		"of next year":         {status("remembered"), nil, []string{"status"}, 0},
+		"of next year":         {status("remembered", ""), nil, []string{"status"}, 0},
 		"reaction":             {message(`"type":"reaction","reaction":{"message_id":"x","emoji":"👍"}`), nil, []string{"reaction"}, 0},
 		"group":                {message(`"type":"text","group_id":"5","text":{"body":"да"}`), nil, []string{"group chat"}, 0},
 		"the dashboard's test": {`{"object":"whatsapp_business_account","entry":[{"id":"0","changes":[{"field":"messages","value":{"metadata":{"phone_number_id":"123456123"},"messages":[{"from":"16315551181","id":"ABGG","timestamp":"1","type":"text","text":{"body":"this is a text message"}}]}}]}]}`, nil, []string{Stranger}, 0},
@@ -134,13 +143,13 @@ func TestMetaReads(t *testing.T) {
 		"first touch":            {page(`"postback":{"title":"Начать","payload":"start","referral":{"ref":"spring","source":"SHORTLINK"}}`), lead(streams.Lead{Key: "3:6:1767225600000:start", Message: "Начать", UTM: map[string]string{"campaign": "spring"}, Fields: fieldsOf("button", `"start"`, "referral", `{"ref":"spring","source":"SHORTLINK"}`)}), nil, 0},
 		"unsupported":            {page(`"message":{"mid":"m1","is_unsupported":true}`), lead(streams.Lead{Fields: fieldsOf("unsupported", `true`)}), nil, 0},
 		"the page's answer": {`{"object":"page","entry":[{"id":"3","messaging":[{"sender":{"id":"3"},"recipient":{"id":"6"},"timestamp":1767225600000,"message":{"mid":"m2","is_echo":true,"app_id":5,"text":"500"}}]}]}`,
-			lead(streams.Lead{Event: "answered", Key: "m2", Message: "500", Fields: fieldsOf("app_id", `"5"`)}), nil, 0},
+			lead(streams.Lead{Event: "answered", Key: "m2", Message: "500", Fields: fieldsOf("app_id", `"5"`, "message_id", `"m2"`)}), nil, 0},
 		"the page's picture": {`{"object":"instagram","entry":[{"id":"3","messaging":[{"sender":{"id":"3"},"recipient":{"id":"6"},"timestamp":1767225600000,"message":{"mid":"m2","is_echo":true,"attachments":[{"type":"image","payload":{"url":"https://a.test/p"}}]}}]}]}`,
-			lead(streams.Lead{Channel: "instagram", Event: "answered", Key: "m2", Media: []streams.Media{{Kind: "photo", URL: "https://a.test/p"}}}), nil, 0},
+			lead(streams.Lead{Channel: "instagram", Event: "answered", Key: "m2", Fields: fieldsOf("message_id", `"m2"`), Media: []streams.Media{{Kind: "photo", URL: "https://a.test/p"}}}), nil, 0},
 		"our app's own words": {`{"object":"page","entry":[{"id":"3","messaging":[{"sender":{"id":"3"},"recipient":{"id":"6"},"timestamp":1767225600000,"message":{"mid":"m2","is_echo":true,"app_id":77,"text":"500"}}]}]}`,
-			lead(streams.Lead{Event: "sent", Key: "m2", Message: "500", Fields: fieldsOf("app_id", `"77"`)}), nil, 0},
-		"read":               {page(`"read":{"watermark":1767225599000}`), lead(streams.Lead{Event: "read", Key: "3:read:6:1767225599000"}), nil, 0},
-		"read, on Instagram": {`{"object":"instagram","entry":[{"id":"3","messaging":[{"sender":{"id":"6"},"recipient":{"id":"3"},"timestamp":1767225600000,"read":{"mid":"m0"}}]}]}`, lead(streams.Lead{Channel: "instagram", Event: "read", Key: "3:read:6:m0"}), nil, 0},
+			lead(streams.Lead{Event: "sent", Key: "m2", Message: "500", Fields: fieldsOf("app_id", `"77"`, "message_id", `"m2"`)}), nil, 0},
+		"read":               {page(`"read":{"watermark":1767225599000}`), lead(streams.Lead{Event: "read", Key: "3:read:6:1767225599000", Fields: fieldsOf("watermark", `1767225599000`)}), nil, 0},
+		"read, on Instagram": {`{"object":"instagram","entry":[{"id":"3","messaging":[{"sender":{"id":"6"},"recipient":{"id":"3"},"timestamp":1767225600000,"read":{"mid":"m0"}}]}]}`, lead(streams.Lead{Channel: "instagram", Event: "read", Key: "3:read:6:m0", Fields: fieldsOf("message_id", `"m0"`)}), nil, 0},
 		"opened a link":      {page(`"referral":{"ref":"spring","source":"SHORTLINK","type":"OPEN_THREAD"}`), lead(streams.Lead{Event: "click", Key: "3:referral:6:1767225600000", UTM: map[string]string{"campaign": "spring"}, Fields: fieldsOf("referral", `{"ref":"spring","source":"SHORTLINK","type":"OPEN_THREAD"}`)}), nil, 0},
 		"comment": {`{"object":"instagram","entry":[{"id":"3","time":1,"changes":[{"field":"comments","value":{"id":"c1","text":"цена?","from":{"id":"6","username":"anna"},"media":{"id":"9","media_product_type":"FEED"}}}]}]}`,
 			[]streams.Lead{{Channel: "instagram", UserID: "6", Key: "comment:c1", Name: "anna", Message: "цена?", Fields: fieldsOf("username", `"anna"`, "comment_id", `"c1"`, "under", `"9"`)}}, nil, 0},
@@ -151,7 +160,12 @@ func TestMetaReads(t *testing.T) {
 			`{"sender":{"id":"6"},"recipient":{"id":"3"},"timestamp":1767225600000,"message":{"mid":"m3","text":"нет"}}]}]}`,
 			append(lead(streams.Lead{Message: "да"}), lead(streams.Lead{Key: "m3", Message: "нет"})...), nil, 1},
 
-		"delivered":       {page(`"delivery":{"mids":["m0"],"watermark":1}`), nil, []string{"unknown kind"}, 0},
+		"delivered": {page(`"delivery":{"mids":["m0","m4"],"watermark":1767225599000}`), append(
+			lead(streams.Lead{Event: "delivered", Key: "3:delivered:6:m0", Fields: fieldsOf("message_id", `"m0"`, "watermark", `1767225599000`)}),
+			lead(streams.Lead{Event: "delivered", Key: "3:delivered:6:m4", Fields: fieldsOf("message_id", `"m4"`, "watermark", `1767225599000`)})...), nil, 0},
+		"delivered, all until then": {page(`"delivery":{"watermark":1767225599000}`),
+			lead(streams.Lead{Event: "delivered", Key: "3:delivered:6:1767225599000", Fields: fieldsOf("watermark", `1767225599000`)}), nil, 0},
+
 		"reaction":        {page(`"reaction":{"mid":"m0","action":"react"}`), nil, []string{"unknown kind"}, 0},
 		"deleted":         {page(`"message":{"mid":"m1","is_deleted":true}`), nil, []string{"deleted"}, 0},
 		"edit":            {page(`"message_edit":{"mid":"m1","text":"x"}`), nil, []string{"edit"}, 0},

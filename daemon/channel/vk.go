@@ -252,7 +252,11 @@ func (v vk) read(u *vkEvent) (Event, error) {
 		return ignored("no person"), nil
 	}
 	last := r.Last + "/" + r.Number
-	return Event{Lead: streams.Lead{Event: "read", UserID: string(r.From), Key: string(u.Group + ":read:" + r.From + ":" + last)}}, nil
+	var f fields
+	if r.Last.some() {
+		f.set("message_id", string(r.Last)) // and all before it
+	}
+	return Event{Lead: streams.Lead{Event: "read", UserID: string(r.From), Key: string(u.Group + ":read:" + r.From + ":" + last), Fields: f}}, nil
 }
 
 // form is a lead form that somebody has filled in. Its answers have names of VK's own, or custom_0 and so on for questions

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"regexp"
+	"slices"
 
 	"leadstream/streams"
 )
@@ -239,12 +240,16 @@ func (m meta) whatsAppStatus(contacts []whatsAppContact, raw json.RawMessage) (E
 		To     id     `json:"recipient_id"`
 		ToUser id     `json:"recipient_user_id"`
 		Type   string `json:"recipient_type"`
+		Opaque string `json:"biz_opaque_callback_data"` // what its sender gave along
+		Errors []struct {
+			Code id `json:"code"`
+		} `json:"errors"`
 	}
 	if err := json.Unmarshal(raw, &s); err != nil {
 		return Event{}, unreadable(err)
 	}
 	switch {
-	case s.Status != "sent" && s.Status != "read":
+	case !slices.Contains([]string{"sent", "delivered", "read", "failed"}, s.Status):
 		return ignored("status"), nil
 	case s.Type == "group":
 		return ignored("group chat"), nil
@@ -255,6 +260,13 @@ func (m meta) whatsAppStatus(contacts []whatsAppContact, raw json.RawMessage) (E
 	if _, err := m.who(&l, contacts, s.To, s.ToUser); err != nil {
 		return Event{}, err
 	}
+	var f fields
+	f.set("message_id", s.ID)
+	f.set("opaque", s.Opaque)
+	if s.Status == "failed" && len(s.Errors) > 0 {
+		f.set("code", string(s.Errors[0].Code))
+	}
+	l.Fields = f
 	return Event{Lead: l}, nil
 }
 
@@ -275,6 +287,7 @@ func (m meta) whatsAppEcho(contacts []whatsAppContact, raw json.RawMessage) (Eve
 		return Event{}, err
 	}
 	var f fields
+	f.set("message_id", msg.ID)
 	msg.fields(&f)
 	attach(&l, &f, msg.files())
 	l.Fields = f

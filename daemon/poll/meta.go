@@ -182,7 +182,7 @@ func newMetaPages(s intake.Source, a *api) service {
 }
 
 // metaFields are what a page is asked to tell us where nobody has chosen.
-const metaFields = "messages,messaging_postbacks,messaging_referrals,message_reads,message_echoes,leadgen"
+const metaFields = "messages,messaging_postbacks,messaging_referrals,message_deliveries,message_reads,message_echoes,leadgen"
 
 // reached are the pages among accounts that the token opens: those of a person or a system user, or the page whose it is.
 func (v *metaPages) reached(ctx context.Context) ([]metaPage, error) {

@@ -30,7 +30,7 @@ var languages = map[string]words{
 		reasons: map[string]string{"medical": "медицинский вопрос", "legal": "юридический вопрос", "words": "по вашим словам", "unsure": "неясно, чего хочет"},
 		news:    "Новости о клиенте", priority: "Приоритет", segments: "Сегменты", score: "Вероятность продажи",
 		events: map[string]string{
-			"sent": "клиенту отправлено сообщение", "answered": "сотрудник ответил клиенту", "failed": "сообщение не дошло", "read": "клиент прочитал сообщение", "click": "клиент открыл ссылку",
+			"sent": "клиенту отправлено сообщение", "delivered": "сообщение доставлено клиенту", "answered": "сотрудник ответил клиенту", "failed": "сообщение не дошло", "read": "клиент прочитал сообщение", "click": "клиент открыл ссылку",
 			"reply": "клиент ответил", "order": "клиент сделал заказ", "visit": "клиент пришёл", "won": "сделка состоялась",
 			"lost": "сделка не состоялась", "segment": "изменился сегмент",
 		},
@@ -48,7 +48,7 @@ var languages = map[string]words{
 		reasons: map[string]string{"medical": "medical question", "legal": "legal question", "words": "by your words", "unsure": "unclear what is wanted"},
 		news:    "News of the customer", priority: "Priority", segments: "Segments", score: "Chance of a sale",
 		events: map[string]string{
-			"sent": "a message was sent to the customer", "answered": "a person of yours has answered the customer", "failed": "a message did not arrive", "read": "the customer has read the message", "click": "the customer has opened a link",
+			"sent": "a message was sent to the customer", "delivered": "the message was delivered to the customer", "answered": "a person of yours has answered the customer", "failed": "a message did not arrive", "read": "the customer has read the message", "click": "the customer has opened a link",
 			"reply": "the customer has answered", "order": "the customer has ordered", "visit": "the customer has come", "won": "the deal is won",
 			"lost": "the deal is lost", "segment": "the segment has changed",
 		},
