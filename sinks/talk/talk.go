@@ -37,6 +37,15 @@ type Kind struct {
 	Keyed   bool               // the service knows Words.ID: sending again is safe
 	Short   bool               // Words.Short is what it sends
 	Tells   outbound.StepState // how far the service ever says that a message got
+
+	// Approved says that Words.Approved gets through where free words do not: outside Window, and to somebody who has never
+	// written there.
+	Approved bool
+	// ByPhone says that Send takes a phone in E.164 too: of somebody who has never written there.
+	ByPhone bool
+	// Later is what the code of a message that the service took and then failed means for its route: news that say "failed"
+	// carry it in the field code. Nil: the service tells no failure later.
+	Later func(code string) outbound.Means
 }
 
 // Kinds are the sorts of channel by the name that `kind` gives them. A new one is its file and its line here.
