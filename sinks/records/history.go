@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"leadstream/streams"
+	"leadstream/streams/visits"
 )
 
 // Message is one thing that was said with a customer, or happened.
@@ -281,21 +282,21 @@ func (s *Store) talk(ctx context.Context, id int64) ([]Message, error) {
 
 // Card is what is known of a customer.
 type Card struct {
-	ID          int64        `json:"id"`
-	Name        string       `json:"name,omitempty"`
-	Source      string       `json:"source,omitempty"` // of the first contact (IN-09)
-	Channel     string       `json:"channel,omitempty"`
-	FirstAt     time.Time    `json:"first_at"`
-	LastAt      time.Time    `json:"last_at"`
-	Contacts    int64        `json:"contacts"` // how often something came of the customer (IN-10)
-	Orders      int64        `json:"orders"`
-	OrderAt     time.Time    `json:"order_at,omitzero"`
-	Identities  []Identity   `json:"identities"`
-	Preferences []Preference `json:"preferences,omitempty"` // the most frequent first
-	Merged      []Merge      `json:"merged,omitempty"`      // cards that this one has taken in
-	Consents    []Consent    `json:"consents,omitempty"`
-	Bookings    []Booking    `json:"bookings,omitempty"`
-	Messages    []Message    `json:"messages,omitempty"`
+	ID          int64            `json:"id"`
+	Name        string           `json:"name,omitempty"`
+	Source      string           `json:"source,omitempty"` // of the first contact (IN-09)
+	Channel     string           `json:"channel,omitempty"`
+	FirstAt     time.Time        `json:"first_at"`
+	LastAt      time.Time        `json:"last_at"`
+	Contacts    int64            `json:"contacts"` // how often something came of the customer (IN-10)
+	Orders      int64            `json:"orders"`
+	OrderAt     time.Time        `json:"order_at,omitzero"`
+	Identities  []Identity       `json:"identities"`
+	Preferences []Preference     `json:"preferences,omitempty"` // the most frequent first
+	Merged      []Merge          `json:"merged,omitempty"`      // cards that this one has taken in
+	Consents    []Consent        `json:"consents,omitempty"`
+	Bookings    []visits.Booking `json:"bookings,omitempty"`
+	Messages    []Message        `json:"messages,omitempty"`
 }
 
 // Preference is what a customer has asked for before.

@@ -24,6 +24,7 @@ import (
 	"leadstream/sinks/records/recordstest"
 	"leadstream/sinks/sinkstest"
 	"leadstream/streams"
+	"leadstream/streams/visits"
 )
 
 var postgres *recordstest.Postgres
@@ -407,7 +408,7 @@ func TestMergeTakesEverythingAlong(t *testing.T) {
 		if err := s.AddConsent(ctx, ids[1], Consent{Key: "k", At: noon, Purpose: "marketing", Given: true, How: "form"}); err != nil {
 			t.Fatal(err)
 		}
-		k, err := s.SaveBooking(ctx, Booking{ID: "b1", Customer: ids[1], Status: "booked", Start: noon, End: noon.Add(time.Hour)})
+		k, err := s.SaveBooking(ctx, visits.Booking{ID: "b1", Customer: ids[1], Status: "booked", Start: noon, End: noon.Add(time.Hour)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -520,43 +521,6 @@ func TestConsents(t *testing.T) {
 		}
 		if err := s.AddConsent(ctx, id, Consent{Key: "3"}); err == nil {
 			t.Error("a consent to nothing was taken")
-		}
-	})
-}
-
-func TestBookings(t *testing.T) {
-	both(t, func(t *testing.T, s *Sink) {
-		ctx, id := context.Background(), put(t, s, streams.Lead{Phone: "+79990000001"})[0]
-		made := Booking{ID: "b1", Customer: id, Status: "booked", Service: "стрижка", Start: noon, End: noon.Add(time.Hour), Lead: "abc"}
-		k, err := s.SaveBooking(ctx, made)
-		if err != nil || k.Version != 1 {
-			t.Fatalf("%+v %v", k, err)
-		}
-		if again, err := s.SaveBooking(ctx, made); err != nil || again != k {
-			t.Errorf("the same once more: %+v %v", again, err)
-		}
-		other := made
-		other.Start = noon.Add(30 * time.Minute)
-		if _, err := s.SaveBooking(ctx, other); !errors.Is(err, ErrChanged) {
-			t.Errorf("another booking of the same id: %v", err)
-		}
-		moved := k
-		moved.Start, moved.End, moved.Status = noon.Add(time.Hour), noon.Add(2*time.Hour), "moved"
-		first, err := s.SaveBooking(ctx, moved)
-		if err != nil || first.Version != 2 || !first.Start.Equal(moved.Start) {
-			t.Errorf("%+v %v", first, err)
-		}
-		cancelled := k
-		cancelled.Status = "cancelled"
-		if _, err := s.SaveBooking(ctx, cancelled); !errors.Is(err, ErrChanged) {
-			t.Errorf("a change of what was changed meanwhile: %v", err)
-		}
-		got, err := s.Bookings(ctx, id)
-		if err != nil || len(got) != 1 || got[0] != first {
-			t.Errorf("%+v %v", got, err)
-		}
-		if _, err := s.SaveBooking(ctx, Booking{ID: "b2", Customer: id, Status: "booked", Start: noon, End: noon.Add(-time.Hour)}); err == nil {
-			t.Error("a booking that ends before it starts was taken")
 		}
 	})
 }

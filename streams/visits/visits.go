@@ -27,17 +27,18 @@ type Wish struct {
 
 // Booking is a visit that was agreed upon.
 type Booking struct {
-	ID       string    `json:"id"` // of whoever makes it: the same one made twice is one
-	Customer int64     `json:"customer"`
-	Version  int64     `json:"version"` // goes up with every change
-	Status   string    `json:"status"`  // one of the words below
-	Service  string    `json:"service,omitempty"`
-	Master   string    `json:"master,omitempty"`
-	Branch   string    `json:"branch,omitempty"`
-	Start    time.Time `json:"start"`
-	End      time.Time `json:"end"`
-	Lead     string    `json:"lead,omitempty"` // with which it was made or last changed
-	MadeAt   time.Time `json:"made_at,omitzero"`
+	ID        string    `json:"id"` // of whoever makes it: the same one made twice is one
+	Customer  int64     `json:"customer"`
+	Version   int64     `json:"version"` // goes up with every change
+	Status    string    `json:"status"`  // one of the words below
+	Service   string    `json:"service,omitempty"`
+	Master    string    `json:"master,omitempty"`
+	Branch    string    `json:"branch,omitempty"`
+	Start     time.Time `json:"start"`
+	End       time.Time `json:"end"`
+	Lead      string    `json:"lead,omitempty"` // with which it was made or last changed; empty: by a person or in the calendar itself
+	MadeAt    time.Time `json:"made_at,omitzero"`
+	ChangedAt time.Time `json:"changed_at,omitzero"` // to this version
 }
 
 // The states of a booking.
