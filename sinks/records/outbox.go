@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"leadstream/streams/outbound"
-	"leadstream/streams/visits"
 )
 
 // The outbox: messages to customers, the steps in which they go out, and what is known of where a customer can be reached.
@@ -352,7 +351,7 @@ func (s *Store) Customer(ctx context.Context, card int64) (c outbound.Customer, 
 	}
 	for _, k := range full.Bookings {
 		if k.Start.After(now) && k.Status != "cancelled" {
-			c.Bookings = append(c.Bookings, visit(k))
+			c.Bookings = append(c.Bookings, k)
 		} else if k.Start.After(c.LastVisit) && k.Status != "cancelled" && k.Status != "missed" {
 			c.LastVisit = k.Start
 		}
@@ -435,8 +434,4 @@ func fromMilli(n int64) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMilli(n).UTC()
-}
-
-func visit(k Booking) visits.Booking {
-	return visits.Booking{ID: k.ID, Customer: k.Customer, Version: k.Version, Status: k.Status, Service: k.Service, Branch: k.Branch, Start: k.Start, End: k.End, Lead: k.Lead}
 }
