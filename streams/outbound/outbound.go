@@ -146,7 +146,8 @@ type Channel interface {
 	Check(ctx context.Context) error
 }
 
-// Asked is a Channel whose service tells what became of a message only when it is asked.
+// Asked is a Channel whose service tells what became of a message only when it is asked, by the address that it was sent to and
+// the service's id of it. The state is no further than is known; NotSent comes with the service's code.
 type Asked interface {
-	Ask(ctx context.Context, remote string) (state StepState, code string, err error)
+	Ask(ctx context.Context, to, remote string) (state StepState, code string, err error)
 }
