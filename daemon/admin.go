@@ -11,6 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"leadstream/sinks/calendar"
 	"leadstream/sinks/records"
 	"leadstream/streams"
 )
@@ -19,8 +20,9 @@ import (
 // everything that it can.
 type AdminAPI struct {
 	Operator Operator
-	Lessons  *lessons       // nil: nothing can be taught
-	Records  *records.Store // nil: none are kept
+	Lessons  *lessons          // nil: nothing can be taught
+	Records  *records.Store    // nil: none are kept
+	Calendar calendar.Calendar // nil: nothing is booked
 	Config   *Config
 	Language lang
 	Log      zerolog.Logger
@@ -45,6 +47,11 @@ func (a *AdminAPI) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/customers", a.withRecords(a.customers))
 	mux.HandleFunc("GET /v1/customers/{id}", a.withRecords(a.customer))
 	mux.HandleFunc("GET /v1/export/customers", a.withRecords(a.exportCustomers))
+	mux.HandleFunc("GET /v1/bookings", a.withCalendar(a.listBookings))
+	mux.HandleFunc("GET /v1/bookings/free", a.withCalendar(a.freeTimes))
+	mux.HandleFunc("POST /v1/bookings", a.withCalendar(a.addBooking))
+	mux.HandleFunc("POST /v1/bookings/{id}/move", a.withCalendar(a.moveBooking))
+	mux.HandleFunc("POST /v1/bookings/{id}/cancel", a.withCalendar(a.cancelBooking))
 	if a.Lessons != nil {
 		a.Lessons.handle(mux, a)
 	}

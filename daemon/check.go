@@ -113,7 +113,7 @@ type checker struct {
 }
 
 func (c *checker) all(ctx context.Context) []Finding {
-	checks := []func(context.Context) []Finding{c.disk, c.redis}
+	checks := []func(context.Context) []Finding{c.disk, c.redis, c.calendar}
 	for _, name := range slices.Sorted(maps.Keys(c.cfg.Sinks)) {
 		checks = append(checks, func(ctx context.Context) []Finding { return []Finding{c.sink(ctx, name)} })
 	}

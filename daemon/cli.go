@@ -42,6 +42,7 @@ type cli struct {
 	Pause     pauseCmd     `cmd:"" help:"Stop deliveries to a destination; leads wait.|Остановить доставку в приёмник; заявки ждут." example:"leadstream pause crm --for 2h --reason \"works until noon\""`
 	Resume    resumeCmd    `cmd:"" help:"Go on with deliveries to a destination.|Продолжить доставку в приёмник." example:"leadstream resume crm"`
 	Customers customersCmd `cmd:"" help:"Customers' cards, and what was said with them.|Карточки клиентов и переписка с ними."`
+	Bookings  bookingsCmd  `cmd:"" help:"Who comes when: visits, free times.|Кто когда придёт: визиты и свободное время."`
 	Triage    triageCmd    `cmd:"" help:"Try how messages are understood, and teach it.|Попробовать, как понимаются сообщения, и научить."`
 	Channel   channelCmd   `cmd:"" help:"Messengers and telephony as sources.|Мессенджеры и телефония как источники."`
 	Mail      mailCmd      `cmd:"" help:"Take a mail from a mail server, for its aliases.|Принять письмо от почтового сервера, для его aliases." example:"leadstream mail --source post --key-file /etc/leadstream/post.key < message"`

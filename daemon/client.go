@@ -20,6 +20,7 @@ import (
 type client struct {
 	*terminal
 	socket string
+	zone   *time.Location // the business's own
 	http   http.Client
 }
 
@@ -29,7 +30,7 @@ func (t *terminal) dial() (*client, error) {
 	if err != nil {
 		return nil, usageError{fmt.Errorf("%w; %s", err, t.say("name it with --config", "укажите его ключом --config"))}
 	}
-	c := &client{terminal: t, socket: cfg.inData(cfg.Admin.Socket)}
+	c := &client{terminal: t, socket: cfg.inData(cfg.Admin.Socket), zone: cfg.Zone()}
 	c.http = http.Client{Timeout: time.Minute, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", c.socket)

@@ -12,6 +12,7 @@ import (
 	"leadstream/processors/llm"
 	"leadstream/processors/monitor"
 	"leadstream/processors/slots"
+	"leadstream/sinks/calendar"
 	"leadstream/sinks/records"
 	"leadstream/streams"
 	"leadstream/streams/media"
@@ -36,16 +37,17 @@ type Config struct {
 	Partitions int           `koanf:"partitions"`
 	Retention  time.Duration `koanf:"retention"` // journal segments whose leads all came to an end are kept this long
 
-	Sources map[string]intake.Source `koanf:"sources"`
-	Intake  intake.Config            `koanf:"intake"` // its listen, region, language and sources are the keys above
-	Links   links.Settings           `koanf:"links"`
-	Media   media.Settings           `koanf:"media"`
-	Triage  Triage                   `koanf:"triage"`
-	Tagging Tagging                  `koanf:"tagging"`
-	Sinks   map[string]Sink          `koanf:"sinks"`
-	Records records.Settings         `koanf:"records"`
-	Tell    Tell                     `koanf:"tell"`
-	Alerts  monitor.Settings         `koanf:"alerts"`
+	Sources  map[string]intake.Source `koanf:"sources"`
+	Intake   intake.Config            `koanf:"intake"` // its listen, region, language and sources are the keys above
+	Links    links.Settings           `koanf:"links"`
+	Media    media.Settings           `koanf:"media"`
+	Triage   Triage                   `koanf:"triage"`
+	Tagging  Tagging                  `koanf:"tagging"`
+	Sinks    map[string]Sink          `koanf:"sinks"`
+	Records  records.Settings         `koanf:"records"`
+	Calendar calendar.Settings        `koanf:"calendar"`
+	Tell     Tell                     `koanf:"tell"`
+	Alerts   monitor.Settings         `koanf:"alerts"`
 }
 
 // Triage is how leads are judged before they are routed.
@@ -154,10 +156,11 @@ func Defaults() *Config {
 		Media:      media.Defaults(),
 		Triage: Triage{DedupeWindow: processors.DedupeWindow, Conversation: processors.ConversationWindow,
 			Escalate: processors.UsualEscalation(), LLM: llm.Defaults(), Learn: learn.Defaults()},
-		Tagging: Tagging{Buffer: processors.Buffer, HotAt: processors.HotScore, Customers: customer.Most},
-		Records: records.Defaults(),
-		Tell:    Tell{CSV: "manual.csv"},
-		Alerts:  monitor.Defaults(),
+		Tagging:  Tagging{Buffer: processors.Buffer, HotAt: processors.HotScore, Customers: customer.Most},
+		Records:  records.Defaults(),
+		Calendar: calendar.Defaults(),
+		Tell:     Tell{CSV: "manual.csv"},
+		Alerts:   monitor.Defaults(),
 	}
 }
 

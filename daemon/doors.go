@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"leadstream/daemon/intake"
+	"leadstream/sinks/calendar"
 	"leadstream/sinks/records"
 )
 
@@ -32,7 +33,8 @@ type Doors struct {
 	Intake   http.Handler // POST /v1/leads, POST /in/{source}, POST /v1/links, GET /l/{code}
 	Operator Operator
 	Lessons  *lessons
-	Records  *records.Store // nil: none are kept
+	Records  *records.Store    // nil: none are kept
+	Calendar calendar.Calendar // nil: nothing is booked
 	Health   *Health
 	Metrics  prometheus.Gatherer
 	Log      zerolog.Logger
@@ -79,7 +81,7 @@ func (d *Doors) Run(ctx context.Context) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	d.serve(ctx, g, capped, d.Public())
-	d.serve(ctx, g, d.admin, (&AdminAPI{Operator: d.Operator, Lessons: d.Lessons, Records: d.Records, Config: d.Config, Language: lang(d.Config.Language), Log: d.Log}).Handler())
+	d.serve(ctx, g, d.admin, (&AdminAPI{Operator: d.Operator, Lessons: d.Lessons, Records: d.Records, Calendar: d.Calendar, Config: d.Config, Language: lang(d.Config.Language), Log: d.Log}).Handler())
 	if d.metrics != nil {
 		d.serve(ctx, g, d.metrics, d.measures(http.NewServeMux()))
 	}

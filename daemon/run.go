@@ -23,6 +23,7 @@ import (
 	"leadstream/processors/intent"
 	"leadstream/processors/learn"
 	"leadstream/processors/monitor"
+	"leadstream/sinks/calendar"
 	"leadstream/sinks/records"
 	"leadstream/streams"
 	"leadstream/streams/failpoint"
@@ -76,6 +77,10 @@ func run(ctx context.Context, cfg *Config) error {
 	destinations, err := openSinks(cfg, instance, clients, files, log)
 	if err != nil {
 		return err
+	}
+	visiting, err := calendar.Open(cfg.Calendar, cfg.calendarEnv(recordsOf(destinations), log))
+	if err != nil {
+		return fmt.Errorf("calendar: %w", err)
 	}
 	fetcher, err := newFetcher(cfg, files, custody, reg, log)
 	if err != nil {
@@ -146,7 +151,7 @@ func run(ctx context.Context, cfg *Config) error {
 		Ready: []Probe{{Name: "journal", Ask: func(context.Context) error { return custody.Healthy() }}},
 		Notes: []Probe{{Name: "redis", Ask: func(context.Context) error { return redisState(engine) }}},
 	}
-	doors := &Doors{Config: cfg, Records: recordsOf(destinations), Intake: shim, Lessons: &lessons{desk, custody}, Health: health, Metrics: reg, Log: log,
+	doors := &Doors{Config: cfg, Records: recordsOf(destinations), Calendar: visiting, Intake: shim, Lessons: &lessons{desk, custody}, Health: health, Metrics: reg, Log: log,
 		Operator: &operator{cfg: cfg, custody: custody, engine: engine, destinations: destinations, started: time.Now(), late: late, scores: tagging.Calibration}}
 	if err := doors.Open(); err != nil {
 		return err
@@ -176,6 +181,12 @@ func run(ctx context.Context, cfg *Config) error {
 	g.Go(func() error { return teller.Run(ctx) })
 	if alerts != nil {
 		g.Go(func() error { return alerts.Run(ctx) })
+	}
+	if visiting != nil {
+		g.Go(func() error { return remind(cfg, visiting, recordsOf(destinations), log).Run(ctx) })
+	}
+	if cfg.Calendar.Kind == calendar.CalDAV {
+		g.Go(func() error { return syncCalendar(ctx, cfg.Calendar.CalDAV.Every, visiting, log) })
 	}
 	for _, box := range mailboxes(cfg, shim, channels.Down(), log) {
 		g.Go(func() error { return box.Run(ctx) })

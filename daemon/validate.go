@@ -82,6 +82,7 @@ func (l *loader) validate(c *Config) {
 	l.media(c)
 	l.links(c)
 	l.triage(&c.Triage)
+	l.calendar(c)
 	l.parts(c)
 }
 
