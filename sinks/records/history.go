@@ -110,7 +110,7 @@ const tidyStep = 50
 
 // Tidy compresses the ends of conversations that rest, and forgets what is older than it has to be kept: in small steps.
 func (s *Store) Tidy(ctx context.Context) error {
-	for _, step := range []func(*batch) int{s.closeIdle, s.forgetOld} {
+	for _, step := range []func(*batch) int{s.closeIdle, s.forgetOld, s.forgetWaits} {
 		for n := tidyStep; n == tidyStep && ctx.Err() == nil; {
 			limited, cancel := context.WithTimeout(ctx, s.timeout)
 			err := s.write(limited, func(b *batch) { n = step(b) })

@@ -394,6 +394,9 @@ func (m merge) asks(now int64) (asks []ask) {
 		ask{query: `INSERT INTO talks (customer, state, until, changed_at) SELECT $1, state, until, changed_at FROM talks WHERE customer = $2
 			ON CONFLICT (customer) DO UPDATE SET until = CASE WHEN excluded.until > talks.until THEN excluded.until ELSE talks.until END`, args: []any{kept, gone}},
 		ask{query: "DELETE FROM talks WHERE customer = $1", args: []any{gone}},
+		ask{query: `INSERT INTO spoke (customer, at) SELECT $1, at FROM spoke WHERE customer = $2
+			ON CONFLICT (customer) DO UPDATE SET at = CASE WHEN excluded.at > spoke.at THEN excluded.at ELSE spoke.at END`, args: []any{kept, gone}},
+		ask{query: "DELETE FROM spoke WHERE customer = $1", args: []any{gone}},
 		ask{query: `INSERT INTO runs (sequence, customer, cause, variant, step, due_at, state, reason, begun_at, ended_at)
 			SELECT sequence, $1, cause, variant, step, due_at, state, reason, begun_at, ended_at FROM runs WHERE customer = $2
 			ON CONFLICT (sequence, customer, cause) DO NOTHING`, args: []any{kept, gone}},

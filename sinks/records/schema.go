@@ -178,19 +178,26 @@ CREATE TABLE talks ( -- where the conversation with a customer stands
 	until    BIGINT NOT NULL, -- automation keeps silent until then: a person has stepped in (L-05)
 	changed_at BIGINT NOT NULL
 );
-CREATE TABLE unanswered ( -- enquiries and their first answer (P-03)
-	lead     TEXT PRIMARY KEY,
+CREATE TABLE unanswered ( -- waits of customers and their first answer (P-03)
+	lead     TEXT PRIMARY KEY, -- the enquiry with which it began
 	customer BIGINT NOT NULL,
 	channel  TEXT NOT NULL,
 	hot      BIGINT NOT NULL,
 	worth    BIGINT NOT NULL, -- money at stake; 0: not known
 	asked_at BIGINT NOT NULL,
+	last_at  BIGINT NOT NULL, -- the customer's last enquiry of this wait
 	first_at BIGINT NOT NULL, -- the first answer of anybody, programs too; 0: none
-	by       TEXT NOT NULL,   -- who has seen to it for good: person, dialogue; empty: nobody yet
-	ended_at BIGINT NOT NULL
+	first_by TEXT NOT NULL,   -- program, dialogue, person
+	by       TEXT NOT NULL,   -- who has seen to it for good: person, dialogue; empty: nobody
+	ended_at BIGINT NOT NULL  -- 0: it goes on
 );
 CREATE INDEX unanswered_customer ON unanswered (customer) WHERE ended_at = 0;
-CREATE INDEX unanswered_open ON unanswered (asked_at) WHERE ended_at = 0;
+CREATE INDEX unanswered_open ON unanswered (hot, asked_at) WHERE ended_at = 0;
+CREATE INDEX unanswered_asked ON unanswered (asked_at);
+CREATE TABLE spoke ( -- when a customer was last seen to
+	customer BIGINT PRIMARY KEY,
+	at       BIGINT NOT NULL
+);
 CREATE TABLE runs ( -- customers on their way through a sequence
 	sequence TEXT NOT NULL,
 	customer BIGINT NOT NULL,

@@ -22,6 +22,8 @@ import (
 	"golang.org/x/sys/unix"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"leadstream/streams/outbound"
 )
 
 // Store is the records. It opens them when they are first asked for: a daemon whose records cannot be opened takes leads
@@ -34,6 +36,7 @@ type Store struct {
 	region  string // of phones that are looked for
 	now     func() time.Time
 	timeout time.Duration // of a transaction
+	onFirst func(outbound.First)
 	writing chan struct{} // holds one: one writer at a time, the database would let one of two wait anyway
 
 	mu    sync.Mutex
@@ -274,6 +277,8 @@ type batch struct {
 	conn  *sql.Conn // that tx is on
 	tx    *sql.Tx
 	err   error
+
+	firsts []outbound.First // answers, to be told of once they are kept
 }
 
 // write does f in one transaction, alone.
@@ -318,6 +323,11 @@ func (s *Store) write(ctx context.Context, f func(*batch)) error {
 		b.err = tx.Commit()
 	} else {
 		_ = tx.Rollback() // the first error says it
+	}
+	for _, first := range b.firsts {
+		if b.err == nil && s.onFirst != nil {
+			s.onFirst(first)
+		}
 	}
 	if isNetwork(b.err) { // the other connections are as dead as this one: begin anew
 		_ = s.Close()

@@ -1,0 +1,111 @@
+package records
+
+import (
+	"context"
+	"time"
+
+	"leadstream/streams/outbound"
+)
+
+// How long customers wait (P-03): a wait begins with an enquiry and ends when a person of the business has answered, or a
+// dialogue has finished the matter. What a program says meanwhile is its first answer and does not end it; a conversation
+// that begins again is a wait of its own.
+
+// anew is after what silence an enquiry begins a new wait although the last one is still open: a program has answered that one.
+const anew = 24 * time.Hour
+
+// asked begins a wait, unless the customer is waiting already: then it may become hot, or dear, from the same beginning. w.At
+// is when the customer wrote.
+func (b *batch) asked(lead string, card int64, w *outbound.Wait) {
+	lead = clean(lead, 64)
+	at := min(milli(w.At), b.store.now().UnixMilli()) // a sender's clock may be ahead of ours
+	var spoke int64
+	b.get([]any{&spoke}, "SELECT at FROM spoke WHERE customer = $1", card)
+	if spoke > at || b.get([]any{new(int64)}, "SELECT 1 FROM unanswered WHERE lead = $1", lead) {
+		return // it comes late and was answered before it was heard, or it comes again
+	}
+	// What a program has answered is not what this one waits for, when it comes much later or is hot where that was not.
+	b.exec("UPDATE unanswered SET ended_at = $2 WHERE customer = $1 AND ended_at = 0 AND first_at > 0 AND (last_at < $3 OR hot < $4)",
+		card, at, at-anew.Milliseconds(), bit(w.Hot))
+	worth := max(int64(w.Worth), 0)
+	if b.exec(`UPDATE unanswered SET last_at = $2, hot = CASE WHEN hot > $3 THEN hot ELSE $3 END, worth = CASE WHEN worth > $4 THEN worth ELSE $4 END
+		WHERE customer = $1 AND ended_at = 0`, card, at, bit(w.Hot), worth) > 0 {
+		return
+	}
+	b.exec(`INSERT INTO unanswered (lead, customer, channel, hot, worth, asked_at, last_at, first_at, first_by, by, ended_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $6, 0, '', '', 0)`, lead, card, clean(w.Channel, 100), bit(w.Hot), worth, at)
+}
+
+// answered notes who has answered a customer. Only waits that had begun by then are concerned: news come late.
+func (b *batch) answered(card int64, a *outbound.Answered) {
+	at := milli(a.At)
+	b.each(func(scan func(...any) error) error {
+		f := outbound.First{At: fromMilli(at), By: a.By}
+		var hot, asked int64
+		err := scan(&f.Channel, &hot, &asked)
+		f.Hot, f.AskedAt = hot == 1, fromMilli(asked)
+		b.firsts = append(b.firsts, f)
+		return err
+	}, `UPDATE unanswered SET first_at = $2, first_by = $3 WHERE customer = $1 AND ended_at = 0 AND first_at = 0 AND asked_at <= $2
+		RETURNING channel, hot, asked_at`, card, at, a.By)
+	if a.By == outbound.Program {
+		return
+	}
+	b.exec("UPDATE unanswered SET ended_at = $2, by = $3 WHERE customer = $1 AND ended_at = 0 AND asked_at <= $2", card, at, a.By)
+	b.exec(`INSERT INTO spoke (customer, at) VALUES ($1, $2) ON CONFLICT (customer) DO UPDATE SET
+		at = CASE WHEN excluded.at > spoke.at THEN excluded.at ELSE spoke.at END`, card, at)
+}
+
+// Asked begins a customer's wait. The same lead again begins none.
+func (s *Store) Asked(ctx context.Context, lead string, card int64, w outbound.Wait) error {
+	return s.write(ctx, func(b *batch) { b.asked(lead, b.standing(card), &w) })
+}
+
+// Answered notes that a customer was answered.
+func (s *Store) Answered(ctx context.Context, card int64, a outbound.Answered) error {
+	return s.write(ctx, func(b *batch) { b.answered(b.standing(card), &a) })
+}
+
+// Unanswered are the hot enquiries of between from and until that nobody has seen to: how many, what is at stake in all, the
+// oldest of them, and the latest, at most limit.
+func (s *Store) Unanswered(ctx context.Context, from, until time.Time, limit int) (n int, worth int64, oldest time.Time, latest []outbound.Open, err error) {
+	const open = "FROM unanswered WHERE ended_at = 0 AND hot = 1 AND asked_at >= $1 AND asked_at <= $2"
+	var at int64
+	err = s.query(ctx, func(scan func(...any) error) error { return scan(&n, &worth, &at) },
+		"SELECT count(*), CAST(coalesce(sum(worth), 0) AS BIGINT), coalesce(min(asked_at), 0) "+open, from.UnixMilli(), until.UnixMilli())
+	if err != nil || n == 0 {
+		return 0, 0, time.Time{}, nil, err
+	}
+	err = s.query(ctx, func(scan func(...any) error) error {
+		var o outbound.Open
+		var at int64
+		err := scan(&o.Lead, &o.Channel, &o.Worth, &at)
+		o.AskedAt = fromMilli(at)
+		latest = append(latest, o)
+		return err
+	}, "SELECT lead, channel, worth, asked_at "+open+" ORDER BY asked_at DESC, lead LIMIT $3", from.UnixMilli(), until.UnixMilli(), limit)
+	return n, worth, fromMilli(at), latest, err
+}
+
+// Firsts gives each the enquiries of between from and until with their first answers, in the order in which they came.
+func (s *Store) Firsts(ctx context.Context, from, until time.Time, each func(outbound.First)) error {
+	return s.query(ctx, func(scan func(...any) error) error {
+		var f outbound.First
+		var hot, asked, at int64
+		err := scan(&f.Channel, &hot, &asked, &at, &f.By)
+		f.Hot, f.AskedAt, f.At = hot == 1, fromMilli(asked), fromMilli(at)
+		if err == nil {
+			each(f)
+		}
+		return err
+	}, "SELECT channel, hot, asked_at, first_at, first_by FROM unanswered WHERE asked_at >= $1 AND asked_at < $2 ORDER BY asked_at", from.UnixMilli(), until.UnixMilli())
+}
+
+// OnFirst is called for every first answer, once it is kept. Set it before the store is used.
+func (s *Store) OnFirst(f func(outbound.First)) { s.onFirst = f }
+
+// forgetWaits forgets waits that began longer ago than what was said is kept.
+func (s *Store) forgetWaits(b *batch) int {
+	return int(b.exec("DELETE FROM unanswered WHERE lead IN (SELECT lead FROM unanswered WHERE asked_at < $1 ORDER BY asked_at LIMIT $2)",
+		s.now().Add(-s.keep).UnixMilli(), tidyStep))
+}

@@ -1,0 +1,20 @@
+package outbound
+
+import "time"
+
+// Open is a hot enquiry that nobody has seen to yet.
+type Open struct {
+	Lead    string
+	Channel string
+	Worth   int64 // money at stake; 0: not known
+	AskedAt time.Time
+}
+
+// First is an enquiry with its first answer.
+type First struct {
+	Channel string
+	Hot     bool
+	AskedAt time.Time
+	At      time.Time // zero: none yet
+	By      string    // Program, Dialogue or Person
+}
