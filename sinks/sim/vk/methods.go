@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf16"
 
 	"leadstream/sinks/sim/fault"
 	"leadstream/sinks/sim/push"
@@ -25,6 +26,7 @@ var texts = map[int]string{
 	1: "Unknown error occurred", 5: "User authorization failed: invalid access_token (4).", 6: "Too many requests per second", 9: "Flood control",
 	10: "Internal server error", 15: "Access denied", 27: "Group authorization failed: method is unavailable with group auth.", 29: "Rate limit reached",
 	100: "One of the parameters specified was missing or invalid", 901: "Can't send messages for users without permission", 3: "Unknown method passed",
+	911: "Keyboard format is invalid", 912: "This is a chat bot feature, change this status in settings", 914: "Message is too long",
 }
 
 func fail(code int, more string) *failure {
@@ -350,17 +352,24 @@ func (c *Community) getHistory(args url.Values) (any, *failure) {
 	return map[string]any{"count": len(all), "items": items}, nil
 }
 
-// send says something to a person who has written before; the same random_id says it once.
+// send says something to a person who has written before or allows it; the same random_id says it once.
 func (c *Community) send(args url.Values) (any, *failure) {
 	peer, err := strconv.ParseInt(cmp.Or(args.Get("peer_id"), args.Get("user_id")), 10, 64)
-	random, bad := strconv.ParseInt(args.Get("random_id"), 10, 64)
+	random, bad := strconv.ParseInt(args.Get("random_id"), 10, 32)
+	denied, asked := c.denied[peer]
 	switch {
 	case err != nil || bad != nil:
 		return nil, fail(100, "random_id is a required parameter")
-	case len(c.said[peer]) == 0:
+	case denied || !asked && len(c.said[peer]) == 0:
 		return nil, fail(901, "")
 	case args.Get("message") == "":
 		return nil, fail(100, "message is empty or invalid")
+	case len(utf16.Encode([]rune(args.Get("message")))) > 4096:
+		return nil, fail(914, "")
+	}
+	keyboard, e := readKeyboard(args.Get("keyboard"))
+	if e != nil {
+		return nil, e
 	}
 	for _, m := range c.said[peer] {
 		if random != 0 && m.Random == random && m.Out == 1 {
@@ -368,6 +377,51 @@ func (c *Community) send(args url.Values) (any, *failure) {
 		}
 	}
 	m := c.add(peer, -c.o.Group, args.Get("message"), random)
+	m.Keyboard = keyboard
+	c.said[peer][len(c.said[peer])-1].Keyboard = keyboard
 	c.tell("message_reply", m)
 	return m.ID, nil
+}
+
+// readKeyboard refuses what VK refuses of a keyboard.
+func readKeyboard(text string) (json.RawMessage, *failure) {
+	if text == "" {
+		return nil, nil
+	}
+	var k struct {
+		Inline  bool `json:"inline"`
+		Buttons [][]struct {
+			Action struct {
+				Type, Label, Link string
+				Payload           *string
+			} `json:"action"`
+		} `json:"buttons"`
+	}
+	if err := json.Unmarshal([]byte(text), &k); err != nil {
+		return nil, fail(911, "it is no JSON")
+	}
+	rows, all := 10, 40
+	if k.Inline {
+		rows, all = 6, 10
+	}
+	n := 0
+	for _, row := range k.Buttons {
+		n += len(row)
+		for _, b := range row {
+			a := b.Action
+			switch {
+			case a.Label == "" || len([]rune(a.Label)) > 40, a.Payload != nil && (len(*a.Payload) > 255 || !json.Valid([]byte(*a.Payload))):
+				return nil, fail(911, "a button's label or payload")
+			case a.Type != "text" && a.Type != "callback" && a.Type != "open_link", (a.Type == "open_link") != (a.Link != ""):
+				return nil, fail(911, "a button's type")
+			}
+		}
+		if len(row) == 0 || len(row) > 5 {
+			return nil, fail(911, "a row")
+		}
+	}
+	if len(k.Buttons) > rows || n > all {
+		return nil, fail(911, "too many buttons")
+	}
+	return json.RawMessage(text), nil
 }

@@ -56,6 +56,8 @@ type message struct {
 	Important   bool  `json:"important"`
 	Hidden      bool  `json:"is_hidden"`
 
+	Keyboard json.RawMessage `json:"keyboard,omitempty"`
+
 	raw json.RawMessage // what history tells instead
 }
 
@@ -85,6 +87,7 @@ type Community struct {
 
 	mu       sync.Mutex
 	said     map[int64][]message // by peer, oldest first
+	denied   map[int64]bool      // people who take no messages
 	lastID   int64
 	servers  []*server
 	lastSrv  int
@@ -113,8 +116,9 @@ func New(o Options) *Community {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	return &Community{o: o, said: map[int64][]message{}, first: 1, taken: 1, key: 1, wake: make(chan struct{}), closed: make(chan struct{}),
-		client: &http.Client{Timeout: 10 * time.Second}, settings: map[string]bool{"message_new": true, "message_reply": true, "message_event": true}}
+	return &Community{o: o, said: map[int64][]message{}, denied: map[int64]bool{}, first: 1, taken: 1, key: 1, wake: make(chan struct{}), closed: make(chan struct{}),
+		client: &http.Client{Timeout: 10 * time.Second}, settings: map[string]bool{"message_new": true, "message_reply": true, "message_event": true,
+			"message_allow": true, "message_deny": true}}
 }
 
 // Start opens the address and serves until Close.
@@ -171,6 +175,29 @@ func (c *Community) Reply(peer int64, text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.tell("message_reply", c.add(peer, -c.o.Group, text, 0))
+}
+
+// Told is what the community has said to a person, oldest first: texts, each with its keyboard behind it where it has one.
+func (c *Community) Told(peer int64) (all []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.said[peer] {
+		if m.Out == 1 {
+			all = append(all, m.Text+string(m.Keyboard))
+		}
+	}
+	return all
+}
+
+// Deny has a person forbid the community's messages; Allow takes that back, or is a person's first word.
+func (c *Community) Deny(peer int64)  { c.allow(peer, false, "message_deny") }
+func (c *Community) Allow(peer int64) { c.allow(peer, true, "message_allow") }
+
+func (c *Community) allow(peer int64, allowed bool, kind string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.denied[peer] = !allowed
+	c.tell(kind, map[string]any{"user_id": peer, "key": ""})
 }
 
 // Spoil has a person say something that history tells as it is given here, and no event tells.
@@ -309,7 +336,7 @@ func (c *Community) Serve(address, secret string) error {
 		return errors.New(e.text)
 	}
 	s := c.servers[len(c.servers)-1]
-	for _, kind := range []string{"message_new", "message_reply", "message_read", "message_edit", "message_event"} {
+	for _, kind := range []string{"message_new", "message_reply", "message_read", "message_edit", "message_event", "message_allow", "message_deny"} {
 		s.events[kind] = true
 	}
 	return nil
