@@ -52,4 +52,5 @@ type Kind struct {
 var Kinds = map[string]Kind{
 	"telegram": telegramKind(),
 	"vk":       vkKind(),
+	"max":      maxKind(),
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -69,6 +70,7 @@ type Messenger struct {
 	seq     int64
 	polling int
 	said    map[int64][]json.RawMessage // by chat, oldest first
+	stopped map[int64]bool              // people by whether they have stopped the bot; who is not here has never written
 	last    int64                       // marker that was told last
 }
 
@@ -95,7 +97,7 @@ func New(o Options) *Messenger {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	return &Messenger{o: o, closed: make(chan struct{}), calls: map[string][]time.Time{}, said: map[int64][]json.RawMessage{}, seq: 116000000000000000,
+	return &Messenger{o: o, closed: make(chan struct{}), calls: map[string][]time.Time{}, said: map[int64][]json.RawMessage{}, stopped: map[int64]bool{}, seq: 116000000000000000,
 		updates: push.New(push.Options{Watch: o.Watch, Clock: o.Clock, Hurry: o.Hurry, First: 5000})}
 }
 
@@ -137,6 +139,7 @@ func (m *Messenger) Write(user int64, name, text string) string {
 	m.mu.Lock()
 	m.seq++
 	seq := m.seq
+	m.stopped[user] = false
 	m.mu.Unlock()
 	now := m.o.Clock().UnixMilli()
 	mid := fmt.Sprintf("mid.%032x", seq)
@@ -176,8 +179,40 @@ func (m *Messenger) Leave(user int64) {
 // Expire forgets the updates that nobody took.
 func (m *Messenger) Expire() { m.updates.Forget(func(push.Event) bool { return true }) }
 
+// Stop has a person stop the bot.
+func (m *Messenger) Stop(user int64) {
+	m.mu.Lock()
+	m.stopped[user] = true
+	m.mu.Unlock()
+	m.Tell("bot_stopped", map[string]any{"chat_id": user + chats, "user": map[string]any{"user_id": user, "first_name": "", "is_bot": false, "name": ""}})
+}
+
+// Told is what the bot has said to a person, oldest first: texts, each with its attachments behind it where it has some.
+func (m *Messenger) Told(user int64) (all []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, raw := range m.said[user+chats] {
+		var one struct {
+			Sender struct {
+				Bot bool `json:"is_bot"`
+			} `json:"sender"`
+			Body struct {
+				Text        string          `json:"text"`
+				Attachments json.RawMessage `json:"attachments"`
+			} `json:"body"`
+		}
+		if json.Unmarshal(raw, &one) == nil && one.Sender.Bot {
+			all = append(all, one.Body.Text+string(one.Body.Attachments))
+		}
+	}
+	return all
+}
+
 // Begin has a person press the bot's start button, by a link with a payload.
 func (m *Messenger) Begin(user int64, name, payload string) {
+	m.mu.Lock()
+	m.stopped[user] = false
+	m.mu.Unlock()
 	m.Tell("bot_started", map[string]any{"chat_id": user + chats, "payload": payload,
 		"user": map[string]any{"user_id": user, "first_name": name, "last_name": "", "is_bot": false, "name": name}})
 }
@@ -493,20 +528,57 @@ func kindOf(body []byte) string {
 	return u.Type
 }
 
-// send says something to a person.
+// send says something to a person who has begun with the bot.
 func (m *Messenger) send(r *http.Request) fault.Answer {
 	var in struct {
-		Text string `json:"text"`
+		Text        string `json:"text"`
+		Attachments []struct {
+			Type    string `json:"type"`
+			Payload struct {
+				Buttons [][]struct {
+					Type, Text, URL, Payload string
+				} `json:"buttons"`
+			} `json:"payload"`
+		} `json:"attachments"`
 	}
-	if err := json.NewDecoder(r.Body).Decode(&in); err != nil || in.Text == "" || len([]rune(in.Text)) > 4000 {
+	raw, err := io.ReadAll(r.Body)
+	if err != nil || json.Unmarshal(raw, &in) != nil || in.Text == "" || len([]rune(in.Text)) > 4000 {
 		return refuse(http.StatusBadRequest, "proto.payload", "text: size must be between 1 and 4000")
 	}
+	for _, a := range in.Attachments {
+		if a.Type != "inline_keyboard" || len(a.Payload.Buttons) == 0 || len(a.Payload.Buttons) > 30 {
+			return refuse(http.StatusBadRequest, "proto.payload", "attachments: of another kind, or without buttons")
+		}
+		for _, b := range slices.Concat(a.Payload.Buttons...) {
+			if b.Text == "" || len([]rune(b.Text)) > 128 || len(b.Payload) > 1024 || (b.Type == "link") != (b.URL != "") || (b.Type == "callback") != (b.Payload != "") {
+				return refuse(http.StatusBadRequest, "proto.payload", "buttons: text, payload or url")
+			}
+		}
+	}
+	user, _ := strconv.ParseInt(cmp.Or(r.URL.Query().Get("user_id"), "0"), 10, 64)
+	if chat, err := strconv.ParseInt(r.URL.Query().Get("chat_id"), 10, 64); err == nil {
+		user = chat - chats
+	}
 	m.mu.Lock()
+	stopped, known := m.stopped[user]
 	m.seq++
 	seq := m.seq
 	m.mu.Unlock()
-	now := m.o.Clock().UnixMilli()
-	user, _ := strconv.ParseInt(cmp.Or(r.URL.Query().Get("user_id"), "0"), 10, 64)
-	return answer(http.StatusOK, map[string]any{"message": map[string]any{"timestamp": now, "body": map[string]any{"mid": fmt.Sprintf("mid.%032x", seq), "seq": seq, "text": in.Text},
-		"recipient": map[string]any{"chat_id": user + 60000000, "chat_type": "dialog", "user_id": user}, "sender": map[string]any{"user_id": m.o.Bot, "is_bot": true, "first_name": "Салон"}}})
+	switch {
+	case !known:
+		return refuse(http.StatusNotFound, "dialog.not.found", "Dialog not found")
+	case stopped:
+		return refuse(http.StatusForbidden, "chat.denied", "error.dialog.suspended")
+	}
+	var body map[string]any
+	_ = json.Unmarshal(raw, &body) // it was read above
+	said := map[string]any{"mid": fmt.Sprintf("mid.%032x", seq), "seq": seq, "text": in.Text}
+	if len(in.Attachments) > 0 {
+		said["attachments"] = body["attachments"]
+	}
+	message := map[string]any{"timestamp": m.o.Clock().UnixMilli(), "body": said,
+		"recipient": map[string]any{"chat_id": user + chats, "chat_type": "dialog", "user_id": user},
+		"sender":    map[string]any{"user_id": m.o.Bot, "is_bot": true, "first_name": "Салон", "name": "Салон"}}
+	m.keep(user+chats, message)
+	return answer(http.StatusOK, map[string]any{"message": message})
 }
