@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,16 +76,16 @@ func TestVKHeldToItsClient(t *testing.T) {
 	if ready.Conversations != 1 {
 		t.Errorf("it sees %d conversations", ready.Conversations)
 	}
-	var sent struct{ Sent, Again, Stranger int }
+	var sent struct{ Sent, Again, Stranger, Pressed int }
 	said(&sent)
-	if sent.Sent == 0 || sent.Sent != sent.Again || sent.Stranger != 901 {
-		t.Errorf("messages.send: %+v", sent)
+	if sent.Sent == 0 || sent.Sent != sent.Again || sent.Stranger != 901 || sent.Pressed <= sent.Sent || len(c.Told(7)) != 2 {
+		t.Errorf("messages.send: %+v, told %q", sent, c.Told(7))
 	}
 	type told struct {
 		User, Text, Number string
 		Out                bool
 	}
-	for _, want := range []told{{"7", "раз", "3", false}, {"8", "два", "1", false}, {"7", "три", "4", false}} {
+	for _, want := range []told{{"7", "раз", "4", false}, {"8", "два", "1", false}, {"7", "три", "5", false}} {
 		c.Write(map[string]int64{"7": 7, "8": 8}[want.User], want.Text)
 		var got told
 		said(&got)
@@ -104,6 +105,14 @@ func TestMaxHeldToItsClient(t *testing.T) {
 	mid := m.Write(120000001, "Анна", "раз")
 	m.Begin(120000002, "Пётр", "banner")
 	said := theirs(t, "max", m.URL(), "max-token")
+	var sent struct {
+		Sent     string
+		Stranger int
+	}
+	said(&sent)
+	if !strings.HasPrefix(sent.Sent, "mid.") || sent.Stranger != 404 || len(m.Told(120000001)) != 1 {
+		t.Errorf("POST /messages: %+v, told %q", sent, m.Told(120000001))
+	}
 	type told struct{ User, Text, Mid, Start string }
 	for _, want := range []told{{User: "120000001", Text: "раз", Mid: mid}, {User: "120000002", Start: "banner"}} {
 		var got told

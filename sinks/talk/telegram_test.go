@@ -1,9 +1,13 @@
 package talk_test
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -138,5 +142,59 @@ func TestTelegramOnAPhone(t *testing.T) {
 	p.SetChat(phone.Chat{ID: 1000001, Type: "private", Blocked: true})
 	if tried := send(t, t.Context(), c, "1000001", testWords()); tried.Result != streams.Permanent || tried.Means != outbound.RouteDead {
 		t.Errorf("blocked: %s %s", tried.Result, tried.Means)
+	}
+}
+
+// A Bot API server that others wrote takes what we send, and shows the customer the same.
+func TestTelegramOfOthers(t *testing.T) {
+	t.Parallel()
+	const folder = "../../daemon/channel/testdata/clients"
+	if _, err := os.Stat(folder + "/node_modules/telegram-test-api"); err != nil {
+		t.Fatalf("%v: run scripts/npm-test-deps once", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "node", "polled.mjs", "telegram-told", botToken)
+	cmd.Dir, cmd.Stderr = folder, os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := json.NewDecoder(out)
+	defer func() {
+		_ = in.Close()
+		_, _ = io.Copy(io.Discard, out)
+		_ = cmd.Wait() // ended by us
+	}()
+	var server struct{ URL string }
+	if err := lines.Decode(&server); err != nil {
+		t.Fatal(err)
+	}
+	w := testWords()
+	w.Buttons = []outbound.Button{{Text: "Приду", Data: "visit:yes"}}
+	if tried := send(t, ctx, telegramService.open(t, server.URL), "7", w); tried.Result != streams.Done || tried.Remote == "" {
+		t.Fatalf("%+v", tried)
+	}
+	var told struct {
+		Chat, Text string
+		Keyboard   struct {
+			Rows [][]struct {
+				Text string
+				Data string `json:"callback_data"`
+			} `json:"inline_keyboard"`
+		}
+	}
+	if err := lines.Decode(&told); err != nil {
+		t.Fatal(err)
+	}
+	if told.Chat != "7" || told.Text != w.Text || len(told.Keyboard.Rows) != 1 || told.Keyboard.Rows[0][0].Data != "visit:yes" {
+		t.Errorf("the customer is told %+v", told)
 	}
 }

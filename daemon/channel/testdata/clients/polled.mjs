@@ -19,16 +19,25 @@ if (kind === "vk") {
   const sent = await vk.api.messages.send({ peer_id: 7, random_id: 99, message: "ответ" });
   const again = await vk.api.messages.send({ peer_id: 7, random_id: 99, message: "ответ" });
   const stranger = await vk.api.messages.send({ peer_id: 1, random_id: 98, message: "реклама" }).catch((e) => e.code);
-  say({ sent, again, stranger });
+  const { Keyboard } = await import("vk-io");
+  const keyboard = Keyboard.keyboard([[Keyboard.callbackButton({ label: "Приду", payload: "visit:yes" })], [Keyboard.textButton({ label: "Перенести" })],
+    [Keyboard.urlButton({ label: "Сайт", url: "https://example.org" })]]).inline();
+  const pressed = await vk.api.messages.send({ peer_id: 7, random_id: 97, message: "Придёте?", keyboard: String(keyboard) });
+  say({ sent, again, stranger, pressed });
 }
 if (kind === "max") {
   const { Bot } = require("@maxhub/max-bot-api");
   const bot = new Bot(token, { clientOptions: { baseUrl: url } });
   bot.on("message_created", (c) => say({ user: String(c.user.user_id), text: c.message.body.text, mid: c.message.body.mid }));
   bot.on("bot_started", (c) => say({ user: String(c.user.user_id), start: c.startPayload }));
+  const { Keyboard } = require("@maxhub/max-bot-api");
+  const keyboard = Keyboard.inlineKeyboard([[Keyboard.button.callback("Приду", "visit:yes")], [Keyboard.button.link("Сайт", "https://example.org")]]);
+  const sent = await bot.api.sendMessageToUser(120000001, "Придёте?", { attachments: [keyboard] }).catch((e) => e);
+  const stranger = await bot.api.sendMessageToUser(8, "Придёте?").catch((e) => e.status);
+  say({ sent: sent.body?.mid ?? String(sent), stranger });
   bot.start();
 }
-if (kind === "telegram") {
+if (kind === "telegram" || kind === "telegram-told") {
   const TelegramServer = require("telegram-test-api").TelegramServer ?? require("telegram-test-api").default ?? require("telegram-test-api");
   const port = await new Promise((done) => {
     const s = net.createServer().listen(0, "127.0.0.1", () => {
@@ -40,6 +49,9 @@ if (kind === "telegram") {
   await server.start();
   say({ url: `http://127.0.0.1:${port}` });
   const client = server.getClient(url, { userId: 7, chatId: 7, firstName: "Olga" });
+  if (kind === "telegram-told") {
+    for (;;) for (const u of (await client.getUpdates()).result) say({ chat: String(u.message.chat_id), text: u.message.text, keyboard: u.message.reply_markup });
+  }
   for (const text of ["раз", "два", "три"]) await client.sendMessage(client.makeMessage(text));
   await client.sendCallback(client.makeCallbackQuery("svc:1", { id: "77", message: { message_id: 5, date: 1767225600 } }));
 }
