@@ -152,6 +152,7 @@ type metaMessage struct {
 	Deleted     flag            `json:"is_deleted"`
 	Unsupported flag            `json:"is_unsupported"`
 	App         id              `json:"app_id"`
+	Metadata    string          `json:"metadata"` // of an echo: what its sender gave along
 	Referral    json.RawMessage `json:"referral"`
 	ReplyTo     json.RawMessage `json:"reply_to"`
 	QuickReply  struct {
@@ -216,6 +217,7 @@ func (m meta) messaging(object string, entry *metaEntry, raw json.RawMessage) (E
 		// People answer by Meta's own apps and by CRMs, which have numbers, too: only ours is known to be none.
 		m.said(&l, &f, u.Message)
 		f.set("message_id", u.Message.ID)
+		f.set("opaque", u.Message.Metadata)
 		if l.Event = "answered"; m.App != "" && string(u.Message.App) == m.App {
 			l.Event = "sent"
 		}

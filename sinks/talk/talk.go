@@ -50,7 +50,10 @@ type Kind struct {
 
 // Kinds are the sorts of channel by the name that `kind` gives them. A new one is its file and its line here.
 var Kinds = map[string]Kind{
-	"telegram": telegramKind(),
-	"vk":       vkKind(),
-	"max":      maxKind(),
+	"instagram": metaKind(instagramPlatform),
+	"max":       maxKind(),
+	"messenger": metaKind(messengerPlatform),
+	"telegram":  telegramKind(),
+	"vk":        vkKind(),
+	"whatsapp":  whatsAppKind(),
 }

@@ -1,9 +1,9 @@
 // Package meta is a simulated Graph API with WhatsApp's Cloud API and lead ads: it sends webhooks that are signed, repeated
 // until they are taken, put together and doubled as Meta does; it gives files by links that expire, and forms by their
-// number; it takes messages under WhatsApp's rules and tells what becomes of them. On request it misbehaves as package
+// number; it takes messages under the rules of WhatsApp, Messenger and Instagram, and tells what becomes of them. On request it misbehaves as package
 // fault describes, with Meta's own codes.
 //
-// It leaves out templates' approval, catalogues, calls, uploads, and the business manager.
+// It leaves out how templates come to be approved, catalogues, calls, uploads, and the business manager.
 package meta
 
 import (
@@ -75,6 +75,9 @@ type Server struct {
 
 	talks      map[string]*talk  // by id
 	subscribed map[string]string // fields by page, and by business account
+
+	fates    map[string]Fate // by recipient
+	approved map[string]int  // parameters of templates by name/language
 }
 
 // File is a file that a customer has sent.
@@ -92,7 +95,10 @@ type link struct {
 // Sent is a message that was taken.
 type Sent struct {
 	ID, To, Type, Text, Template string
-	Callback                     string // biz_opaque_callback_data
+	Platform                     string   // whatsapp, messenger, instagram
+	Parameters                   []string // of the template's body
+	Buttons                      []string // their titles
+	Callback                     string   // biz_opaque_callback_data, or Messenger's metadata
 	At                           time.Time
 }
 
@@ -107,7 +113,7 @@ func New(o Options) *Server {
 	}
 	return &Server{o: o, wake: make(chan struct{}, 1), next: 900000000000000, files: map[string]File{}, links: map[string]link{},
 		forms: map[string]map[string]any{}, last: map[string]time.Time{}, paced: map[string][]time.Time{}, calls: map[string]int{},
-		talks: map[string]*talk{}, subscribed: map[string]string{o.Page: pageFields, o.Account: "all"}}
+		fates: map[string]Fate{}, approved: map[string]int{}, talks: map[string]*talk{}, subscribed: map[string]string{o.Page: pageFields, o.Account: "all"}}
 }
 
 func or[T comparable](v, def T) T {
@@ -251,8 +257,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if method == "send" {
-		to, _ := sent["to"].(string)
-		method = "send:" + to
+		method = "send:" + or(recipient(sent), part[string](sent["recipient"], "id"))
 	}
 	s.faults.Serve(w, r, fault.Exchange{Method: method, Run: func() fault.Answer {
 		if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); (!ok || token != s.o.Token && token != s.pageToken()) && r.URL.Query().Get("access_token") != s.o.Token {

@@ -43,6 +43,9 @@ func (s *Server) say(platform, person, text string, own bool) string {
 	now := s.o.Now()
 	s.mu.Lock()
 	id := "m_" + s.id()
+	if !own {
+		s.last[platform+":"+person] = now
+	}
 	from, to := person, us
 	message := map[string]any{"mid": id, "text": text}
 	if own {
@@ -129,6 +132,11 @@ func (s *Server) pageRoute(r *http.Request, parts []string) (method string, run 
 		}
 	}
 	get := r.Method == http.MethodGet
+	if edge == "messages" && r.Method == http.MethodPost && s.answering(id) {
+		return "send", func(sent map[string]any) fault.Answer {
+			return own(func() fault.Answer { return s.takeReply(id, sent) })(sent)
+		}, true
+	}
 	page := map[string]any{"id": s.o.Page, "instagram_business_account": map[string]any{"id": s.o.Instagram}}
 	switch {
 	case get && id == "app":
@@ -147,6 +155,10 @@ func (s *Server) pageRoute(r *http.Request, parts []string) (method string, run 
 		return "subscribed:" + id, func(map[string]any) fault.Answer { return s.subscription(r, id) }, true
 	case edge == "subscribed_apps":
 		return "subscribed:" + id, own(func() fault.Answer { return s.subscription(r, id) }), true
+	case get && edge == "" && (id == s.o.Page || id == s.o.Instagram):
+		return "account", own(func() fault.Answer { return answer(map[string]any{"id": id}) }), true
+	case get && edge == "" && id == s.o.Phone:
+		return "number", func(map[string]any) fault.Answer { return s.number() }, true
 	case get && edge == "conversations":
 		return "conversations:" + r.FormValue("platform"), own(func() fault.Answer { return s.conversations(r) }), true
 	case get && edge == "leadgen_forms":

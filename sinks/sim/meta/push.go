@@ -39,11 +39,15 @@ func (s *Server) Write(from, name string, message map[string]any) string {
 	id := "wamid.IN" + s.id()
 	s.last[from] = now
 	s.mu.Unlock()
-	one := map[string]any{"from": from, "id": id, "timestamp": stamp(now)}
+	who, contact := "from", "wa_id"
+	if user.MatchString(from) { // hides the number
+		who, contact = "from_user_id", "user_id"
+	}
+	one := map[string]any{who: from, "id": id, "timestamp": stamp(now)}
 	for k, v := range message {
 		one[k] = v
 	}
-	s.whatsApp(map[string]any{"contacts": []any{map[string]any{"profile": map[string]any{"name": name}, "wa_id": from}}, "messages": []any{one}})
+	s.whatsApp(map[string]any{"contacts": []any{map[string]any{"profile": map[string]any{"name": name}, contact: from}}, "messages": []any{one}})
 	return id
 }
 
@@ -74,7 +78,12 @@ func (s *Server) Seen(by string) {
 }
 
 // Say has a person write to the page, in Messenger.
-func (s *Server) Say(from, words string) { s.messenger(from, s.o.Page, words, nil) }
+func (s *Server) Say(from, words string) {
+	s.mu.Lock()
+	s.last["messenger:"+from] = s.o.Now()
+	s.mu.Unlock()
+	s.messenger(from, s.o.Page, words, nil)
+}
 
 // Answer tells what the page wrote to a person: an echo.
 func (s *Server) Answer(to, words string) {
