@@ -10,6 +10,7 @@ import (
 	"leadstream/processors/customer"
 	"leadstream/processors/learn"
 	"leadstream/processors/llm"
+	"leadstream/processors/lookup"
 	"leadstream/processors/monitor"
 	"leadstream/processors/slots"
 	"leadstream/sinks/calendar"
@@ -42,6 +43,7 @@ type Config struct {
 	Links    links.Settings           `koanf:"links"`
 	Media    media.Settings           `koanf:"media"`
 	Triage   Triage                   `koanf:"triage"`
+	Lookups  lookup.Settings          `koanf:"lookups"` // what customers' questions are looked up in (A-15 to A-17)
 	Tagging  Tagging                  `koanf:"tagging"`
 	Sinks    map[string]Sink          `koanf:"sinks"`
 	Records  records.Settings         `koanf:"records"`
@@ -156,6 +158,7 @@ func Defaults() *Config {
 		Media:      media.Defaults(),
 		Triage: Triage{DedupeWindow: processors.DedupeWindow, Conversation: processors.ConversationWindow,
 			Escalate: processors.UsualEscalation(), LLM: llm.Defaults(), Learn: learn.Defaults()},
+		Lookups:  lookup.Defaults(),
 		Tagging:  Tagging{Buffer: processors.Buffer, HotAt: processors.HotScore, Customers: customer.Most},
 		Records:  records.Defaults(),
 		Calendar: calendar.Defaults(),

@@ -136,6 +136,7 @@ func (l *loader) parts(c *Config) {
 	}
 	l.sharedMailboxes(c)
 	l.partFaults("", c.Triage.LLM.Faults())
+	l.partFaults("", c.Lookups.Faults())
 	l.atLeast("triage.learn.keep", c.Triage.Learn.Keep, 0)
 	if c.Triage.Learn.KeepFor <= 0 {
 		l.fault("triage.learn.keep_for", l.say("nothing would be kept", "ничего не хранилось бы"), l.say("write 30d, or keep: 0", "напишите 30d либо keep: 0"))

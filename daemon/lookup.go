@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"leadstream/processors/lookup"
+	"leadstream/sinks/httpx"
+)
+
+// mostFound is how much of a look-up's answer is read.
+const mostFound = 256 << 10
+
+// openLookup makes a look-up that asks by the one way in which we speak HTTP to the outside; nil when the config names none.
+func openLookup(set lookup.HTTP) (*lookup.Lookup, error) {
+	if set.URL == "" {
+		return nil, nil
+	}
+	var secrets []string
+	for _, value := range set.Headers {
+		secrets = append(secrets, value)
+	}
+	client, err := httpx.New(httpx.Options{Timeout: set.Timeout, DialTimeout: set.Timeout, MaxBody: mostFound, UserAgent: "leadstream/" + version(),
+		CAFile: set.CAFile, Proxy: set.Proxy, AllowPrivate: set.AllowPrivate, Secrets: secrets})
+	if err != nil {
+		return nil, err
+	}
+	return lookup.New(set, getter{client}), nil
+}
+
+// getter asks once more at once when that may help: a look-up changes nothing.
+type getter struct{ client *httpx.Client }
+
+func (g getter) Get(ctx context.Context, url string, header http.Header) (int, []byte, error) {
+	a, err := g.client.Do(ctx, httpx.Request{URL: url, Header: header, Safe: true})
+	if err == nil && a.Truncated {
+		err = errors.New("the look-up's answer is too long")
+	}
+	return a.Status, a.Body, err
+}
