@@ -2,6 +2,7 @@ package templates
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -27,22 +28,47 @@ func daysBetween(from, to time.Time, zone *time.Location) int {
 
 // At is a visit's time as one says it at now: "завтра в 14:00", "в пятницу, 27 ноября, в 9:30".
 func At(language string, at, now time.Time, zone *time.Location) string {
-	at = at.In(zone)
-	var day string
-	switch n := daysBetween(now, at, zone); {
-	case n == 0:
-		day = say(language, "сегодня", "today")
-	case n == 1:
-		day = say(language, "завтра", "tomorrow")
-	default:
-		day = daysOf[language][at.Weekday()]
-		date := fmt.Sprintf("%d %s", at.Day(), monthsOf[language][at.Month()-1])
-		if y := now.In(zone).Year(); at.Year() != y && (n > 180 || n < 0) {
-			date += fmt.Sprintf(" %d", at.Year())
-		}
-		day += ", " + date + ","
+	day := Day(language, at, now, zone)
+	if strings.Contains(day, ",") {
+		day += ","
 	}
-	return day + say(language, " в ", " at ") + at.Format("15:04")
+	return day + say(language, " в ", " at ") + at.In(zone).Format("15:04")
+}
+
+// Day is a visit's day as one says it at now: "завтра", "в пятницу, 27 ноября".
+func Day(language string, at, now time.Time, zone *time.Location) string {
+	at = at.In(zone)
+	switch n := daysBetween(now, at, zone); n {
+	case 0:
+		return say(language, "сегодня", "today")
+	case 1:
+		return say(language, "завтра", "tomorrow")
+	default:
+		return daysOf[language][at.Weekday()] + ", " + Date(language, at, now, zone)
+	}
+}
+
+// Date is "27 ноября", with the year when it might be taken for another's.
+func Date(language string, at, now time.Time, zone *time.Location) string {
+	at = at.In(zone)
+	date := fmt.Sprintf("%d %s", at.Day(), monthsOf[language][at.Month()-1])
+	if n := daysBetween(now, at, zone); at.Year() != now.In(zone).Year() && (n > 180 || n < 0) {
+		date += fmt.Sprintf(" %d", at.Year())
+	}
+	return date
+}
+
+// For is a visit's time as it follows "на" and "for": "14:00" of today, "завтра, 14:00", "пятницу, 27 ноября, 14:00".
+func For(language string, at, now time.Time, zone *time.Location) string {
+	hour := at.In(zone).Format("15:04")
+	if daysBetween(now, at, zone) == 0 {
+		return hour
+	}
+	_, day, found := strings.Cut(Day(language, at, now, zone), " ") // without "в" and "on"
+	if !found {
+		day = Day(language, at, now, zone)
+	}
+	return day + ", " + hour
 }
 
 // Ago is how long ago something was, as one says it: "вчера", "3 дня назад", "2 месяца назад".

@@ -133,12 +133,13 @@ func voiceOf(s Settings) (map[string]*template.Template, error) {
 		if err != nil {
 			return nil, err
 		}
-		for name, own := range map[string]string{"greeting": s.Greeting, "sign": s.Sign} {
+		for key, own := range map[string]string{"greeting": s.Greeting, "sign": s.Sign} {
 			if own == "" {
 				continue
 			}
+			name := map[string]string{"greeting": "hello", "sign": "sign"}[key]
 			if t, err = t.New(name).Parse(own); err != nil {
-				return nil, Fault{"texts." + name, problemOf(err), "see the shipped texts for how it is written"}
+				return nil, Fault{"texts." + key, problemOf(err), "see the shipped texts for how it is written"}
 			}
 		}
 		all[language] = t

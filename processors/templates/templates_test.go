@@ -62,6 +62,8 @@ func least(text *Text) (v Values) {
 			v.Coupon = full.Coupon
 		case "LastVisit":
 			v.LastVisit = full.LastVisit
+		case "Branch":
+			v.Branch = full.Branch
 		}
 	}
 	return v
@@ -70,13 +72,26 @@ func least(text *Text) (v Values) {
 func TestGolden(t *testing.T) {
 	set := load(t, Settings{Business: Business{Name: "Ромашка", Address: "ул. Ленина, 1"}})
 	for name, want := range map[string]string{
-		"booking":      "Здравствуйте, Анна! Спасибо, что выбрали нас.\nстрижка: свободно 14:00, 16:30. Какое время вам подходит?",
-		"confirmed":    "Здравствуйте, Анна! Вы записаны: стрижка, завтра в 14:00.\nАдрес: ул. Ленина, 1.\nНапомним за сутки и за час. Не сможете прийти: ответьте «отмена» или «перенести».\nРомашка",
-		"reminder_day": "Здравствуйте, Анна! Напоминаем о записи: стрижка, завтра в 14:00. ул. Ленина, 1.\nПридёте? Ответьте «да», «отмена» или «перенести».\nРомашка",
+		"booking":      "Здравствуйте, Анна! Ваша заявка: стрижка, завтра в 14:00. Администратор проверит время и подтвердит.",
+		"offer":        "Здравствуйте, Анна! Есть время завтра в 14:00 (стрижка): 14:00, 16:30. Какое вам подходит? Подтвердим здесь же.",
+		"confirmed":    "Здравствуйте, Анна! Ваш талон подтверждён: завтра в 14:00. Напомним за 24 ч и за 1 час.\nУслуга: стрижка.\nАдрес: ул. Ленина, 1.\nНе сможете прийти: ответьте «отмена» или «перенести».\nРомашка",
+		"reminder_day": "Здравствуйте, Анна! Напоминаем о записи: стрижка, завтра в 14:00. ул. Ленина, 1.\nПридёте? Ответьте «да» или «перенести», а если не сможете — 1.\nРомашка",
 	} {
 		r, err := set.Render(set.Find(name, "ru"), Values{FirstName: "анна", Service: "стрижка", Time: "завтра в 14:00", Slots: []string{"14:00", "16:30"}})
 		if err != nil || r.Text != want {
 			t.Errorf("%s: %v\n%s\nwant\n%s", name, err, r.Text, want)
+		}
+	}
+}
+
+// What goes on with a conversation does not greet again, whoever wrote the greeting.
+func TestAgain(t *testing.T) {
+	for _, s := range []Settings{{}, {Greeting: "Привет!"}} {
+		set := load(t, s)
+		first, _ := set.Render(set.Find("unclear", "ru"), Values{})
+		again, err := set.Render(set.Find("unclear", "ru"), Values{Again: true})
+		if err != nil || !strings.HasPrefix(again.Text, "Не совсем") || !strings.HasSuffix(first.Text, "! "+again.Text) {
+			t.Errorf("%q %q %v", first.Text, again.Text, err)
 		}
 	}
 }
@@ -107,7 +122,7 @@ func TestNamesOfStrangers(t *testing.T) {
 		}
 	}
 	r, err := set.Render(set.Find("cancel", "ru"), Values{Time: "завтра\n\nв 14:00"})
-	if err != nil || !strings.Contains(r.Text, "(завтра в 14:00)") {
+	if err != nil || !strings.Contains(r.Text, "запись завтра в 14:00 отменена") {
 		t.Errorf("%q, %v", r.Text, err)
 	}
 }
@@ -207,6 +222,16 @@ func TestSpoken(t *testing.T) {
 		if got := At("ru", at.UTC(), now.UTC(), moscow); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
+	}
+	for want, at := range map[string]time.Time{
+		"21:30": now.Add(90 * time.Minute), "завтра, 00:30": now.Add(270 * time.Minute), "пятницу, 27 ноября, 09:30": time.Date(2026, 11, 27, 9, 30, 0, 0, moscow),
+	} {
+		if got := For("ru", at.UTC(), now, moscow); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	if got := For("en", now.AddDate(0, 0, 5), now, moscow); got != "Friday, 27 November, 20:00" {
+		t.Error(got)
 	}
 	// A night on which the clock is set: still one day.
 	berlin, err := time.LoadLocation("Europe/Berlin")

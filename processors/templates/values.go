@@ -27,18 +27,28 @@ type Values struct {
 	Link      string
 	Coupon    string
 	Until     string // until when the coupon holds
+	On        string // Time as it follows "на" and "for": "14:00" of today, "завтра, 14:00"
+	Again     bool   // it goes on with a conversation: the greeting is left out
+	Ask       Ask
 	Business  Business
+}
+
+// Ask is what a text asks for.
+type Ask struct {
+	Service, Time, Phone bool // that are not known
+	Visit                bool // whether the customer would like one
+	SMS                  bool // whether the confirmation is to go by SMS too
 }
 
 // Sample is what previews are filled with.
 func Sample(language string) Values {
 	if language == "en" {
 		return Values{FirstName: "Anna", LastVisit: "3 days ago", Service: "haircut", Price: "from 30 EUR", Time: "tomorrow at 14:00", Slots: []string{"14:00", "16:30"},
-			Master: "Olga", Branch: "Main Street 1", Order: "A-1024", Status: "on its way", Link: "https://salon.example/b/1", Coupon: "AUTUMN10", Until: "30 November",
+			Master: "Olga", Branch: "Main Street 1", Order: "A-1024", Status: "on its way", Link: "https://salon.example/b/1", Coupon: "AUTUMN10", Until: "30 November", On: "tomorrow, 14:00",
 			Business: Business{Name: "Romashka", Address: "Main Street 1", Map: "https://maps.example/1", Hours: "10:00 to 21:00 daily", Phone: "+7 999 000-00-11", Prices: "https://salon.example/prices"}}
 	}
 	return Values{FirstName: "Анна", LastVisit: "3 дня назад", Service: "стрижка", Price: "от 1500 ₽", Time: "завтра в 14:00", Slots: []string{"14:00", "16:30"},
-		Master: "Ольга", Branch: "ул. Ленина, 1", Order: "А-1024", Status: "в пути", Link: "https://salon.example/b/1", Coupon: "OSEN10", Until: "30 ноября",
+		Master: "Ольга", Branch: "ул. Ленина, 1", Order: "А-1024", Status: "в пути", Link: "https://salon.example/b/1", Coupon: "OSEN10", Until: "30 ноября", On: "завтра, 14:00",
 		Business: Business{Name: "Ромашка", Address: "ул. Ленина, 1", Map: "https://maps.example/1", Hours: "ежедневно с 10 до 21", Phone: "+7 999 000-00-11", Prices: "https://salon.example/prices"}}
 }
 
@@ -52,7 +62,7 @@ func (v Values) clean() Values {
 		name = ""
 	}
 	v.FirstName = capital(name)
-	for _, field := range []*string{&v.LastVisit, &v.Service, &v.Price, &v.Time, &v.Master, &v.Branch, &v.Order, &v.Status, &v.Link, &v.Coupon, &v.Until} {
+	for _, field := range []*string{&v.LastVisit, &v.Service, &v.Price, &v.Time, &v.Master, &v.Branch, &v.Order, &v.Status, &v.Link, &v.Coupon, &v.Until, &v.On} {
 		*field = strings.Join(strings.Fields(*field), " ")
 	}
 	return v
