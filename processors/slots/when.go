@@ -23,6 +23,14 @@ func (r *Reader) When(text string, now time.Time) (When, bool) {
 	return p.when()
 }
 
+// NamesDay says whether a message names a day, or a moment from now: "в пять" does not.
+func (r *Reader) NamesDay(text string, now time.Time) bool {
+	p := &parser{tokens: scan(cut(text)), now: now.In(r.zone())}
+	p.run()
+	p.settle()
+	return p.hasDay || p.moment != nil
+}
+
 // hours is a span of a day, in minutes from midnight.
 type hours struct{ from, to int }
 

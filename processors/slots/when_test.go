@@ -399,3 +399,13 @@ func TestNoRuleIsSkipped(t *testing.T) {
 		t.Errorf("only %d of the texts say a time", found)
 	}
 }
+
+func TestNamesDay(t *testing.T) {
+	r := Reader{}
+	for text, want := range map[string]bool{"завтра в 5": true, "в пятницу": true, "через час": true, "25 декабря": true, "tomorrow": true, "на следующей неделе": true,
+		"в пять": false, "16:30": false, "вечером": false, "после двух": false, "at 5 pm": false, "второе": false, "": false} {
+		if got := r.NamesDay(text, time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}

@@ -5,9 +5,21 @@ import (
 	"errors"
 	"net/http"
 
+	"leadstream/processors/dialogue"
 	"leadstream/processors/lookup"
+	"leadstream/processors/templates"
 	"leadstream/sinks/httpx"
+	"leadstream/streams/visits"
 )
+
+// newDialogue is what answers customers. calendar is nil when there is none; sms: a channel carries SMS.
+func newDialogue(cfg *Config, calendar visits.Calendar, business templates.Business, sms bool) (*dialogue.Dialogue, error) {
+	order, err1 := openLookup(cfg.Lookups.Order)
+	courier, err2 := openLookup(cfg.Lookups.Courier)
+	place, err3 := openLookup(cfg.Lookups.Place)
+	return &dialogue.Dialogue{Calendar: calendar, Reader: cfg.slotReader(), Services: cfg.Triage.Services, Products: cfg.Triage.Products, Currency: cfg.Currency,
+		Business: business, Branches: cfg.Lookups.Branches, Order: order, Courier: courier, Place: place, SMS: sms}, errors.Join(err1, err2, err3)
+}
 
 // mostFound is how much of a look-up's answer is read.
 const mostFound = 256 << 10

@@ -1,0 +1,199 @@
+package dialogue
+
+import (
+	"errors"
+	"slices"
+
+	"leadstream/processors/intent"
+	"leadstream/processors/slots"
+	"leadstream/streams/outbound"
+	"leadstream/streams/visits"
+)
+
+// change cancels or moves a visit, of several the one that is meant.
+func (t *talk) change(q question) error {
+	if t.Calendar == nil {
+		v := t.values()
+		s := Say{Template: "cancel", Values: v}
+		if q == whither {
+			s.Template, s.Values.Time = "reschedule", t.spoken(t.when)
+		}
+		t.handWith(string(q), s)
+		return nil
+	}
+	if t.undone != nil {
+		return t.cancel(t.undone.ID)
+	}
+	all := t.meant(t.Bookings)
+	switch len(all) {
+	case 0:
+		t.handWith("no booking", Say{Template: "no_visit", Values: t.values()})
+		return nil
+	case 1:
+		return t.changeOne(q, all[0])
+	}
+	v := t.values()
+	var buttons []outbound.Button
+	for _, b := range all {
+		v.Slots = append(v.Slots, t.described(b))
+		buttons = append(buttons, outbound.Button{Text: t.short(b.Start), Data: b.Start.In(t.zone()).Format(slotLayout)})
+	}
+	t.done()
+	t.Choices = all
+	t.ask(q, Say{Template: "which", Values: v, Buttons: buttons})
+	return nil
+}
+
+// meant are the visits at the time that the message names, all of them when it names none of theirs.
+func (t *talk) meant(all []visits.Booking) []visits.Booking {
+	if t.when == nil {
+		return all
+	}
+	var some []visits.Booking
+	for _, b := range all {
+		if t.at(b) {
+			some = append(some, b)
+		}
+	}
+	if len(some) == 0 {
+		return all
+	}
+	return some
+}
+
+// at says whether the message names a visit's time.
+func (t *talk) at(b visits.Booking) bool {
+	w := t.when
+	if w == nil {
+		return false
+	}
+	if w.Kind == slots.Exact {
+		a, b := w.Start.In(t.zone()), b.Start.In(t.zone())
+		return a.Equal(b) || !t.day && a.Hour() == b.Hour() && a.Minute() == b.Minute()
+	}
+	return !b.Start.Before(w.Start) && b.Start.Before(w.End)
+}
+
+func (t *talk) changeOne(q question, b visits.Booking) error {
+	if q == whither {
+		return t.move(b)
+	}
+	return t.cancel(b.ID)
+}
+
+// cancel frees a visit's time at once.
+func (t *talk) cancel(id string) error {
+	b, err := t.Calendar.Cancel(t.ctx, id, t.Lead.ID)
+	switch {
+	case errors.Is(err, visits.ErrUnknown), errors.Is(err, visits.ErrChanged), errors.Is(err, visits.ErrPast):
+		t.handWith("no booking", Say{Template: "no_visit", Values: t.values()})
+		return nil
+	case err != nil:
+		return err
+	}
+	t.done()
+	t.say(Say{Template: "cancel", Values: t.visitValues(b)})
+	return nil
+}
+
+// move looks for another time; the old one is kept until there is one.
+func (t *talk) move(b visits.Booking) error {
+	was := t.at(b) && t.when.Kind != slots.Day
+	t.done()
+	t.Moving, t.Booking, t.Service, t.Branch = true, b.ID, t.named(b.Service), b.Branch
+	if !was { // "перенесите запись на 14:00" names the old time where it is that
+		t.takeWish()
+	}
+	return t.arrange()
+}
+
+// whichAnswered takes the visit that was meant.
+func (t *talk) whichAnswered() (bool, error) {
+	q, all := t.Asked, t.Choices
+	if t.choice > 0 && t.choice <= len(all) {
+		return true, t.changeOne(q, all[t.choice-1])
+	}
+	if t.choice == -1 && len(all) > 0 {
+		return true, t.changeOne(q, all[len(all)-1])
+	}
+	for _, b := range all {
+		if t.at(b) && len(t.meant(all)) == 1 {
+			t.when = nil // it says which, not whither
+			return true, t.changeOne(q, b)
+		}
+	}
+	if t.no {
+		t.done()
+		t.say(Say{Template: "dropped", Values: t.values()})
+		return true, nil
+	}
+	return false, nil
+}
+
+// visit says when a customer is expected (O-08).
+func (t *talk) visit() error {
+	v := t.values()
+	switch len(t.Bookings) {
+	case 0:
+		t.handWith("no booking", Say{Template: "no_visit", Values: v})
+		return nil
+	case 1:
+		v = t.visitValues(t.Bookings[0])
+	default:
+		for _, b := range t.Bookings {
+			v.Slots = append(v.Slots, t.described(b))
+		}
+	}
+	t.say(Say{Template: "visit", Values: v, Booking: t.Bookings[0].ID, Version: t.Bookings[0].Version, Buttons: texts(t.in("Перенести", "Move"), t.in("Отменить запись", "Cancel visit"))})
+	return nil
+}
+
+func (t *talk) described(b visits.Booking) string {
+	at := t.label(b.Start, false)
+	if name := t.named(b.Service); name != "" {
+		at = name + " " + at
+	}
+	return at
+}
+
+// remindedLast says whether a reminder is the last thing that the customer has heard from us.
+func (t *talk) remindedLast() bool {
+	if t.Reminder == nil || t.Reminder.Booking == "" || t.Calendar == nil {
+		return false
+	}
+	at := t.Reminder.Due
+	for _, s := range t.Reminder.Steps {
+		if s.SentAt.After(at) {
+			at = s.SentAt
+		}
+	}
+	return t.state.At.Before(at)
+}
+
+// reminded takes the message as the answer to a reminder: its text says that 1 means not to come.
+func (t *talk) reminded() (bool, error) {
+	if !t.remindedLast() {
+		return false, nil
+	}
+	id := t.Reminder.Booking
+	i := slices.IndexFunc(t.Bookings, func(b visits.Booking) bool { return b.ID == id })
+	one := t.choice == 1 && len(t.words) == 1 && t.words[0] == "1"
+	short := len(t.words) <= 8
+	switch {
+	case short && t.has(lateWords...):
+		t.hand("late")
+		return true, nil
+	case t.wants(intent.Reschedule), short && t.has(moveWords...):
+		if i < 0 {
+			return true, t.change(whither)
+		}
+		return true, t.move(t.Bookings[i])
+	case one, t.no, t.wants(intent.Cancel), short && t.has(cantWords...) && !t.wants(intent.Booking):
+		return true, t.cancel(id)
+	case i >= 0 && (t.yes || short && t.has(comingWords...) && !t.question):
+		v := t.visitValues(t.Bookings[i])
+		t.say(Say{Template: "coming", Values: v})
+		return true, nil
+	}
+	return false, nil
+}
