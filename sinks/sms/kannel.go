@@ -12,6 +12,7 @@ import (
 	"leadstream/sinks"
 	"leadstream/sinks/httpx"
 	"leadstream/streams"
+	"leadstream/streams/outbound"
 )
 
 // Kannel sends through a Kannel gateway of one's own. It knows neither keys nor questions, so it is Blind.
@@ -20,7 +21,7 @@ var Kannel = sinks.Kind{
 		return &KannelSettings{URL: "http://127.0.0.1:13013/cgi-bin/sendsms", Parts: 1, AllowPrivate: true}
 	},
 	Open: func(settings any, env sinks.Env) (sinks.Sink, error) {
-		return openKannel(*settings.(*KannelSettings), env)
+		return open(*settings.(*KannelSettings), env)
 	},
 	Class:       sinks.Blind,
 	OnAmbiguous: "retry",
@@ -47,9 +48,9 @@ type kannel struct {
 	http *httpx.Client
 }
 
-func openKannel(s KannelSettings, env sinks.Env) (sinks.Sink, error) {
+func (s KannelSettings) gateway(env sinks.Env) (gateway, Common, error) {
 	c := Common{To: s.To, From: s.From, Parts: s.Parts, AllowPrivate: s.AllowPrivate, CAFile: s.CAFile, Proxy: s.Proxy}
-	faults := append(c.faults(env), checkURL("url", s.URL))
+	faults := append(c.faults(), checkURL("url", s.URL))
 	if s.Username == "" || s.Password == "" {
 		faults = append(faults, errors.New("username: give username and password of a sendsms-user group"))
 	}
@@ -57,13 +58,13 @@ func openKannel(s KannelSettings, env sinks.Env) (sinks.Sink, error) {
 		faults = append(faults, errors.New("url: leave out what follows the question mark"))
 	}
 	if err := errors.Join(faults...); err != nil {
-		return nil, err
+		return nil, c, err
 	}
 	client, err := c.client(env, s.Password)
 	if err != nil {
-		return nil, err
+		return nil, c, err
 	}
-	return open(c, env, &kannel{set: s, http: client}), nil
+	return &kannel{set: s, http: client}, c, nil
 }
 
 // kannelAnswers are smsbox's answers by status and the beginning of the text, the first that fits.
@@ -81,6 +82,14 @@ var kannelAnswers = []struct {
 	{404, "", rule{streams.Pause, aPerson, "wrong path: correct url by smsbox's sendsms-url"}},
 	{500, "", rule{streams.Ambiguous, 0, "smsbox has lost bearerbox"}},
 	{503, "", rule{streams.Retry, aMoment, "the queue is full, or Kannel is stopping"}},
+}
+
+// Means: the one 403 that is final says that no line goes to the number.
+func (KannelSettings) Means(code string) outbound.Means {
+	if code == "403" || code == "denied" {
+		return outbound.Unreachable
+	}
+	return outbound.NothingMore
 }
 
 // send is a GET, as smsbox wants it. The alphabet is named, since smsbox would else send Cyrillic as question marks.

@@ -170,6 +170,28 @@ func TestKannelForReal(t *testing.T) {
 	if text := fromUCS2(t, got[4]); text != Fit(want, 1) {
 		t.Errorf("got %q, want %q", text, want)
 	}
+
+	// A customer's message goes the same way, to whomever.
+	settings := KannelSettings{URL: address, From: "SHOP", Username: "shop", Password: sinkstest.Canary, Parts: 2, AllowPrivate: true}
+	line, err := NewLine(settings, sinks.Env{Region: "RU"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := line.Check(ctx); err != nil {
+		t.Error(err)
+	}
+	const said = "Ждём вас завтра в 15:40 №1"
+	if tried := line.Send(ctx, "01abc", "8 999 000-00-12", said); tried.Result != streams.Done {
+		t.Fatalf("%+v", tried)
+	}
+	until(t, "the customer's message at the operator", func() bool {
+		all := arrived.FindAllStringSubmatch(operator.String(), -1)
+		got = all[len(all)-1]
+		return len(all) == 2
+	})
+	if got[2] != "+79990000012" || fromUCS2(t, got[4]) != said {
+		t.Errorf("the operator got %q", got)
+	}
 	wrong := openKind(t, "kannel", "", func(settings any) {
 		set(settings)
 		settings.(*KannelSettings).Password = "another one"

@@ -15,6 +15,7 @@ import (
 	"leadstream/sinks"
 	"leadstream/sinks/httpx"
 	"leadstream/streams"
+	"leadstream/streams/outbound"
 )
 
 // SMSC sends through SMSC.ru. It is Searchable: the gateway takes an id of ours and tells the state of that id.
@@ -22,7 +23,7 @@ var SMSC = sinks.Kind{
 	Settings: func() any {
 		return &SMSCSettings{BaseURL: "https://smsc.ru", Parts: 1, LookAfter: time.Minute}
 	},
-	Open:   func(settings any, env sinks.Env) (sinks.Sink, error) { return openSMSC(*settings.(*SMSCSettings), env) },
+	Open:   func(settings any, env sinks.Env) (sinks.Sink, error) { return open(*settings.(*SMSCSettings), env) },
 	Class:  sinks.Searchable,
 	Policy: streams.MessagePolicy,
 	Human:  true,
@@ -49,20 +50,20 @@ type smsc struct {
 	forbidden atomic.Int32 // code 6 in a row
 }
 
-func openSMSC(s SMSCSettings, env sinks.Env) (sinks.Sink, error) {
+func (s SMSCSettings) gateway(env sinks.Env) (gateway, Common, error) {
 	c := Common{To: s.To, From: s.From, Parts: s.Parts, LookAfter: s.LookAfter, AllowPrivate: s.AllowPrivate, CAFile: s.CAFile, Proxy: s.Proxy}
-	faults := append(c.faults(env), checkURL("base_url", s.BaseURL))
+	faults := append(c.faults(), checkURL("base_url", s.BaseURL))
 	if s.APIKey == "" && (s.Login == "" || s.Password == "") {
 		faults = append(faults, errors.New("api_key: is missing; give it, or login and password"))
 	}
 	if err := errors.Join(faults...); err != nil {
-		return nil, err
+		return nil, c, err
 	}
 	client, err := c.client(env, s.Password, s.APIKey)
 	if err != nil {
-		return nil, err
+		return nil, c, err
 	}
-	return open(c, env, &smsc{set: s, http: client}), nil
+	return &smsc{set: s, http: client}, c, nil
 }
 
 // smscRules: whatever is the account's or the sender's fault stops the destination, since every message would meet it.
@@ -87,6 +88,41 @@ var smscStates = map[string]rule{
 	"23": {streams.Permanent, 0, "forbidden"},
 	"24": {streams.Pause, aPerson, "no money: fill up the account"},
 	"25": {streams.Permanent, 0, "the number is unreachable"},
+}
+
+// Means are those of the codes, and of the states that ask and find name.
+func (SMSCSettings) Means(code string) outbound.Means {
+	switch code {
+	case "7", "8", "status 3", "status 20", "status 22", "status 23", "status 25":
+		return outbound.Unreachable
+	}
+	return outbound.NothingMore
+}
+
+// ask tells the state of an id of ours.
+func (g *smsc) ask(ctx context.Context, to, remote string) (outbound.StepState, string, error) {
+	a, answer, err := g.call(ctx, "status", url.Values{"phone": {to}, "id": {remote}}, true)
+	switch {
+	case err != nil || !a.OK():
+		return "", "", httpx.Verdict(a, err, true).Err
+	case answer.Status == "" || answer.Status == "-3":
+		return "", "", fmt.Errorf("smsc: the state of the message is not told (code %s)", answer.Code)
+	}
+	switch state := answer.Status.String(); state {
+	case "-1":
+		return outbound.Accepted, "", nil
+	case "0":
+		return outbound.Sent, "", nil
+	case "1":
+		return outbound.Delivered, "", nil
+	case "2", "4":
+		return outbound.Read, "", nil
+	default:
+		if _, bad := smscStates[state]; bad {
+			return outbound.NotSent, "status " + state, nil
+		}
+		return outbound.Accepted, "", nil // a state that we do not know is no failure
+	}
 }
 
 type smscAnswer struct {
@@ -117,7 +153,7 @@ func (g *smsc) send(ctx context.Context, t text) streams.Verdict {
 	}
 	v := smscRules[answer.Code.String()].verdict("smsc", answer.Code.String())
 	switch {
-	case answer.Code == "9" && !t.unsure.IsZero():
+	case answer.Code == "9":
 		if found, ok := g.find(ctx, t); ok {
 			return found
 		}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 	"time"
 
 	"leadstream/sinks"
 	"leadstream/sinks/httpx"
 	"leadstream/streams"
+	"leadstream/streams/outbound"
 )
 
 // SMSRu sends through SMS.ru. The gateway takes no id of ours; only its refusal of the same text within a minute tells,
@@ -17,7 +19,7 @@ import (
 var SMSRu = sinks.Kind{
 	Settings: func() any { return &SMSRuSettings{BaseURL: "https://sms.ru", Parts: 1} },
 	Open: func(settings any, env sinks.Env) (sinks.Sink, error) {
-		return openSMSRu(*settings.(*SMSRuSettings), env)
+		return open(*settings.(*SMSRuSettings), env)
 	},
 	Class:       sinks.Blind,
 	OnAmbiguous: "retry",
@@ -43,20 +45,20 @@ type smsru struct {
 	now  func() time.Time
 }
 
-func openSMSRu(s SMSRuSettings, env sinks.Env) (sinks.Sink, error) {
+func (s SMSRuSettings) gateway(env sinks.Env) (gateway, Common, error) {
 	c := Common{To: s.To, From: s.From, Parts: s.Parts, AllowPrivate: s.AllowPrivate, CAFile: s.CAFile, Proxy: s.Proxy}
-	faults := append(c.faults(env), checkURL("base_url", s.BaseURL))
+	faults := append(c.faults(), checkURL("base_url", s.BaseURL))
 	if s.APIID == "" {
 		faults = append(faults, errors.New("api_id: is missing; copy it from the account's page"))
 	}
 	if err := errors.Join(faults...); err != nil {
-		return nil, err
+		return nil, c, err
 	}
 	client, err := c.client(env, s.APIID)
 	if err != nil {
-		return nil, err
+		return nil, c, err
 	}
-	return open(c, env, &smsru{set: s, http: client, now: time.Now}), nil
+	return &smsru{set: s, http: client, now: time.Now}, c, nil
 }
 
 var smsruRules = map[string]rule{
@@ -86,6 +88,41 @@ var smsruRules = map[string]rule{
 	"232": {streams.Permanent, 0, "the same text to the number too often today"},
 	"231": {streams.Retry, aMinute, "the same text to the number within a minute"},
 	"233": {streams.Permanent, 0, "repeated code to the number"},
+}
+
+// Means are those of the codes of both calls.
+func (SMSRuSettings) Means(code string) outbound.Means {
+	switch code {
+	case "202", "207", "214", "150", "230", "232", "104", "105", "106", "107", "108", "130", "131", "132":
+		return outbound.Unreachable
+	case "209", "215":
+		return outbound.OptedOut
+	}
+	return outbound.NothingMore
+}
+
+// smsruStates are the states of a message that was taken; those from 104 on that are not here are failures.
+var smsruStates = map[string]outbound.StepState{
+	"100": outbound.Accepted, "101": outbound.Accepted, "102": outbound.Sent, "103": outbound.Delivered, "110": outbound.Read,
+}
+
+// ask tells the state of a message by the gateway's id.
+func (g *smsru) ask(ctx context.Context, _, remote string) (outbound.StepState, string, error) {
+	a, answer, err := g.call(ctx, "/sms/status", url.Values{"sms_id": {remote}}, true)
+	if err != nil || !a.OK() {
+		return "", "", httpx.Verdict(a, err, true).Err
+	}
+	code := answer.SMS[remote].Code.String()
+	if answer.Code != "100" || code == "" || code == "-1" {
+		return "", "", fmt.Errorf("smsru: the state of the message is not told (code %s)", answer.Code)
+	}
+	if state, known := smsruStates[code]; known {
+		return state, "", nil
+	}
+	if _, ours := smsruRules[code]; ours && code != "150" { // of the call, not of the message
+		return "", "", fmt.Errorf("smsru: the state of the message is not told (code %s)", code)
+	}
+	return outbound.NotSent, code, nil
 }
 
 type smsruAnswer struct {

@@ -14,6 +14,7 @@ import (
 	"leadstream/sinks"
 	"leadstream/sinks/httpx"
 	"leadstream/streams"
+	"leadstream/streams/outbound"
 )
 
 // Template sends through any gateway that takes an HTTP request: address, headers and body are templates in which
@@ -24,7 +25,7 @@ var Template = sinks.Kind{
 		return &TemplateSettings{Method: http.MethodPost, ContentType: "application/json", Parts: 1}
 	},
 	Open: func(settings any, env sinks.Env) (sinks.Sink, error) {
-		return openTemplate(*settings.(*TemplateSettings), env)
+		return open(*settings.(*TemplateSettings), env)
 	},
 	Class:       sinks.Blind,
 	OnAmbiguous: "retry",
@@ -62,10 +63,10 @@ type template struct {
 
 var placeholder = regexp.MustCompile(`\{[a-z_]+\}`)
 
-func openTemplate(s TemplateSettings, env sinks.Env) (sinks.Sink, error) {
+func (s TemplateSettings) gateway(env sinks.Env) (gateway, Common, error) {
 	c := Common{To: s.To, From: s.From, Parts: s.Parts, AllowPrivate: s.AllowPrivate, CAFile: s.CAFile, Proxy: s.Proxy}
 	g := &template{set: s}
-	faults := append(c.faults(env), checkURL("url", s.fill(s.URL, text{}, none)))
+	faults := append(c.faults(), checkURL("url", s.fill(s.URL, text{}, none)))
 	var err error
 	g.success, err = sinks.NewSuccess(s.SuccessText, s.SuccessJSON)
 	faults = append(faults, err)
@@ -87,12 +88,12 @@ func openTemplate(s TemplateSettings, env sinks.Env) (sinks.Sink, error) {
 		}
 	}
 	if err := errors.Join(faults...); err != nil {
-		return nil, err
+		return nil, c, err
 	}
 	if g.http, err = c.client(env, hidden...); err != nil {
-		return nil, err
+		return nil, c, err
 	}
-	return open(c, env, g), nil
+	return g, c, nil
 }
 
 func pattern(key, s string) (*regexp.Regexp, error) {
@@ -158,6 +159,9 @@ func bodyEscape(contentType string) func(string) string {
 	}
 	return none
 }
+
+// Means: nobody knows what a gateway's refusal is about.
+func (TemplateSettings) Means(string) outbound.Means { return outbound.NothingMore }
 
 func (g *template) send(ctx context.Context, t text) streams.Verdict {
 	r := httpx.Request{Method: g.set.Method, URL: g.set.fill(g.set.URL, t, url.QueryEscape), Header: http.Header{}}

@@ -14,6 +14,7 @@ import (
 	"leadstream/sinks"
 	"leadstream/sinks/httpx"
 	"leadstream/streams"
+	"leadstream/streams/outbound"
 )
 
 // Twilio sends through Twilio. It has no idempotency key for messages, but lists what was sent to a number, and a notice
@@ -23,7 +24,7 @@ var Twilio = sinks.Kind{
 		return &TwilioSettings{BaseURL: "https://api.twilio.com", Parts: 1, LookAfter: time.Minute}
 	},
 	Open: func(settings any, env sinks.Env) (sinks.Sink, error) {
-		return openTwilio(*settings.(*TwilioSettings), env)
+		return open(*settings.(*TwilioSettings), env)
 	},
 	Class:  sinks.Searchable,
 	Policy: streams.MessagePolicy,
@@ -51,9 +52,9 @@ type twilio struct {
 	http *httpx.Client
 }
 
-func openTwilio(s TwilioSettings, env sinks.Env) (sinks.Sink, error) {
+func (s TwilioSettings) gateway(env sinks.Env) (gateway, Common, error) {
 	c := Common{To: s.To, From: s.From, Parts: s.Parts, LookAfter: s.LookAfter, AllowPrivate: s.AllowPrivate, CAFile: s.CAFile, Proxy: s.Proxy}
-	faults := append(c.faults(env), checkURL("base_url", s.BaseURL))
+	faults := append(c.faults(), checkURL("base_url", s.BaseURL))
 	if !strings.HasPrefix(s.Account, "AC") || strings.ContainsAny(s.Account, "/?#") {
 		faults = append(faults, errors.New("account: is not an account's number; copy the one that begins with AC"))
 	}
@@ -64,14 +65,14 @@ func openTwilio(s TwilioSettings, env sinks.Env) (sinks.Sink, error) {
 		faults = append(faults, errors.New("from: give it or messaging_service, one of the two"))
 	}
 	if err := errors.Join(faults...); err != nil {
-		return nil, err
+		return nil, c, err
 	}
 	basic := base64.StdEncoding.EncodeToString([]byte(cmp.Or(s.Key, s.Account) + ":" + s.Secret))
 	client, err := c.client(env, s.Secret, basic)
 	if err != nil {
-		return nil, err
+		return nil, c, err
 	}
-	return open(c, env, &twilio{set: s, http: client}), nil
+	return &twilio{set: s, http: client}, c, nil
 }
 
 var twilioRules = map[string]rule{
@@ -101,12 +102,48 @@ var twilioRules = map[string]rule{
 	"20500": {streams.Ambiguous, 0, "the gateway has a fault"},
 }
 
+// Means are those of the codes, of refusals and of later failures.
+func (TwilioSettings) Means(code string) outbound.Means {
+	switch code {
+	case "21211", "21614", "21408", "30003", "30004", "30005", "30006":
+		return outbound.Unreachable
+	case "21610":
+		return outbound.OptedOut
+	}
+	return outbound.NothingMore
+}
+
+// twilioStates are how far a message got; the others say that it did not.
+var twilioStates = map[string]outbound.StepState{
+	"accepted": outbound.Accepted, "scheduled": outbound.Accepted, "queued": outbound.Accepted, "sending": outbound.Accepted,
+	"sent": outbound.Sent, "delivered": outbound.Delivered, "partially_delivered": outbound.Delivered, "read": outbound.Read,
+	"undelivered": outbound.NotSent, "failed": outbound.NotSent, "canceled": outbound.NotSent,
+}
+
+// ask tells the state of a message by Twilio's id.
+func (g *twilio) ask(ctx context.Context, _, remote string) (outbound.StepState, string, error) {
+	var m twilioMessage
+	a, err := g.do(ctx, httpx.Request{URL: g.url("/Messages/" + url.PathEscape(remote) + ".json"), Safe: true}, &m)
+	if v := httpx.Verdict(a, err, true); v.Err != nil {
+		return "", "", v.Err
+	}
+	state, known := twilioStates[m.State]
+	if !known {
+		return "", "", errors.New("twilio: the state of the message is not told")
+	}
+	if state != outbound.NotSent {
+		return state, "", nil
+	}
+	return state, cmp.Or(m.Error.String(), m.State), nil
+}
+
 type twilioMessage struct {
-	SID   string      `json:"sid"`
-	Body  string      `json:"body"`
-	Code  json.Number `json:"code"`
-	Error json.Number `json:"error_code"`
-	State string      `json:"status"`
+	SID     string      `json:"sid"`
+	Body    string      `json:"body"`
+	Code    json.Number `json:"code"`
+	Error   json.Number `json:"error_code"`
+	State   string      `json:"status"`
+	Created string      `json:"date_created"` // RFC 2822
 }
 
 func (g *twilio) send(ctx context.Context, t text) streams.Verdict {
@@ -158,7 +195,8 @@ func (g *twilio) find(ctx context.Context, t text) (streams.Verdict, bool) {
 		return v, false
 	}
 	for _, m := range list.Messages {
-		if m.Body == t.body {
+		at, err := time.Parse(time.RFC1123Z, m.Created)
+		if m.Body == t.body && (err != nil || !at.Before(t.since)) {
 			return streams.Verdict{Remote: m.SID}, true
 		}
 	}

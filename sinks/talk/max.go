@@ -60,8 +60,7 @@ type maxBot struct {
 // maxDialog is what the answer to an earlier message has told of a user's dialog.
 type maxDialog struct {
 	chat int64
-	last string // mid of that message,
-	at   int64  // and its time there
+	last int64 // number of that message: later ones have greater ones
 }
 
 // MAX's limits of a message and its buttons.
@@ -80,9 +79,9 @@ type maxMessage struct {
 		ID  int64 `json:"user_id"`
 		Bot bool  `json:"is_bot"`
 	} `json:"sender"`
-	Timestamp int64 `json:"timestamp"` // ms
-	Body      struct {
+	Body struct {
 		ID   string `json:"mid"`
+		Seq  int64  `json:"seq"`
 		Text string `json:"text"`
 	} `json:"body"`
 }
@@ -137,7 +136,7 @@ func (m *maxBot) part(ctx context.Context, to string, message any) outbound.Trie
 	if err != nil {
 		return outbound.Tried{Verdict: httpx.Verdict(a, err, false)}
 	}
-	m.remember(to, maxDialog{sent.Message.Recipient.Chat, sent.Message.Body.ID, sent.Message.Timestamp})
+	m.remember(to, maxDialog{sent.Message.Recipient.Chat, sent.Message.Body.Seq})
 	return outbound.Tried{Verdict: streams.Verdict{Remote: sent.Message.Body.ID}}
 }
 
@@ -160,7 +159,7 @@ func (m *maxBot) look(ctx context.Context, user, text string) string {
 	m.mu.Lock()
 	d := m.dialogs[user]
 	m.mu.Unlock()
-	if d.chat == 0 {
+	if d.chat == 0 || d.last == 0 {
 		return ""
 	}
 	t := time.NewTimer(time.Second) // for what is still being done
@@ -179,8 +178,8 @@ func (m *maxBot) look(ctx context.Context, user, text string) string {
 	}
 	for _, one := range said.Messages {
 		ours := one.Sender.Bot || strconv.FormatInt(one.Sender.ID, 10) != user
-		if ours && one.Body.ID != d.last && one.Body.Text == text && one.Timestamp >= d.at {
-			m.remember(user, maxDialog{d.chat, one.Body.ID, one.Timestamp})
+		if ours && one.Body.Text == text && one.Body.Seq > d.last {
+			m.remember(user, maxDialog{d.chat, one.Body.Seq})
 			return one.Body.ID
 		}
 	}

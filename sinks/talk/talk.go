@@ -50,10 +50,15 @@ type Kind struct {
 
 // Kinds are the sorts of channel by the name that `kind` gives them. A new one is its file and its line here.
 var Kinds = map[string]Kind{
-	"instagram": metaKind(instagramPlatform),
-	"max":       maxKind(),
-	"messenger": metaKind(messengerPlatform),
-	"telegram":  telegramKind(),
-	"vk":        vkKind(),
-	"whatsapp":  whatsAppKind(),
+	"instagram":  metaKind(instagramPlatform),
+	"max":        maxKind(),
+	"messenger":  metaKind(messengerPlatform),
+	"sms_http":   smsHTTPKind(),
+	"sms_kannel": kannelKind(),
+	"sms_ru":     smsruKind(),
+	"sms_smsc":   smscKind(),
+	"sms_twilio": twilioKind(),
+	"telegram":   telegramKind(),
+	"vk":         vkKind(),
+	"whatsapp":   whatsAppKind(),
 }

@@ -24,7 +24,7 @@ import (
 )
 
 // Fault is one way for the phone's services to misbehave; Method is sendMessage and the like for Telegram, else
-// smsc.send, smsc.status, smsru.send, smsru.status, twilio.send, twilio.list, kannel.send, gateway.send.
+// smsc.send, smsc.status, smsru.send, smsru.status, twilio.send, twilio.list, twilio.message, kannel.send, gateway.send.
 type Fault = fault.Fault
 
 // Chat is a Telegram chat that the bot may write to.
@@ -68,12 +68,23 @@ type Message struct {
 	Parts  int       `json:"parts,omitempty"`
 	Edits  int       `json:"edits,omitempty"`
 	Silent bool      `json:"silent,omitempty"`
-	Answer string    `json:"answer"` // delivered, or lost on its way back to the sender
+	State  State     `json:"state,omitempty"` // of an SMS
+	Answer string    `json:"answer"`          // delivered, or lost on its way back to the sender
 
 	Buttons string `json:"buttons,omitempty"` // below it, as sent
 
 	raw string // as sent: what an edit is compared with
 }
+
+// State is what became of an SMS that a gateway has taken.
+type State string
+
+// The states of an SMS.
+const (
+	Delivered State = ""        // at once
+	Waiting   State = "waiting" // for a phone that is off
+	Expired   State = "expired"
+)
 
 // Phone is a simulated phone. It is an http.Handler; Start gives it an address of its own.
 type Phone struct {
@@ -88,6 +99,7 @@ type Phone struct {
 	mu       sync.Mutex
 	messages []Message
 	chats    []Chat
+	off      map[string]bool       // numbers, in digits
 	sent     map[int64][]time.Time // per chat, for Telegram's limits; 0 is the whole bot
 	bot      botState
 
@@ -118,7 +130,7 @@ func New(o Options) *Phone {
 	if o.Chats == nil {
 		o.Chats = []Chat{{ID: 1000001, Type: "private", Name: "Менеджер"}}
 	}
-	p := &Phone{o: o, chats: slices.Clone(o.Chats), sent: map[int64][]time.Time{}, mux: http.NewServeMux(),
+	p := &Phone{o: o, chats: slices.Clone(o.Chats), sent: map[int64][]time.Time{}, off: map[string]bool{}, mux: http.NewServeMux(),
 		updates: push.New(push.Options{Watch: o.Watch, Clock: o.Clock, Hurry: o.Hurry, First: o.FirstID}), closed: make(chan struct{})}
 	p.telegramRoutes()
 	p.smscRoutes()
@@ -169,7 +181,35 @@ func (p *Phone) SetChat(c Chat) {
 	p.chats = append(slices.DeleteFunc(p.chats, func(o Chat) bool { return o.ID == c.ID }), c)
 }
 
-// Messages is what has arrived, oldest first.
+// SwitchOff has the phone of a number be off: gateways take its SMS and bring none of them. SwitchOn brings them.
+func (p *Phone) SwitchOff(number string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.off[digits(number)] = true
+}
+
+// SwitchOn ends SwitchOff.
+func (p *Phone) SwitchOn(number string) {
+	p.waiting(number, Delivered)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.off, digits(number))
+}
+
+// Expire has the gateways give up the SMS that wait for a phone.
+func (p *Phone) Expire(number string) { p.waiting(number, Expired) }
+
+func (p *Phone) waiting(number string, become State) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.messages {
+		if m := &p.messages[i]; m.State == Waiting && digits(m.To) == digits(number) {
+			m.State = become
+		}
+	}
+}
+
+// Messages is what has arrived, oldest first; SMS that wait or have expired are among them.
 func (p *Phone) Messages() []Message {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -184,7 +224,8 @@ type request struct {
 	p    *Phone
 	args map[string]string
 	now  time.Time
-	seq  []int // of the messages it brought
+	path string // what the path names
+	seq  []int  // of the messages it brought
 }
 
 // service is how one gateway is spoken to: what a call does, and what a refusal looks like.
@@ -231,6 +272,9 @@ func (p *Phone) serve(w http.ResponseWriter, r *http.Request, method string, s s
 // arrive keeps a message.
 func (q *request) arrive(m Message) *Message {
 	m.Seq, m.At, m.Answer = len(q.p.messages)+1, q.now, "pending"
+	if m.Via != "telegram" && q.p.off[digits(m.To)] {
+		m.State = Waiting
+	}
 	q.p.messages = append(q.p.messages, m)
 	q.seq = append(q.seq, m.Seq)
 	return &q.p.messages[m.Seq-1]

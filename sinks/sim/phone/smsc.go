@@ -111,7 +111,7 @@ func smscStatus(q *request, asJSON bool) fault.Answer {
 	i := slices.IndexFunc(q.p.messages, func(m Message) bool { return m.Via == "smsc" && m.To == to && m.ID == q.args["id"] })
 	status, at := -3, int64(0)
 	if i >= 0 {
-		status, at = 1, q.p.messages[i].At.Unix()
+		status, at = map[State]int{Delivered: 1, Waiting: 0, Expired: 3}[q.p.messages[i].State], q.p.messages[i].At.Unix()
 	}
 	if !asJSON {
 		return answerText(http.StatusOK, fmt.Sprintf("Status = %d", status))

@@ -87,8 +87,8 @@ func smsruStatus(q *request) fault.Answer {
 	sms := map[string]any{}
 	for _, id := range strings.Split(q.args["sms_id"], ",") {
 		code := -1
-		if slices.ContainsFunc(q.p.messages, func(m Message) bool { return m.Via == "smsru" && m.ID == id }) {
-			code = 103
+		if i := slices.IndexFunc(q.p.messages, func(m Message) bool { return m.Via == "smsru" && m.ID == id }); i >= 0 {
+			code = map[State]int{Delivered: 103, Waiting: 102, Expired: 104}[q.p.messages[i].State]
 		}
 		sms[id] = map[string]any{"status": map[bool]string{true: "OK", false: "ERROR"}[code > 0], "status_code": code}
 	}

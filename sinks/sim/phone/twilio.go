@@ -23,6 +23,7 @@ func (p *Phone) twilioRoutes() {
 					if !known || token != p.o.Secret || account != p.login(TwilioAccount) {
 						return twilioError(http.StatusUnauthorized, 20003, "Authenticate")
 					}
+					q.path = strings.TrimSuffix(r.PathValue("sid"), ".json")
 					return run(q)
 				},
 				refuse: twilioFault,
@@ -31,6 +32,7 @@ func (p *Phone) twilioRoutes() {
 	}
 	handle("POST "+base+"/Messages.json", "twilio.send", twilioSend)
 	handle("GET "+base+"/Messages.json", "twilio.list", twilioList)
+	handle("GET "+base+"/Messages/{sid}", "twilio.message", twilioOne)
 	handle("GET "+base, "twilio.account", func(q *request) fault.Answer {
 		return answerJSON(http.StatusOK, map[string]any{"sid": q.p.login(TwilioAccount), "status": "active",
 			"friendly_name": "Simulated", "type": "Full"})
@@ -87,6 +89,25 @@ func (p *Phone) twilioShown(m *Message, status string) map[string]any {
 	return out
 }
 
+// twilioBecame is a message as it stands.
+func (p *Phone) twilioBecame(m *Message) map[string]any {
+	out := p.twilioShown(m, map[State]string{Delivered: "delivered", Waiting: "sent", Expired: "undelivered"}[m.State])
+	if m.State == Expired {
+		out["error_code"] = 30003
+	}
+	return out
+}
+
+// twilioOne is a message by its sid.
+func twilioOne(q *request) fault.Answer {
+	for i := range q.p.messages {
+		if m := &q.p.messages[i]; m.Via == "twilio" && m.ID == q.path {
+			return answerJSON(http.StatusOK, q.p.twilioBecame(m))
+		}
+	}
+	return twilioError(http.StatusNotFound, 20404, "The requested resource was not found")
+}
+
 // twilioList finds messages by To and by the day they were sent, newest first.
 func twilioList(q *request) fault.Answer {
 	rows := []any{}
@@ -98,7 +119,7 @@ func twilioList(q *request) fault.Answer {
 			q.args["DateSent>"] != "" && day < q.args["DateSent>"] || q.args["DateSent<"] != "" && day > q.args["DateSent<"] {
 			continue
 		}
-		rows = append(rows, q.p.twilioShown(m, "delivered"))
+		rows = append(rows, q.p.twilioBecame(m))
 	}
 	return answerJSON(http.StatusOK, map[string]any{"messages": rows, "page": 0, "page_size": 50, "next_page_uri": nil})
 }
