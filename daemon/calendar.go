@@ -33,17 +33,22 @@ func (l *loader) calendar(c *Config) {
 
 // calendarEnv is what a calendar is opened with.
 func (c *Config) calendarEnv(kept *records.Store, log zerolog.Logger) calendar.Env {
-	return calendar.Env{Records: kept, Zone: c.Zone(), Log: log}
+	return calendar.Env{Records: kept, Zone: c.Zone(), Services: c.serviceNames(), Log: log}
+}
+
+// serviceNames are those by code.
+func (c *Config) serviceNames() map[string]string {
+	names := map[string]string{}
+	for _, s := range c.Triage.Services {
+		names[s.Code] = s.Name
+	}
+	return names
 }
 
 // remind is who tells customers of their visits.
 func remind(cfg *Config, visiting calendar.Calendar, kept *records.Store, log zerolog.Logger) *reminders.Reminders {
-	names := map[string]string{}
-	for _, s := range cfg.Triage.Services {
-		names[s.Code] = s.Name
-	}
 	return &reminders.Reminders{Planner: reminders.Planner{Quiet: reminders.UsualQuiet, Zone: cfg.Zone()}, Store: kept, Language: cfg.Language,
-		Services: names, Sync: visiting.Sync, Log: log}
+		Services: cfg.serviceNames(), Sync: visiting.Sync, Log: log}
 }
 
 // syncCalendar looks every so often at what people have changed in the calendar itself.

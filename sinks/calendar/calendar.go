@@ -77,9 +77,10 @@ func Defaults() Settings {
 
 // Env is what a calendar is opened with.
 type Env struct {
-	Records *records.Store
-	Zone    *time.Location // the business's own
-	Log     zerolog.Logger
+	Records  *records.Store
+	Zone     *time.Location    // the business's own
+	Services map[string]string // code → name, for what people read in their calendar
+	Log      zerolog.Logger
 }
 
 // Calendar is a visits.Calendar of one of the kinds.
@@ -101,7 +102,7 @@ func Open(s Settings, env Env) (Calendar, error) {
 		return nil, err
 	}
 	if s.Kind == CalDAV {
-		return nil, errors.ErrUnsupported
+		return openDAV(s, p, env)
 	}
 	return &builtin{plan: p, records: env.Records}, nil
 }

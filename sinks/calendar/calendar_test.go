@@ -30,7 +30,12 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	if server, err = startRadicale(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	code := m.Run()
+	server.stop()
 	if err := postgres.Close(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
@@ -151,17 +156,23 @@ func TestFaults(t *testing.T) {
 		change func(*Settings)
 		want   []string // keys
 	}{
-		"good":            {func(*Settings) {}, nil},
-		"no hours":        {func(s *Settings) { s.Hours = nil }, []string{"hours"}},
-		"bad hours":       {func(s *Settings) { s.Hours = map[string]string{"mon": "10-20"} }, []string{"hours"}},
-		"bad day":         {func(s *Settings) { s.Hours = map[string]string{"funday": "10:00-20:00"} }, []string{"hours"}},
-		"a day twice":     {func(s *Settings) { s.Hours = map[string]string{"mon-wed": "10:00-20:00", "tue": "off"} }, []string{"hours"}},
-		"bad exception":   {func(s *Settings) { s.Exceptions = []Exception{{Day: "31.12.2026"}} }, []string{"exceptions"}},
-		"backwards":       {func(s *Settings) { s.Exceptions = []Exception{{Day: "2026-12-31", Until: "2026-12-30"}} }, []string{"exceptions"}},
-		"two of one name": {func(s *Settings) { s.Masters = []Master{{Name: "A"}, {Name: "A"}} }, []string{"masters[1].name"}},
-		"master's hours":  {func(s *Settings) { s.Masters = []Master{{Name: "A", Hours: map[string]string{"mon": "25:00-26:00"}}} }, []string{"masters[0].hours"}},
-		"no time":         {func(s *Settings) { s.Duration, s.Step, s.Services = 0, 0, map[string]time.Duration{"cut": 0} }, []string{"services.cut", "duration", "step"}},
-		"unknown kind":    {func(s *Settings) { s.Kind = "google" }, []string{"kind"}},
+		"good":              {func(*Settings) {}, nil},
+		"no hours":          {func(s *Settings) { s.Hours = nil }, []string{"hours"}},
+		"bad hours":         {func(s *Settings) { s.Hours = map[string]string{"mon": "10-20"} }, []string{"hours"}},
+		"bad day":           {func(s *Settings) { s.Hours = map[string]string{"funday": "10:00-20:00"} }, []string{"hours"}},
+		"a day twice":       {func(s *Settings) { s.Hours = map[string]string{"mon-wed": "10:00-20:00", "tue": "off"} }, []string{"hours"}},
+		"bad exception":     {func(s *Settings) { s.Exceptions = []Exception{{Day: "31.12.2026"}} }, []string{"exceptions"}},
+		"backwards":         {func(s *Settings) { s.Exceptions = []Exception{{Day: "2026-12-31", Until: "2026-12-30"}} }, []string{"exceptions"}},
+		"two of one name":   {func(s *Settings) { s.Masters = []Master{{Name: "A"}, {Name: "A"}} }, []string{"masters[1].name"}},
+		"master's hours":    {func(s *Settings) { s.Masters = []Master{{Name: "A", Hours: map[string]string{"mon": "25:00-26:00"}}} }, []string{"masters[0].hours"}},
+		"no time":           {func(s *Settings) { s.Duration, s.Step, s.Services = 0, 0, map[string]time.Duration{"cut": 0} }, []string{"services.cut", "duration", "step"}},
+		"no CalDAV address": {func(s *Settings) { s.Kind = CalDAV }, []string{"caldav.url"}},
+		"a master without a calendar": {func(s *Settings) {
+			s.Kind, s.CalDAV.URL, s.Masters = CalDAV, "https://dav.example.com/salon", []Master{{Name: "A"}}
+		}, []string{"masters[0].calendar"}},
+		"password in the address": {func(s *Settings) { s.Kind, s.CalDAV.URL = CalDAV, "https://user:hush@dav.example.com/salon" }, []string{"caldav.url"}},
+		"asked all the time":      {func(s *Settings) { s.Kind, s.CalDAV.URL, s.CalDAV.Every = CalDAV, "https://dav.example.com/salon", 0 }, []string{"caldav.every"}},
+		"unknown kind":            {func(s *Settings) { s.Kind = "google" }, []string{"kind"}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

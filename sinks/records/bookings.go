@@ -193,6 +193,22 @@ func (s *Store) Booking(ctx context.Context, id string) (visits.Booking, error) 
 	return all[0], nil
 }
 
+// InCalendar notes that a booking is in a calendar outside: one that is not there later was taken out.
+func (s *Store) InCalendar(ctx context.Context, id string) error {
+	return s.write(ctx, func(b *batch) { b.exec("UPDATE bookings SET placed = 1 WHERE id = $1", id) })
+}
+
+// IsInCalendar says whether a booking was put into a calendar outside.
+func (s *Store) IsInCalendar(ctx context.Context, id string) (yes bool, err error) {
+	err = s.query(ctx, func(scan func(...any) error) error {
+		var n int64
+		err := scan(&n)
+		yes = n == 1
+		return err
+	}, "SELECT placed FROM bookings WHERE id = $1", id)
+	return yes, err
+}
+
 // Visits are the bookings, also the cancelled ones, that begin from a moment on and before another, by their start.
 func (s *Store) Visits(ctx context.Context, from, until time.Time) ([]visits.Booking, error) {
 	return s.bookings(ctx, "WHERE start_at >= $1 AND start_at < $2 ORDER BY start_at, id", from.UnixMilli(), until.UnixMilli())

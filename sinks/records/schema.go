@@ -105,6 +105,7 @@ CREATE INDEX bookings_customer ON bookings (customer);
 CREATE INDEX bookings_start ON bookings (start_at);
 `, `
 ALTER TABLE bookings ADD COLUMN master TEXT NOT NULL DEFAULT '';
+ALTER TABLE bookings ADD COLUMN placed BIGINT NOT NULL DEFAULT 0; -- 1: in a calendar outside
 CREATE TABLE messages ( -- to customers: outbound.Message
 	id       TEXT PRIMARY KEY,
 	customer BIGINT NOT NULL,
