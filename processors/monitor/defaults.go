@@ -30,6 +30,13 @@ var Metrics = map[string]string{
 	"operator_share":         "share of the last day's conversations that asked for a person, 0 to 1",
 	"conversations":          "conversations behind that share",
 	"fetch_denied":           "1 for a source whose service gives us nothing: token or rights {source}",
+	"hot_unanswered":         "minutes of working time that a hot lead has waited for a person, once that is longer than answers.unanswered.after {lead, channel}; without labels 0",
+	"hot_unanswered_worth":   "money at stake with it {lead, channel}",
+	"hot_unanswered_count":   "hot leads that wait for longer than that",
+	"hot_unanswered_longest": "minutes of working time that the oldest of them has waited",
+	"hot_unanswered_sum":     "money at stake with all of them",
+	"first_answers_in_30s":   "share of the last hour's first answers by programs that came within 30 s, 0 to 1",
+	"first_answers":          "first answers behind that share",
 	"unlabelled":             "messages that triage did not understand and that wait for a label",
 }
 
@@ -213,6 +220,31 @@ func DefaultRules() []Rule {
 					"{{.Labels.source}}: часть сообщений могла пропасть. Проверьте диалоги"},
 				"en": {"{{.Labels.source}}: some messages of customers may be missing: " + choice("why", lostWhy["en"]), "Open the conversations at the service itself and see who wrote during the outage: the daemon's log says from when to when.",
 					"{{.Labels.source}}: messages may be missing. See the conversations"},
+			},
+		},
+		{
+			Name: "hot_unanswered", When: "hot_unanswered > 0", Severity: Critical, BusinessHours: true, // A-14, P-03
+			Texts: Texts{
+				"ru": {"Горячая заявка ждёт ответа человека {{.Value}} мин{{with .Values.hot_unanswered_worth}}, на кону {{.}} {{$.Currency}}{{end}}",
+					"Ответьте клиенту (заявка {{.Labels.lead}}, {{.Labels.channel}}): в чате, из CRM или по телефону." +
+						"{{if gt .Values.hot_unanswered_count 1.0}} Всего ждут {{.Values.hot_unanswered_count}}, дольше всех {{.Values.hot_unanswered_longest}} мин" +
+						"{{with .Values.hot_unanswered_sum}}, на кону {{.}} {{$.Currency}}{{end}}.{{end}}",
+					"Горячие без ответа: {{.Values.hot_unanswered_count}}, {{.Values.hot_unanswered_longest}} мин{{with .Values.hot_unanswered_sum}}, {{.}} {{$.Currency}}{{end}}"},
+				"en": {"A hot lead has waited {{.Value}} min for a person{{with .Values.hot_unanswered_worth}}, {{.}} {{$.Currency}} at stake{{end}}",
+					"Answer the customer (lead {{.Labels.lead}}, {{.Labels.channel}}): in the chat, from the CRM, or by phone." +
+						"{{if gt .Values.hot_unanswered_count 1.0}} {{.Values.hot_unanswered_count}} wait in all, the longest for {{.Values.hot_unanswered_longest}} min" +
+						"{{with .Values.hot_unanswered_sum}}, {{.}} {{$.Currency}} at stake{{end}}.{{end}}",
+					"Hot leads unanswered: {{.Values.hot_unanswered_count}}, {{.Values.hot_unanswered_longest}} min{{with .Values.hot_unanswered_sum}}, {{.}} {{$.Currency}} at stake{{end}}"},
+			},
+		},
+		{
+			Name: "first_answer_slow", When: "first_answers_in_30s < 0.99", KeepFiringFor: 5 * time.Minute, // P-03
+			Sample: "first_answers", MinSample: 20,
+			Texts: Texts{
+				"ru": {"Автоматический ответ за 30 с получают лишь {{percent .Value}} клиентов", "leadstream status покажет, где ждут заявки: в очереди, в записях или у канала ответов.",
+					"Автоответ за 30 с: {{percent .Value}}. Смотрите status"},
+				"en": {"Only {{percent .Value}} of customers get an automatic answer within 30 s", "leadstream status shows where leads wait: in a queue, in the records, or at the channel of the answers.",
+					"Answers within 30 s: {{percent .Value}}. See leadstream status"},
 			},
 		},
 		{

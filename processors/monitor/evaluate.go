@@ -27,9 +27,11 @@ func (m *Monitor) evaluate(values []Value, now time.Time) {
 		series[v.Name][labelKey(v.Labels)] = v
 	}
 	for _, r := range m.rules {
-		for _, labels := range r.labelSets(series) {
+		for _, labels := range m.labelSets(r, series) {
 			if env, ok := r.env(series, labels); ok {
-				m.move(r, labels, env, now)
+				if a := m.move(r, labels, env, now); a != nil {
+					a.values = valuesOf(series, labels)
+				}
 			}
 		}
 	}
@@ -42,8 +44,9 @@ func (m *Monitor) evaluate(values []Value, now time.Time) {
 	m.mute()
 }
 
-// labelSets are those of all the metrics that the rule names.
-func (r *rule) labelSets(series map[string]map[string]Value) (sets []map[string]string) {
+// labelSets are those of all the metrics that the rule names, and of its alerts: of a set that is measured no more a metric
+// without labels says how it stands.
+func (m *Monitor) labelSets(r *rule, series map[string]map[string]Value) (sets []map[string]string) {
 	seen := map[string]bool{}
 	for _, name := range r.metrics {
 		for _, key := range slices.Sorted(maps.Keys(series[name])) {
@@ -53,7 +56,27 @@ func (r *rule) labelSets(series map[string]map[string]Value) (sets []map[string]
 			}
 		}
 	}
+	for _, a := range m.state.Alerts {
+		if a.rule == r && !seen[labelKey(a.Labels)] {
+			sets = append(sets, a.Labels)
+		}
+	}
 	return sets
+}
+
+// valuesOf is each metric's value with a set of labels, or else without any.
+func valuesOf(series map[string]map[string]Value, labels map[string]string) map[string]number {
+	values := map[string]number{}
+	for name, by := range series {
+		v, ok := by[labelKey(labels)]
+		if !ok {
+			v, ok = by[""]
+		}
+		if ok {
+			values[name] = round(v.V)
+		}
+	}
+	return values
 }
 
 // env is the values that the rule sees for a set of labels: each metric's with that set, else its one without labels.
@@ -75,15 +98,15 @@ func (r *rule) env(series map[string]map[string]Value, labels map[string]string)
 	return env, true
 }
 
-// move takes one alert a step further through pending, firing and clear.
-func (m *Monitor) move(r *rule, labels map[string]string, env map[string]any, now time.Time) {
+// move takes one alert a step further through pending, firing and clear, and answers it when there is one.
+func (m *Monitor) move(r *rule, labels map[string]string, env map[string]any, now time.Time) *alert {
 	id := fingerprint(r.Name, labels)
 	a := m.state.Alerts[id]
 	enough := r.Sample == "" || env[r.Sample].(float64) >= r.MinSample
 	when := enough && truth(r.when, env)
 	if a == nil {
 		if !when {
-			return
+			return nil
 		}
 		a = &alert{Rule: r.Name, Labels: labels, Since: now, rule: r}
 		m.state.Alerts[id] = a
@@ -95,7 +118,7 @@ func (m *Monitor) move(r *rule, labels map[string]string, env map[string]any, no
 		} else if now.Sub(a.Since) >= r.For {
 			a.Fired = now
 		}
-		return
+		return a
 	}
 	over := !when
 	if enough && r.clear != nil {
@@ -112,6 +135,7 @@ func (m *Monitor) move(r *rule, labels map[string]string, env map[string]any, no
 			delete(m.state.Alerts, id)
 		}
 	}
+	return a
 }
 
 // mute marks the alerts that are silenced, or of which a firing alert is the cause.

@@ -101,7 +101,10 @@ func (m *Monitor) dueOf(name string, firing []string, now time.Time) (notice, bo
 		}
 		n.ended = append(n.ended, id)
 	}
-	quiet := g.Severity != Critical && m.quiet.contain(now.In(m.zone))
+	for _, id := range firing {
+		g.Business = m.state.Alerts[id].rule.BusinessHours
+	}
+	quiet := g.Severity != Critical && m.quiet.contain(now.In(m.zone)) || g.Business && !m.hours.Open(now)
 	if len(g.Notified) == 0 {
 		return m.dueFirst(name, g, n, quiet, now)
 	}
@@ -115,7 +118,7 @@ func (m *Monitor) dueOf(name string, firing []string, now time.Time) (notice, bo
 		n.kind = news
 	case len(n.ids) == 0 || !g.Acked.IsZero():
 		return n, false
-	case g.Severity == Critical && g.Step < len(m.set.Escalation) && now.Sub(g.Started) >= m.set.Escalation[g.Step].After:
+	case g.Severity == Critical && g.Step < len(m.set.Escalation) && m.waited(g, now) >= m.set.Escalation[g.Step].After && !(g.Business && quiet):
 		n.kind, n.step = escalate, g.Step
 	case waited >= m.set.Repeat && !quiet:
 		n.kind = repeat
@@ -123,6 +126,14 @@ func (m *Monitor) dueOf(name string, firing []string, now time.Time) (notice, bo
 		return n, false
 	}
 	return n, true
+}
+
+// waited is how long a group has waited for somebody to take it on.
+func (m *Monitor) waited(g *group, now time.Time) time.Duration {
+	if g.Business {
+		return m.hours.Between(g.Started, now)
+	}
+	return now.Sub(g.Started)
 }
 
 // dueFirst is for a group of which nobody has heard: what ends while it waits is never told.
@@ -183,7 +194,10 @@ func (m *Monitor) noteTold(g *group, n notice, by string, now time.Time) {
 		}
 		if g.Notified[id] == nil {
 			g.Notified[id] = &told{Title: m.textOf(a).Title, Since: a.Fired}
-			g.Acked = time.Time{} // who acknowledged did not know of this one
+			if n.kind != escalate && (!g.Acked.IsZero() || g.Step >= len(m.set.Escalation)) {
+				g.Started, g.Step = now, 1 // nobody up the chain knows of this one
+			}
+			g.Acked = time.Time{} // nor did who acknowledged
 		}
 	}
 	for _, id := range n.ended {

@@ -8,22 +8,22 @@ import (
 	"leadstream/processors"
 )
 
-// hours is a part of the day in minutes, from (within) until (without); it may pass midnight. from = until: none.
-type hours struct{ from, until int }
+// dayPart is a part of the day in minutes, from (within) until (without); it may pass midnight. from = until: none.
+type dayPart struct{ from, until int }
 
-func parseHours(from, until string) (hours, error) {
+func parseHours(from, until string) (dayPart, error) {
 	if from == "" && until == "" {
-		return hours{}, nil
+		return dayPart{}, nil
 	}
 	f, err1 := parseClock("alerts.quiet_from", from)
 	u, err2 := parseClock("alerts.quiet_until", until)
 	if err := errors.Join(err1, err2); err != nil {
-		return hours{}, err
+		return dayPart{}, err
 	}
 	if f < 0 || u < 0 {
-		return hours{}, processors.Fault{Key: "alerts.quiet_from", Problem: "quiet hours need a beginning and an end", Cure: "write both or neither"}
+		return dayPart{}, processors.Fault{Key: "alerts.quiet_from", Problem: "quiet hours need a beginning and an end", Cure: "write both or neither"}
 	}
-	return hours{f, u}, nil
+	return dayPart{f, u}, nil
 }
 
 // parseClock reads "09:00" as minutes of the day; -1 when empty.
@@ -41,7 +41,7 @@ func parseClock(key, text string) (int, error) {
 func minuteOf(t time.Time) int { return t.Hour()*60 + t.Minute() }
 
 // contain says whether local time t is within.
-func (h hours) contain(t time.Time) bool {
+func (h dayPart) contain(t time.Time) bool {
 	m := minuteOf(t)
 	if h.from <= h.until {
 		return h.from <= m && m < h.until

@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"leadstream/processors"
+	"leadstream/streams/hours"
 )
 
 // Value is one measured number.
@@ -66,12 +67,14 @@ func Defaults() Settings {
 type Monitor struct {
 	set       Settings
 	rules     []*rule
-	quiet     hours
+	quiet     dayPart
 	alive     int // minute of the day, -1: never
 	source    Source
 	notifiers map[string]processors.Notifier
 	language  string
 	zone      *time.Location
+	hours     *hours.Hours
+	currency  string
 	file      string
 	now       func() time.Time
 	client    *http.Client
@@ -91,6 +94,8 @@ type Options struct {
 	Metrics   []string                       // names that rules may use beside those of Metrics
 	Language  string                         // "ru" or "en"
 	Zone      *time.Location                 // of the business
+	Hours     *hours.Hours                   // when it works, for rules that keep to them; nil: always
+	Currency  string                         // as people write it
 	File      string                         // keeps its state over restarts
 	Now       func() time.Time               // nil: time.Now
 	Client    *http.Client                   // for the heartbeat; nil: one with a short time limit
@@ -101,7 +106,7 @@ type Options struct {
 // processors.Fault at once.
 func New(set Settings, o Options) (*Monitor, error) {
 	m := &Monitor{
-		set: set, source: o.Source, notifiers: o.Notifiers, language: o.Language, zone: o.Zone, file: o.File,
+		set: set, source: o.Source, notifiers: o.Notifiers, language: o.Language, zone: o.Zone, hours: o.Hours, currency: o.Currency, file: o.File,
 		now: o.Now, client: o.Client, log: o.Log,
 	}
 	if m.language == "" {

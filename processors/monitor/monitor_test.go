@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"leadstream/processors"
+	"leadstream/streams/hours"
 )
 
 // office is a monitor in a business with a telegram, an sms and an owner, and a clock that the test turns.
@@ -31,6 +32,7 @@ type office struct {
 	set    Settings
 	file   string
 	beats  int
+	hours  *hours.Hours
 	tries  int
 }
 
@@ -72,7 +74,7 @@ func (o *office) restart() {
 	o.t.Helper()
 	var err error
 	o.m, err = New(o.set, Options{
-		Source: o, Language: "ru", File: o.file, Now: func() time.Time { return o.now },
+		Source: o, Language: "ru", Hours: o.hours, Currency: "₽", File: o.file, Now: func() time.Time { return o.now },
 		Notifiers: map[string]processors.Notifier{"telegram": phone{o, "telegram"}, "sms": phone{o, "sms"}, "owner": phone{o, "owner"}},
 	})
 	if err != nil {

@@ -34,10 +34,12 @@ type Rule struct {
 	Severity      string        `koanf:"severity"`        // critical or warning; empty is warning
 	Group         string        `koanf:"group"`           // alerts of one group share messages; empty is Name
 	Inhibits      []string      `koanf:"inhibits"`        // rules that are mute while this one fires
+	BusinessHours bool          `koanf:"business_hours"`  // told of only while the business works, by its working time
 	Texts         Texts         `koanf:"texts"`           // by language
 }
 
-// Texts are what a person reads of an alert, by language ("ru", "en"): templates with .Value, .Labels and `percent`.
+// Texts are what a person reads of an alert, by language ("ru", "en"): templates with .Value, .Labels, .Values of any metric
+// with these labels or with none, .Currency and `percent`.
 type Texts map[string]Text
 
 // Text is an alert in one language.

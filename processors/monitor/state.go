@@ -28,6 +28,7 @@ type alert struct {
 	Clear  time.Time         `json:"clear,omitzero"` // fired, and the end holds
 	Seen   time.Time         `json:"-"`              // last measured; a restart begins anew
 	Value  float64           `json:"-"`
+	values map[string]number // as subject has them
 
 	rule  *rule
 	muted bool
@@ -44,6 +45,7 @@ type group struct {
 	Acked    time.Time        `json:"acked,omitzero"`
 	Held     bool             `json:"held,omitempty"` // for the end of quiet hours
 	Severity string           `json:"severity,omitempty"`
+	Business bool             `json:"business,omitempty"` // told of in working time only
 	Notified map[string]*told `json:"notified,omitempty"`
 	Reached  []string         `json:"reached,omitempty"` // notifiers that took a message, and are owed its end
 	Failures int              `json:"failures,omitempty"`

@@ -30,6 +30,9 @@ type subject struct {
 	Rule   string
 	Value  number
 	Labels map[string]string
+
+	Values   map[string]number // of all metrics with these labels, or without any
+	Currency string
 }
 
 // texts compiles a rule's templates for a language; a rule that has none for it uses another, or its name.
@@ -63,7 +66,7 @@ func (r *rule) texts(language string) error {
 func (m *Monitor) textOf(a *alert) Text {
 	write := func(t *template.Template) string {
 		var b strings.Builder
-		if err := t.Execute(&b, subject{Rule: a.Rule, Value: round(a.Value), Labels: a.Labels}); err != nil {
+		if err := t.Execute(&b, subject{a.Rule, round(a.Value), a.Labels, a.values, m.currency}); err != nil {
 			return a.Rule // checked at load, yet a template can still fail on a value
 		}
 		return b.String()
@@ -154,7 +157,7 @@ func (m *Monitor) head(n notice, now time.Time) string {
 	case digest:
 		return m.say("Пока были тихие часы", "While hours were quiet")
 	case escalate:
-		waited := m.span(now.Sub(m.state.Groups[n.groups[0]].Started))
+		waited := m.span(m.waited(m.state.Groups[n.groups[0]], now))
 		return m.say("Никто не ответил за "+waited, "No answer for "+waited)
 	}
 	for _, a := range n.firing {

@@ -66,25 +66,24 @@ func (s *Store) Answered(ctx context.Context, card int64, a outbound.Answered) e
 	return s.write(ctx, func(b *batch) { b.answered(b.standing(card), &a) })
 }
 
-// Unanswered are the hot enquiries of between from and until that nobody has seen to: how many, what is at stake in all, the
-// oldest of them, and the latest, at most limit.
-func (s *Store) Unanswered(ctx context.Context, from, until time.Time, limit int) (n int, worth int64, oldest time.Time, latest []outbound.Open, err error) {
+// Unanswered are the hot enquiries of between from and until that nobody has seen to, of which it names the latest, at most limit.
+func (s *Store) Unanswered(ctx context.Context, from, until time.Time, limit int) (u outbound.Unanswered, err error) {
 	const open = "FROM unanswered WHERE ended_at = 0 AND hot = 1 AND asked_at >= $1 AND asked_at <= $2"
 	var at int64
-	err = s.query(ctx, func(scan func(...any) error) error { return scan(&n, &worth, &at) },
+	err = s.query(ctx, func(scan func(...any) error) error { return scan(&u.Count, &u.Worth, &at) },
 		"SELECT count(*), CAST(coalesce(sum(worth), 0) AS BIGINT), coalesce(min(asked_at), 0) "+open, from.UnixMilli(), until.UnixMilli())
-	if err != nil || n == 0 {
-		return 0, 0, time.Time{}, nil, err
+	u.Oldest = fromMilli(at)
+	if err != nil || u.Count == 0 {
+		return u, err
 	}
 	err = s.query(ctx, func(scan func(...any) error) error {
 		var o outbound.Open
-		var at int64
 		err := scan(&o.Lead, &o.Channel, &o.Worth, &at)
 		o.AskedAt = fromMilli(at)
-		latest = append(latest, o)
+		u.Latest = append(u.Latest, o)
 		return err
 	}, "SELECT lead, channel, worth, asked_at "+open+" ORDER BY asked_at DESC, lead LIMIT $3", from.UnixMilli(), until.UnixMilli(), limit)
-	return n, worth, fromMilli(at), latest, err
+	return u, err
 }
 
 // Firsts gives each the enquiries of between from and until with their first answers, in the order in which they came.

@@ -154,16 +154,20 @@ func TestUnanswered(t *testing.T) {
 		if err := s.Answered(ctx, ids[1], outbound.Answered{By: outbound.Person, At: noon.Add(time.Hour)}); err != nil {
 			t.Fatal(err)
 		}
-		n, worth, oldest, latest, err := s.Unanswered(ctx, noon, noon.Add(4*time.Minute), 2)
+		got, err := s.Unanswered(ctx, noon, noon.Add(4*time.Minute), 2)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := []outbound.Open{{Lead: "e", Channel: "site", Worth: 400, AskedAt: noon.Add(4 * time.Minute)}, {Lead: "d", Channel: "site", Worth: 300, AskedAt: noon.Add(3 * time.Minute)}}
-		if diff := gocmp.Diff(want, latest); n != 3 || worth != 700 || !oldest.Equal(noon) || diff != "" {
-			t.Errorf("%d of %d since %s %s", n, worth, oldest, diff)
+		want := outbound.Unanswered{Count: 3, Worth: 700, Oldest: noon, Latest: []outbound.Open{
+			{Lead: "e", Channel: "site", Worth: 400, AskedAt: noon.Add(4 * time.Minute)}, {Lead: "d", Channel: "site", Worth: 300, AskedAt: noon.Add(3 * time.Minute)}}}
+		if diff := gocmp.Diff(want, got); diff != "" {
+			t.Error(diff)
 		}
-		if n, _, _, _, err := s.Unanswered(ctx, noon.Add(time.Minute), noon.Add(3*time.Minute), 2); n != 1 || err != nil {
-			t.Errorf("%d within bounds, want 1; %v", n, err)
+		if got, err := s.Unanswered(ctx, noon.Add(time.Minute), noon.Add(3*time.Minute), 2); got.Count != 1 || err != nil {
+			t.Errorf("%d within bounds, want 1; %v", got.Count, err)
+		}
+		if got, err := s.Unanswered(ctx, noon.Add(time.Hour), noon.Add(3*time.Hour), 2); got.Count != 0 || err != nil {
+			t.Errorf("%d of a quiet hour; %v", got.Count, err)
 		}
 		var firsts []outbound.First
 		if err := s.Firsts(ctx, noon, noon.Add(2*time.Minute), func(f outbound.First) { firsts = append(firsts, f) }); err != nil {

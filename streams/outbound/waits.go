@@ -18,3 +18,11 @@ type First struct {
 	At      time.Time // zero: none yet
 	By      string    // Program, Dialogue or Person
 }
+
+// Unanswered are open enquiries of a time.
+type Unanswered struct {
+	Count  int
+	Worth  int64 // money at stake in all
+	Oldest time.Time
+	Latest []Open // the latest first
+}
