@@ -143,6 +143,7 @@ func (cmd statusCmd) Run(t *terminal) error {
 	}
 	fmt.Fprintln(t.out, t.say("leads: %s; unexplained %d", "заявки: %s; необъяснённых %d", strings.Join(counts, ", "), s.Unexplained))
 	t.calibration(s.Scores)
+	t.answers(s.Answers)
 	rows := [][]string{{t.say("destination", "приёмник"), t.say("kind", "вид"), t.say("state", "состояние"), t.say("waiting", "ждут"),
 		t.say("retried", "повтор"), t.say("dead", "мёртвые"), t.say("held", "задержаны"), t.say("oldest", "старейшая"), t.say("reason", "причина")}}
 	for _, d := range s.Destinations {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"leadstream/daemon/fetch"
 	"leadstream/processors/learn"
 	"leadstream/processors/monitor"
+	"leadstream/processors/unanswered"
 	"leadstream/streams"
 )
 
@@ -21,7 +23,8 @@ type measure struct {
 	engine       *streams.Engine
 	destinations []*destination
 	desk         *learn.Desk
-	fetcher      *fetch.Fetcher // nil: nothing is fetched
+	fetcher      *fetch.Fetcher    // nil: nothing is fetched
+	watch        *unanswered.Watch // nil: there are no records
 	gatherer     prometheus.Gatherer
 	lateAfter    func(string) time.Duration
 
@@ -70,6 +73,7 @@ func (m *measure) Values() []monitor.Value {
 		add("fetch_denied", 1, "source", source)
 	}
 	m.triage(add)
+	m.waits(add)
 	if down == 0 {
 		m.queues(add)
 	}
@@ -116,6 +120,7 @@ func (m *measure) counters(add func(string, float64, ...string)) {
 		return
 	}
 	good, all := map[string]float64{}, map[string]float64{}
+	first, quick := 0., 0. // answers by programs
 	for _, f := range families {
 		for _, s := range f.GetMetric() {
 			l := labels(s)
@@ -126,6 +131,12 @@ func (m *measure) counters(add func(string, float64, ...string)) {
 				n := m.over("count "+q, recently, float64(s.GetHistogram().GetSampleCount()))
 				if n > 0 {
 					add("avg_processing_seconds", sum/n, "queue", q, "destination", destinationName(q))
+				}
+			case "leadstream_first_answer_seconds":
+				if slices.Contains(programs, l["by"]) {
+					h := s.GetHistogram()
+					first += m.over("first "+l["channel"]+l["by"], lastHour, float64(h.GetSampleCount()))
+					quick += m.over("quick "+l["channel"]+l["by"], lastHour, float64(upTo(h, inTime)))
 				}
 			case "leadstream_retried_total":
 				n := m.over("retried "+l["destination"]+l["end"], lastHour, s.GetCounter().GetValue())
@@ -142,12 +153,26 @@ func (m *measure) counters(add func(string, float64, ...string)) {
 			}
 		}
 	}
+	add("first_answers", first)
+	if first > 0 {
+		add("first_answers_in_30s", quick/first)
+	}
 	for dest, n := range all {
 		add("retries", n, "destination", dest)
 		if n > 0 {
 			add("retry_success_rate", good[dest]/n, "destination", dest)
 		}
 	}
+}
+
+// upTo is how many of a histogram's samples are not above a bound, which is one of its buckets'.
+func upTo(h *dto.Histogram, bound float64) uint64 {
+	for _, b := range h.GetBucket() {
+		if b.GetUpperBound() == bound {
+			return b.GetCumulativeCount()
+		}
+	}
+	return 0
 }
 
 func labels(s *dto.Metric) map[string]string {

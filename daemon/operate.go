@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"leadstream/processors"
+	"leadstream/processors/unanswered"
 	"leadstream/streams"
 )
 
@@ -22,6 +23,7 @@ type operator struct {
 	started      time.Time
 	late         func(string) time.Duration
 	scores       func() processors.Calibration
+	watch        *unanswered.Watch // nil: there are no records
 }
 
 var _ Operator = (*operator)(nil)
@@ -103,6 +105,13 @@ func (o *operator) Status(ctx context.Context) (Status, error) {
 	}
 	if s.Unexplained > 0 {
 		s.Problems = append(s.Problems, say("%d leads are in no queue; they are driven again within a minute", "Заявок не видно ни в одной очереди: %d; они будут отправлены заново в течение минуты", s.Unexplained))
+	}
+	answers, err := o.answers(ctx)
+	if err != nil {
+		s.Problems = append(s.Problems, say("The records do not say how long customers wait: %v", "Записи не отвечают, сколько ждут клиенты: %v", err))
+	} else if s.Answers = answers; answers != nil && answers.Hot > 0 {
+		s.Problems = append(s.Problems, say("Hot leads that nobody has answered: %d, the oldest for %s of working time, %d %s at stake",
+			"Горячие заявки без ответа человека: %d, старейшая ждёт %s рабочего времени, на кону %d %s", answers.Hot, waited(answers.Longest), answers.Worth, sign(o.cfg.Currency)))
 	}
 	for _, d := range o.destinations {
 		s.Destinations = append(s.Destinations, d.status(ctx, queues, standings[d.name]))

@@ -86,7 +86,8 @@ type Status struct {
 	Destinations []DestinationStatus   `json:"destinations"`          // in the order of their names
 	Unforwarded  int                   `json:"unforwarded,omitempty"` // in the journal and not yet in Redis
 
-	Scores processors.Calibration `json:"scores"` // against what became of the deals
+	Scores  processors.Calibration `json:"scores"`            // against what became of the deals
+	Answers *Answers               `json:"answers,omitempty"` // nil: no records are kept
 }
 
 // DestinationStatus is one destination at a glance.

@@ -23,6 +23,7 @@ import (
 	"leadstream/processors/intent"
 	"leadstream/processors/learn"
 	"leadstream/processors/monitor"
+	"leadstream/processors/unanswered"
 	"leadstream/sinks/calendar"
 	"leadstream/sinks/records"
 	"leadstream/streams"
@@ -140,8 +141,12 @@ func run(ctx context.Context, cfg *Config) error {
 	}
 	teller := &processors.Teller{Ledger: untold{custody, late}, Rows: rows, People: inOrder(by, cfg.Tell.Sinks),
 		Language: cfg.Language, Zone: cfg.Zone(), Log: log}
-	alerts, err := newMonitor(cfg, monitor.Options{Notifiers: by, Language: cfg.Language, Zone: cfg.Zone(), Log: log,
-		Source: &measure{custody: custody, engine: engine, destinations: destinations, desk: desk, fetcher: fetcher, gatherer: reg, lateAfter: late},
+	watch, err := watchWaits(unanswered.Defaults(), cfg.Zone(), recordsOf(destinations), reg)
+	if err != nil {
+		return err
+	}
+	alerts, err := newMonitor(cfg, monitor.Options{Notifiers: by, Language: cfg.Language, Zone: cfg.Zone(), Hours: watch.Hours(), Currency: sign(cfg.Currency), Log: log,
+		Source: &measure{custody: custody, engine: engine, destinations: destinations, desk: desk, fetcher: fetcher, watch: watch, gatherer: reg, lateAfter: late},
 		File:   filepath.Join(cfg.DataDir, "alerts.json")})
 	if err != nil {
 		return err
@@ -152,7 +157,7 @@ func run(ctx context.Context, cfg *Config) error {
 		Notes: []Probe{{Name: "redis", Ask: func(context.Context) error { return redisState(engine) }}},
 	}
 	doors := &Doors{Config: cfg, Records: recordsOf(destinations), Calendar: visiting, Intake: shim, Lessons: &lessons{desk, custody}, Health: health, Metrics: reg, Log: log,
-		Operator: &operator{cfg: cfg, custody: custody, engine: engine, destinations: destinations, started: time.Now(), late: late, scores: tagging.Calibration}}
+		Operator: &operator{cfg: cfg, custody: custody, engine: engine, destinations: destinations, started: time.Now(), late: late, scores: tagging.Calibration, watch: watch}}
 	if err := doors.Open(); err != nil {
 		return err
 	}

@@ -64,6 +64,14 @@ type Watch struct {
 	Counts *prometheus.HistogramVec // as NewCounts makes it
 }
 
+// Hours are when the business works.
+func (w *Watch) Hours() *hours.Hours {
+	if w == nil {
+		return nil
+	}
+	return w.Clock
+}
+
 // Late are the hot enquiries that wait for too long.
 type Late struct {
 	Count  int
@@ -124,12 +132,12 @@ func (w *Watch) Took(f outbound.First) time.Duration {
 
 // Times are the first answers of a period.
 type Times struct {
-	Enquiries int           `json:"enquiries"`
-	Answered  int           `json:"answered"`
-	P50       time.Duration `json:"p50"`
-	P99       time.Duration `json:"p99"`
-	In3s      float64       `json:"in_3s"` // share of the answered, 0 to 1
-	In30s     float64       `json:"in_30s"`
+	Enquiries int     `json:"enquiries"`
+	Answered  int     `json:"answered"`
+	P50       float64 `json:"p50"`   // seconds in which half of them came
+	P99       float64 `json:"p99"`   // and 99 of 100
+	In3s      float64 `json:"in_3s"` // share of the answered, 0 to 1
+	In30s     float64 `json:"in_30s"`
 
 	took []time.Duration
 }
@@ -160,7 +168,7 @@ func (t *Times) count() {
 		return
 	}
 	slices.Sort(t.took)
-	rank := func(p int) time.Duration { return t.took[(t.Answered*p+99)/100-1] }
+	rank := func(p int) float64 { return t.took[(t.Answered*p+99)/100-1].Seconds() }
 	within := func(d time.Duration) float64 {
 		n, _ := slices.BinarySearch(t.took, d+1)
 		return float64(n) / float64(t.Answered)
