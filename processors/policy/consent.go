@@ -151,3 +151,16 @@ func timeOf(l *streams.Lead) time.Time {
 	}
 	return l.ReceivedAt
 }
+
+// Refusal is why no advertising reaches a customer by any channel, a word that Explain knows; empty: they have agreed to some.
+func Refusal(ledger []Consent) string {
+	switch {
+	case said(ledger, Service, "") == no:
+		return Refused
+	case said(ledger, Marketing, "") == no:
+		return Stopped
+	case said(ledger, Marketing, "") == silent:
+		return NoConsent
+	}
+	return ""
+}

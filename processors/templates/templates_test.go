@@ -45,12 +45,14 @@ func TestShipped(t *testing.T) {
 					t.Errorf("%s.%s, %s: the SMS has %d letters", name, text.Language, what, len([]rune(r.Short)))
 				}
 			}
-			if slices.Contains([]string{"coupon", "win_back"}, name) != (text.Purpose == outbound.Promotion) {
+			if slices.Contains(promotions, name) != (text.Purpose == outbound.Promotion) {
 				t.Errorf("%s is %s", name, text.Purpose)
 			}
 		}
 	}
 }
+
+var promotions = []string{"coupon", "coupon_click", "coupon_interest", "coupon_visit", "follow_up", "instalments", "miss_you", "sample", "win_back"}
 
 func least(text *Text) (v Values) {
 	full := Sample(text.Language)
@@ -60,6 +62,8 @@ func least(text *Text) (v Values) {
 			v.Time = full.Time
 		case "Coupon":
 			v.Coupon = full.Coupon
+		case "Products":
+			v.Products = full.Products
 		case "LastVisit":
 			v.LastVisit = full.LastVisit
 		case "Branch":

@@ -26,6 +26,8 @@ type Values struct {
 	Status    string // of the order
 	Link      string
 	Coupon    string
+	Discount  string // that it gives: "10 %"
+	Products  string // recommended ones, in words
 	Until     string // until when the coupon holds
 	On        string // Time as it follows "на" and "for": "14:00" of today, "завтра, 14:00"
 	Again     bool   // it goes on with a conversation: the greeting is left out
@@ -44,11 +46,11 @@ type Ask struct {
 func Sample(language string) Values {
 	if language == "en" {
 		return Values{FirstName: "Anna", LastVisit: "3 days ago", Service: "haircut", Price: "from 30 EUR", Time: "tomorrow at 14:00", Slots: []string{"14:00", "16:30"},
-			Master: "Olga", Branch: "Main Street 1", Order: "A-1024", Status: "on its way", Link: "https://salon.example/b/1", Coupon: "AUTUMN10", Until: "30 November", On: "tomorrow, 14:00",
+			Master: "Olga", Branch: "Main Street 1", Order: "A-1024", Status: "on its way", Link: "https://salon.example/b/1", Coupon: "AUTUMN10", Discount: "10 %", Products: "night cream, serum, mask", Until: "30 November", On: "tomorrow, 14:00",
 			Business: Business{Name: "Romashka", Address: "Main Street 1", Map: "https://maps.example/1", Hours: "10:00 to 21:00 daily", Phone: "+7 999 000-00-11", Prices: "https://salon.example/prices"}}
 	}
 	return Values{FirstName: "Анна", LastVisit: "3 дня назад", Service: "стрижка", Price: "от 1500 ₽", Time: "завтра в 14:00", Slots: []string{"14:00", "16:30"},
-		Master: "Ольга", Branch: "ул. Ленина, 1", Order: "А-1024", Status: "в пути", Link: "https://salon.example/b/1", Coupon: "OSEN10", Until: "30 ноября", On: "завтра, 14:00",
+		Master: "Ольга", Branch: "ул. Ленина, 1", Order: "А-1024", Status: "в пути", Link: "https://salon.example/b/1", Coupon: "OSEN10", Discount: "10 %", Products: "ночной крем, сыворотка, маска", Until: "30 ноября", On: "завтра, 14:00",
 		Business: Business{Name: "Ромашка", Address: "ул. Ленина, 1", Map: "https://maps.example/1", Hours: "ежедневно с 10 до 21", Phone: "+7 999 000-00-11", Prices: "https://salon.example/prices"}}
 }
 
@@ -62,7 +64,7 @@ func (v Values) clean() Values {
 		name = ""
 	}
 	v.FirstName = capital(name)
-	for _, field := range []*string{&v.LastVisit, &v.Service, &v.Price, &v.Time, &v.Master, &v.Branch, &v.Order, &v.Status, &v.Link, &v.Coupon, &v.Until, &v.On} {
+	for _, field := range []*string{&v.LastVisit, &v.Service, &v.Price, &v.Time, &v.Master, &v.Branch, &v.Order, &v.Status, &v.Link, &v.Coupon, &v.Discount, &v.Products, &v.Until, &v.On} {
 		*field = strings.Join(strings.Fields(*field), " ")
 	}
 	return v

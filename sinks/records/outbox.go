@@ -13,8 +13,9 @@ import (
 // The outbox: messages to customers, the steps in which they go out, and what is known of where a customer can be reached.
 // A message is found by its id, so that whatever makes it may make it again.
 
-// lookBack is how long what a customer got counts for what they may get (L-02: a month).
-const lookBack = 31 * 24 * time.Hour
+// lookBack is how long what a customer got counts for what they may get (L-02: 31 days of the calendar, one of which may be longer
+// than the others).
+const lookBack = 32 * 24 * time.Hour
 
 // Heard says of which leads the conclusions are drawn already.
 func (s *Store) Heard(ctx context.Context, leads []string) (map[string]bool, error) {

@@ -397,8 +397,8 @@ func (m merge) asks(now int64) (asks []ask) {
 		ask{query: `INSERT INTO spoke (customer, at) SELECT $1, at FROM spoke WHERE customer = $2
 			ON CONFLICT (customer) DO UPDATE SET at = CASE WHEN excluded.at > spoke.at THEN excluded.at ELSE spoke.at END`, args: []any{kept, gone}},
 		ask{query: "DELETE FROM spoke WHERE customer = $1", args: []any{gone}},
-		ask{query: `INSERT INTO runs (sequence, customer, cause, variant, step, due_at, state, reason, begun_at, ended_at)
-			SELECT sequence, $1, cause, variant, step, due_at, state, reason, begun_at, ended_at FROM runs WHERE customer = $2
+		ask{query: `INSERT INTO runs (sequence, customer, cause, variant, step, due_at, state, reason, vals, last, begun_at, moved_at, ended_at)
+			SELECT sequence, $1, cause, variant, step, due_at, state, reason, vals, last, begun_at, moved_at, ended_at FROM runs WHERE customer = $2
 			ON CONFLICT (sequence, customer, cause) DO NOTHING`, args: []any{kept, gone}},
 		ask{query: "DELETE FROM runs WHERE customer = $1", args: []any{gone}},
 		ask{query: "DELETE FROM customers WHERE id = $1", args: []any{gone}},

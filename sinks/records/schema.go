@@ -208,7 +208,10 @@ CREATE TABLE runs ( -- customers on their way through a sequence
 	due_at   BIGINT NOT NULL,
 	state    TEXT NOT NULL,   -- on, done, stopped, won
 	reason   TEXT NOT NULL,
+	vals     TEXT NOT NULL,   -- JSON
+	last     TEXT NOT NULL,   -- its latest message
 	begun_at BIGINT NOT NULL,
+	moved_at BIGINT NOT NULL, -- when its latest step was taken
 	ended_at BIGINT NOT NULL,
 	PRIMARY KEY (sequence, customer, cause)
 );
