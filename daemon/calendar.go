@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -40,7 +41,7 @@ func (c *Config) calendarEnv(kept *records.Store, log zerolog.Logger) calendar.E
 func (c *Config) serviceNames() map[string]string {
 	names := map[string]string{}
 	for _, s := range c.Triage.Services {
-		names[s.Code] = s.Name
+		names[cmp.Or(s.Code, s.Name)] = s.Name
 	}
 	return names
 }

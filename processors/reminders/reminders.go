@@ -40,7 +40,7 @@ type Reminders struct {
 }
 
 const (
-	every   = 20 * time.Second
+	every   = 5 * time.Second
 	limit   = time.Minute          // of a round
 	horizon = 400 * 24 * time.Hour // nobody books later
 )
