@@ -283,6 +283,24 @@ func (t *talk) needsPhone() bool {
 	return !t.Phone && t.Lead.Phone == "" && t.Number == "" && !t.Phoned
 }
 
+// offerAgain proposes what is left of what was offered.
+func (t *talk) offerAgain() error {
+	var left []slot
+	for _, s := range t.Offered {
+		free, err := t.free(s.Start, s.Start)
+		if err != nil {
+			return err
+		}
+		left = append(left, free...)
+	}
+	if len(left) == 0 {
+		t.Wish = &streams.When{Start: t.Offered[0].Start, End: t.Offered[0].Start, Kind: slots.Exact}
+		return t.offerOther(*t.Wish)
+	}
+	t.propose(left, t.Last != nil && t.Last.Template == "taken")
+	return nil
+}
+
 // slotAnswered takes one of the times that were offered, or looks for others.
 func (t *talk) slotAnswered() (bool, error) {
 	if s := t.chosen(); s != nil {
@@ -414,7 +432,7 @@ func (t *talk) detailAnswered() (bool, error) {
 	if !wish && t.Wish == nil && t.has("любое", "любой", "в любое", "все равно", "без разницы", "не важно", "неважно", "any time", "anytime", "whenever", "any day") {
 		t.Wish, wish = &streams.When{Start: t.Now, End: midnight(t.Now, t.zone()).AddDate(0, 0, 7), Kind: slots.Day}, true
 	}
-	if !service && !wish && !(t.Lead.Phone != "" && !t.Phone) {
+	if !service && !wish && !t.givesPhone() {
 		return false, nil
 	}
 	t.Misses = 0

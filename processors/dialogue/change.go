@@ -38,7 +38,7 @@ func (t *talk) change(q question) error {
 		v.Slots = append(v.Slots, t.described(b))
 		buttons = append(buttons, outbound.Button{Text: t.short(b.Start), Data: b.Start.In(t.zone()).Format(slotLayout)})
 	}
-	t.done()
+	t.forget()
 	t.Choices = all
 	t.ask(q, Say{Template: "which", Values: v, Buttons: buttons})
 	return nil
@@ -99,7 +99,7 @@ func (t *talk) cancel(id string) error {
 // move looks for another time; the old one is kept until there is one.
 func (t *talk) move(b visits.Booking) error {
 	was := t.at(b) && t.when.Kind != slots.Day
-	t.done()
+	t.forget()
 	t.Moving, t.Booking, t.Service, t.Branch = true, b.ID, t.named(b.Service), b.Branch
 	if !was { // "перенесите запись на 14:00" names the old time where it is that
 		t.takeWish()
@@ -133,13 +133,12 @@ func (t *talk) whichAnswered() (bool, error) {
 // visit says when a customer is expected (O-08).
 func (t *talk) visit() error {
 	v := t.values()
-	switch len(t.Bookings) {
-	case 0:
+	if len(t.Bookings) == 0 {
 		t.handWith("no booking", Say{Template: "no_visit", Values: v})
 		return nil
-	case 1:
-		v = t.visitValues(t.Bookings[0])
-	default:
+	}
+	v = t.visitValues(t.Bookings[0])
+	if len(t.Bookings) > 1 {
 		for _, b := range t.Bookings {
 			v.Slots = append(v.Slots, t.described(b))
 		}

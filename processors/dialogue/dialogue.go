@@ -142,6 +142,9 @@ func stateOf(turn Turn) (s state) {
 	if turn.Now.Sub(s.At) > pause {
 		s = state{Phoned: s.Phoned}
 	}
+	if s.Asked == aSlot && len(s.Offered) == 0 {
+		s.Asked = ""
+	}
 	return s
 }
 
@@ -186,6 +189,9 @@ const (
 
 // ask says what wants an answer. A question that was asked too often is a person's.
 func (t *talk) ask(q question, s Say) {
+	if len(t.reply.Say) == most {
+		return // there is no room: the customer will come back to it
+	}
 	plain := s.Values
 	plain.FirstName, plain.LastVisit, plain.Again = "", "", false
 	key, _ := json.Marshal(plain)
@@ -217,10 +223,15 @@ func (t *talk) handWith(reason string, s Say) {
 	t.Handed, t.Asked, t.Last = reason, "", nil
 }
 
-// done forgets what led to a visit.
+// done forgets what led to an end: another visit may be asked for as patiently.
 func (t *talk) done() {
-	t.Asked, t.Last, t.Wish, t.Offered, t.Refused, t.Choices, t.Moving, t.Counts, t.Misses = "", nil, nil, nil, nil, nil, false, nil, 0
-	t.Service = ""
+	t.forget()
+	t.Counts, t.Misses = nil, 0
+}
+
+// forget begins anew with what is wanted.
+func (t *talk) forget() {
+	t.Asked, t.Last, t.Wish, t.Offered, t.Refused, t.Choices, t.Moving, t.Service = "", nil, nil, nil, nil, nil, false, ""
 }
 
 func (t *talk) zone() *time.Location {

@@ -15,7 +15,6 @@ import (
 
 	"leadstream/processors"
 	"leadstream/processors/intent"
-	"leadstream/processors/lookup"
 	"leadstream/processors/slots"
 	"leadstream/processors/templates"
 	"leadstream/streams"
@@ -269,5 +268,3 @@ func TestCalendarAway(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-var _ = lookup.New

@@ -33,12 +33,14 @@ const slotLayout = "2006-01-02 15:04"
 func (t *talk) hear() {
 	h := &t.heard
 	h.text = strings.TrimSpace(t.Lead.Message)
-	if pressed := t.pressed(); pressed != "" {
-		if at, err := time.ParseInLocation(slotLayout, pressed, t.zone()); err == nil {
-			h.text = pressed
-			h.when, h.day = &streams.When{Start: at, End: at, Kind: slots.Exact}, true
-		} else if h.text == "" {
-			h.text = pressed
+	pressed := t.pressed()
+	if _, err := time.ParseInLocation(slotLayout, pressed, t.zone()); err == nil || h.text == "" {
+		h.text = pressed
+	}
+	if at, err := time.ParseInLocation(slotLayout, h.text, t.zone()); err == nil {
+		h.when, h.day = &streams.When{Start: at, End: at, Kind: slots.Exact}, true
+		if t.Asked == "" { // of an offer that is forgotten
+			t.surely(intent.Booking)
 		}
 	}
 	h.words = wordsOf(h.text)
@@ -47,9 +49,7 @@ func (t *talk) hear() {
 	t.speak()
 	said := strings.TrimSpace(h.line)
 	if wanted, ok := plain[said]; ok && !t.Lead.Answered {
-		l := *t.Lead
-		l.Intent, l.Intents, l.Answered = wanted, []string{wanted}, true
-		t.Lead = &l
+		t.surely(wanted)
 	}
 	h.yes = yesWords[said] || len(h.words) == 0 && (h.text == "+" || strings.ContainsAny(h.text, "👍👌✅🙏"))
 	h.no = noWords[said] || h.text == "-"
@@ -60,6 +60,13 @@ func (t *talk) hear() {
 	if h.when == nil {
 		t.readTime()
 	}
+}
+
+// surely says what the message wants, where triage cannot know.
+func (t *talk) surely(wanted string) {
+	l := *t.Lead
+	l.Intent, l.Intents, l.Answered = wanted, []string{wanted}, true
+	t.Lead = &l
 }
 
 // pressed is what a button brought.

@@ -72,7 +72,7 @@ func (t *talk) address() error {
 	t.tag()
 	if s := t.Lead.Slots; s != nil && s.Branch != "" {
 		if i := slices.IndexFunc(t.Branches, func(b lookup.Branch) bool { return strings.EqualFold(b.Name, s.Branch) }); i >= 0 {
-			t.sayBranch("address", t.Branches[i])
+			t.sayBranch("branch", t.Branches[i])
 			return nil
 		}
 	}
@@ -92,9 +92,10 @@ func (t *talk) address() error {
 			t.say(s)
 			return nil
 		}
+		s.Values.Ask.Place = true
 		t.ask(aPlace, s)
 	case len(t.Branches) == 1 && t.Branches[0].Address != "":
-		t.sayBranch("address", t.Branches[0])
+		t.sayBranch("branch", t.Branches[0])
 	case t.Business.Address != "":
 		t.say(Say{Template: "address", Values: t.values()})
 	default:

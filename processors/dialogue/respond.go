@@ -15,13 +15,13 @@ func (t *talk) respond() error {
 		t.hand(reason)
 		return nil
 	}
-	for _, try := range []func() (bool, error){t.answered, t.reminded, t.wanted, t.unasked} {
+	// Of a question and a reminder the later one is answered.
+	for _, try := range []func() (bool, error){t.reminded, t.answered, t.wanted, t.unasked} {
 		if done, err := try(); done || err != nil {
 			return err
 		}
 	}
-	t.miss()
-	return nil
+	return t.miss()
 }
 
 // direct says whether the message is so plainly an answer that triage, which does not know the question, is not believed.
@@ -55,7 +55,7 @@ func (t *talk) forPerson() string {
 
 // answered takes the message as the answer to the question that is open.
 func (t *talk) answered() (bool, error) {
-	if t.Asked == "" || t.remindedLast() {
+	if t.Asked == "" {
 		return false, nil
 	}
 	switch t.Asked {
@@ -131,6 +131,13 @@ func (t *talk) wanted() (bool, error) {
 	if t.Handed != "" || err != nil {
 		return true, err
 	}
+	if !t.Lead.Answered && t.Lead.Intent == intent.Booking && (t.when != nil || t.Lead.Service != "") && t.Lead.Person == "" {
+		t.question = true // likely enough to offer times, not to book one
+		t.Misses = 0
+		t.takeService()
+		t.takeWish()
+		return true, t.arrange()
+	}
 	if t.wants(intent.Booking) || t.point == nil && t.Lead.Answered && said && t.Asked == "" && t.when != nil && t.Service != "" {
 		t.Misses = 0
 		t.takeService()
@@ -163,7 +170,7 @@ func (t *talk) inform() (said bool, err error) {
 		case intent.Address:
 			err = t.address()
 		case intent.Hours:
-			if !slices.ContainsFunc(t.reply.Say, func(s Say) bool { return s.Template == "address" || s.Template == "nearest" }) { // which says them
+			if !slices.ContainsFunc(t.reply.Say, func(s Say) bool { return slices.Contains([]string{"address", "branch", "nearest"}, s.Template) }) { // which says them
 				t.hours()
 			}
 		case intent.OrderStatus:
@@ -190,6 +197,9 @@ func (t *talk) unasked() (bool, error) {
 		line = strings.Join(thankless(t.words), " ")
 	}
 	switch {
+	case t.Phoned && t.givesPhone() && len(t.words) <= 8:
+		t.say(Say{Template: "noted", Values: t.values()})
+		return true, nil
 	case greetWords[line]:
 		if t.Greeted && t.Asked != "" {
 			return true, nil
@@ -221,13 +231,17 @@ const (
 )
 
 // miss is for what was not understood: the question again, then other words, then a person.
-func (t *talk) miss() {
+func (t *talk) miss() error {
 	t.Misses++
 	switch {
 	case t.Misses >= mostMisses:
 		t.hand("not understood")
 	case len(t.words) >= story && t.Asked == "":
 		t.hand("unsure")
+	case t.Asked == "" && t.Lead.Person == "unsure":
+		t.hand("unsure")
+	case t.Asked == aSlot && t.Misses == 1:
+		return t.offerAgain()
 	case t.Asked != "" && t.Last != nil && t.Misses == 1:
 		t.ask(t.Asked, *t.Last)
 	case t.Asked == "" && t.Misses == 1:
@@ -236,4 +250,5 @@ func (t *talk) miss() {
 		t.ask(t.Asked, Say{Template: "unclear", Values: t.values()})
 		t.Last = nil
 	}
+	return nil
 }

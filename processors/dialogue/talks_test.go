@@ -1,11 +1,18 @@
 package dialogue
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
-	"leadstream/processors/slots"
+	"leadstream/processors/lookup"
 	"leadstream/streams"
 	"leadstream/streams/outbound"
 	"leadstream/streams/visits"
@@ -177,8 +184,213 @@ func remindedOf(h string) func(*chat) {
 	}
 }
 
-var (
-	_ = json.Marshal
-	_ streams.Lead
-	_ slots.Item
-)
+// Who was quicker has the time: others are offered, and what is gone is not offered again.
+func TestMeanwhile(t *testing.T) {
+	c := talkTo(t, (&days{}).on(0, "14:00", "16:30", "18:00"))
+	offer := line{"запишите на стрижку на сегодня", hello + "Есть время сегодня (Стрижка): 14:00, 16:30. Какое вам подходит? Подтвердим здесь же. [сегодня 14:00] [сегодня 16:30]"}
+	c.hold([]line{offer})
+	c.somebody("14:00")
+	c.hold([]line{
+		{"2026-11-23 14:00", "К сожалению, сегодня в 14:00 уже занято. Свободно: сегодня в 16:30, сегодня в 18:00. Что вам подходит? [сегодня 16:30] [сегодня 18:00]"},
+	})
+	c.somebody("16:30")
+	c.hold([]line{
+		{"ыфвафыв", "К сожалению, сегодня в 14:00 уже занято. Свободно: сегодня в 18:00. Что вам подходит? [сегодня 18:00]"},
+		{"да", "Ваш талон подтверждён на 18:00. Напомним за 24 ч и за 1 час. Отправить смс?" + smsKeys},
+	})
+}
+
+func (c *chat) somebody(h string) {
+	at, _ := time.ParseInLocation(slotLayout, "2026-11-23 "+h, moscow)
+	c.days.booked = append(c.days.booked, visits.Booking{ID: "of another " + h, Customer: 8, Status: visits.Booked, Start: at, End: at.Add(time.Hour)})
+}
+
+// A button of an old offer names its own day, also when the conversation is forgotten.
+func TestOldButton(t *testing.T) {
+	c := talkTo(t, (&days{}).on(0, "14:00").on(1, "14:00"))
+	c.says("запишите на стрижку на сегодня")
+	c.says("а завтра?")
+	c.change = func(l *streams.Lead) { // WhatsApp: the title is the message
+		l.Fields = map[string]json.RawMessage{"button": json.RawMessage(`"2026-11-23 14:00"`)}
+	}
+	c.hold([]line{{"сегодня 14:00", "Ваш талон подтверждён на 14:00. Напомним за 24 ч и за 1 час. Отправить смс?" + smsKeys}})
+
+	c = talkTo(t, (&days{}).on(0, "14:00").on(1, "14:00"))
+	c.hold([]line{{"2026-11-24 14:00", "Здравствуйте, Анна! Посмотрим, что свободно завтра в 14:00.\nКакая услуга вам нужна?"},
+		{"стрижка", "Ваш талон подтверждён на завтра, 14:00. Напомним за 24 ч и за 1 час. Отправить смс?" + smsKeys}})
+}
+
+// A day later a conversation begins anew: it greets, and a person's turn is over.
+func TestRest(t *testing.T) {
+	c := talkTo(t, (&days{}).on(3, "14:00"))
+	c.hold([]line{{"позовите оператора", hello + toPerson + " !operator"}})
+	c.now = c.now.Add(pause + time.Minute)
+	c.hold([]line{{"до скольки вы сегодня работаете?", hello + "Мы работаем ежедневно с 10 до 21."}})
+}
+
+// asks answers for the business's own systems.
+func asks(t *testing.T, set lookup.HTTP, values map[string]string, answer func(*http.Request) string) *lookup.Lookup {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		text := answer(r)
+		if text == "" {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+		fmt.Fprint(w, text)
+	}))
+	t.Cleanup(s.Close)
+	set.URL, set.Values, set.AllowPrivate = s.URL+set.URL, values, true
+	if set.Timeout == 0 {
+		set.Timeout = time.Minute
+	}
+	return lookup.New(set, plainGetter{})
+}
+
+type plainGetter struct{}
+
+func (plainGetter) Get(ctx context.Context, url string, header http.Header) (int, []byte, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	a, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer a.Body.Close()
+	body, err := io.ReadAll(a.Body)
+	return a.StatusCode, body, err
+}
+
+func TestOrders(t *testing.T) {
+	values := map[string]string{"status": "state", "link": "url", "tracking": "track"}
+	knows := func(r *http.Request) string {
+		if r.URL.Query().Get("n") != "A-4512" {
+			return `{}`
+		}
+		return `{"state":"передан курьеру","url":"https://shop.example/4512","track":"RA1"}`
+	}
+	const url = "/order?n={order}"
+	for name, c := range map[string]struct {
+		set   func(*chat)
+		lines []line
+	}{
+		"known": {func(c *chat) { c.Order = asks(c.T, lookup.HTTP{URL: url}, values, knows) }, []line{
+			{"где мой заказ A-4512?", "Здравствуйте, Анна!\nЗаказ A-4512: передан курьеру. Подробнее: https://shop.example/4512"}}},
+		"its number is asked for": {func(c *chat) { c.Order = asks(c.T, lookup.HTTP{URL: url}, values, knows) }, []line{
+			{"где мой заказ?", hello + "Подскажите, пожалуйста, номер заказа."}, {"a-4512", "Заказ A-4512: передан курьеру. Подробнее: https://shop.example/4512"}, {"спасибо", ""}}},
+		"with a courier": {func(c *chat) {
+			c.Order = asks(c.T, lookup.HTTP{URL: url}, values, knows)
+			c.Courier = asks(c.T, lookup.HTTP{URL: "/track/{tracking}"}, map[string]string{"eta": "eta"}, func(r *http.Request) string {
+				if r.URL.Path != "/track/RA1" {
+					return ""
+				}
+				return `{"eta":"2026-11-24T15:00:00+03:00"}`
+			})
+		}, []line{{"когда привезут заказ A-4512?", "Здравствуйте, Анна!\nЗаказ A-4512: передан курьеру. Привезём завтра с 13:00 до 17:00. Подробнее: https://shop.example/4512"}}},
+		"the courier's service is down": {func(c *chat) {
+			c.Order = asks(c.T, lookup.HTTP{URL: url}, values, knows)
+			c.Courier = asks(c.T, lookup.HTTP{URL: "/track/{tracking}"}, map[string]string{"eta": "eta"}, func(*http.Request) string { return "" })
+		}, []line{{"где мой заказ A-4512?", "Здравствуйте, Анна!\nЗаказ A-4512: передан курьеру. Подробнее: https://shop.example/4512"}}},
+		"unknown": {func(c *chat) { c.Order = asks(c.T, lookup.HTTP{URL: url}, values, knows) }, []line{{"где мой заказ 99881?", hello + toPerson + " !order_status"}}},
+		"broken": {func(c *chat) {
+			c.Order = asks(c.T, lookup.HTTP{URL: url}, values, func(*http.Request) string { return "" })
+		}, []line{{"где мой заказ A-4512?", hello + toPerson + " !order_status"}}},
+		"slow": {func(c *chat) {
+			gone := make(chan struct{})
+			c.Cleanup(func() { close(gone) })
+			c.Order = asks(c.T, lookup.HTTP{URL: url, Timeout: time.Millisecond}, values, func(r *http.Request) string {
+				select {
+				case <-gone:
+				case <-r.Context().Done():
+				}
+				return ""
+			})
+		}, []line{{"где мой заказ A-4512?", hello + toPerson + " !order_status"}}},
+		"no look-up": {nil, []line{{"где мой заказ A-4512?", hello + toPerson + " !order_status"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			chat := talkTo(t, nil)
+			if c.set != nil {
+				c.set(chat)
+			}
+			chat.hold(c.lines)
+		})
+	}
+}
+
+func TestNearest(t *testing.T) {
+	branches := []lookup.Branch{{Name: "Арбат", Address: "ул. Арбат, 1", At: "55.7494, 37.5914", Map: "https://maps.example/1"}, {Name: "Сокол", Address: "Ленинградский пр., 75", At: "55.8053, 37.5150"}}
+	const all = "Здравствуйте, Анна!\nНаши адреса: Арбат, ул. Арбат, 1; Сокол, Ленинградский пр., 75.\nПришлите геопозицию или адрес, подскажем ближайший."
+	const sokol = "Ближе всего к вам: Сокол, Ленинградский пр., 75.\nРаботаем ежедневно с 10 до 21."
+	place := func(c *chat) {
+		c.Place = asks(c.T, lookup.HTTP{URL: "/?q={address}"}, map[string]string{"lat": "a[0].lat", "lon": "a[0].lon"}, func(r *http.Request) string {
+			if q := r.URL.Query().Get("q"); q != "метро Аэропорт, Черняховского 5" && q != "метро аэропорт" {
+				return `{"a":[]}`
+			}
+			return `{"a":[{"lat":"55.800","lon":"37.532"}]}`
+		})
+	}
+	for name, c := range map[string]struct {
+		set   func(*chat)
+		lines []line
+	}{
+		"a location":                   {nil, []line{{"где вы находитесь?", all}, {"@55.80,37.53", sokol}}},
+		"a location alone":             {nil, []line{{"@55.75,37.60", "Здравствуйте, Анна!\nБлиже всего к вам: Арбат, ул. Арбат, 1. Карта: https://maps.example/1\nРаботаем ежедневно с 10 до 21."}}},
+		"a branch by name":             {nil, []line{{"какой адрес у филиала на Соколе?", "Здравствуйте, Анна!\nМы находимся здесь: Сокол, Ленинградский пр., 75.\nРаботаем ежедневно с 10 до 21."}}},
+		"an address":                   {place, []line{{"где вы находитесь?", all}, {"метро Аэропорт, Черняховского 5", sokol}}},
+		"with the question":            {place, []line{{"где вы находитесь? я у метро Аэропорт", "Здравствуйте, Анна!\n" + sokol}}},
+		"an address that nobody knows": {place, []line{{"где вы находитесь?", all}, {"у бабушки", toPerson + " !address"}}},
+		"no coordinates":               {func(c *chat) { c.Branches = nil }, []line{{"где вы находитесь?", "Здравствуйте, Анна!\nМы находимся здесь: ул. Ленина, 1.\nРаботаем ежедневно с 10 до 21."}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			chat := talkTo(t, nil)
+			chat.Branches = branches
+			if c.set != nil {
+				c.set(chat)
+			}
+			for _, l := range c.lines {
+				chat.change = nil
+				if at, ok := strings.CutPrefix(l.customer, "@"); ok {
+					lat, lon, _ := strings.Cut(at, ",")
+					chat.change = func(l *streams.Lead) {
+						l.Message, l.Fields = "", map[string]json.RawMessage{"location": json.RawMessage(`{"latitude":` + lat + `,"longitude":` + lon + `}`)}
+					}
+				}
+				chat.hold([]line{l})
+				if !slices.Contains(chat.last.Tags, "store enquiry") {
+					t.Errorf("%q: tags %q", l.customer, chat.last.Tags)
+				}
+			}
+		})
+	}
+}
+
+// As many answers as may be said at once: the rest waits for the customer's next word.
+func TestThreeQuestions(t *testing.T) {
+	c := talkTo(t, (&days{}).on(0, "14:00"))
+	l := &streams.Lead{ID: "x", Message: "…", Answered: true, Intents: []string{"price", "address", "booking"}, Service: "Стрижка"}
+	r := c.turn(l)
+	if len(r.Say) != 2 || r.Say[0].Template != "price" || r.Say[1].Template != "address" || !r.Finished {
+		t.Errorf("%+v", r)
+	}
+}
+
+// News, files that come late, and a voice message.
+func TestNoEnquiry(t *testing.T) {
+	c := talkTo(t, nil)
+	for name, l := range map[string]*streams.Lead{
+		"news": {ID: "a", Event: "read"},
+		"late": {ID: "b", Key: streams.LateKey + "1", RepeatOf: "a", Media: []streams.Media{{Kind: "photo"}}},
+	} {
+		if r := c.turn(l); len(r.Say) > 0 || r.Person != "" || !r.Finished {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+	if r := c.turn(&streams.Lead{ID: "c", Media: []streams.Media{{Kind: "sticker"}}}); len(r.Say) > 0 || !r.Finished {
+		t.Errorf("sticker: %+v", r)
+	}
+	if r := c.turn(&streams.Lead{ID: "d", Media: []streams.Media{{Kind: "voice"}}}); len(r.Say) != 1 || r.Person != "media" || r.Finished {
+		t.Errorf("voice: %+v", r)
+	}
+}

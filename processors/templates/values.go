@@ -39,6 +39,7 @@ type Values struct {
 type Ask struct {
 	Service, Time, Phone bool // that are not known
 	Visit                bool // whether the customer would like one
+	Place                bool // where the customer is
 	SMS                  bool // whether the confirmation is to go by SMS too
 }
 
