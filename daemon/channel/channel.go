@@ -72,7 +72,11 @@ type Event struct {
 func (e *Event) Canonical() []byte {
 	l := &e.Lead
 	if e.Named {
-		return fmt.Appendf(nil, "%s\x00%s\x00%s\x00%s", l.Channel, l.UserID, l.Key, l.Event)
+		what := l.Event
+		if what == "answered" { // who asks Meta for what was said is not told whether a program has said it
+			what = "sent"
+		}
+		return fmt.Appendf(nil, "%s\x00%s\x00%s\x00%s", l.Channel, l.UserID, l.Key, what)
 	}
 	b := fmt.Appendf(nil, "%s\x00%s\x00%s\x00%d\x00%s\x00%s\x00%s", l.Channel, l.UserID, l.Key, l.EventAt.Unix(), l.Phone, l.Message, l.Event)
 	if len(e.Form) > 0 {

@@ -185,6 +185,22 @@ func TestMetaReads(t *testing.T) {
 	})
 }
 
+// A message of our own program's is one event, whether the webhook tells it, with the program's number, or who asks for what was
+// said: or each of our own words would be a person's too.
+func TestMetaOwnWordsAreToldOnce(t *testing.T) {
+	p := New("meta", Config{App: "77"})
+	told := func(more string) Event {
+		return read(t, p, `{"object":"page","entry":[{"id":"3","messaging":[{"sender":{"id":"3"},"recipient":{"id":"6"},"timestamp":1767225600000,"message":{"mid":"m2","is_echo":true`+more+`,"text":"500"}}]}]}`)
+	}
+	webhook, asked := told(`,"app_id":77`), told("")
+	if webhook.Lead.Event != "sent" || asked.Lead.Event != "answered" || !webhook.Named || !asked.Named {
+		t.Fatalf("%s and %s", webhook.Lead.Event, asked.Lead.Event)
+	}
+	if string(webhook.Canonical()) != string(asked.Canonical()) {
+		t.Errorf("%q and %q", webhook.Canonical(), asked.Canonical())
+	}
+}
+
 // The vector was made by openssl: printf '%s' BODY | openssl dgst -sha256 -hmac app_secret
 func TestMetaVerifies(t *testing.T) {
 	const body, signed = `{"object":"page","text":"\u0415\u0441\u0442\u044c \/"}`, "68223ec85f84246e900452b7e9b72b5476fe1db36a36526abd9da96690ee3bb7"

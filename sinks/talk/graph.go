@@ -37,6 +37,10 @@ type graph struct {
 	hasty map[string]haste // by recipient, and "" for the channel
 }
 
+// metaWindow is how long after a customer's last word all of Meta's services take free words: a day, less what a message may
+// need until Meta looks at it.
+const metaWindow = 24*time.Hour - 5*time.Minute
+
 // ruling is what an error code of Meta's means.
 type ruling struct {
 	result streams.Result

@@ -39,7 +39,7 @@ func metaKind(p metaPlatform) Kind {
 		},
 		Channel: p.name, Address: User,
 		Rate: streams.Rate{PerSecond: 100, Burst: 20}, // of 300
-		Pair: time.Second, Window: 24 * time.Hour, Tells: p.tells,
+		Pair: time.Second, Window: metaWindow, Tells: p.tells,
 	}
 }
 

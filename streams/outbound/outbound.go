@@ -139,7 +139,7 @@ type Tried struct {
 // Channel carries messages to customers. It is safe for concurrent use.
 type Channel interface {
 	// Send tries once. The verdict is Done (Remote is the service's id), Wait or Pause (not executed; After; scope key: this
-	// customer alone), Retry (not executed; costs a try), Ambiguous (may have been executed), or Permanent with what it means.
+	// customer alone; scope method "template": what is Approved alone), Retry (not executed; costs a try), Ambiguous (may have been executed), or Permanent with what it means.
 	// It never panics and never shows people's data in an error.
 	Send(ctx context.Context, to string, w Words) Tried
 	// Check asks whether the service would take messages, quickly, and creates nothing.
