@@ -39,7 +39,7 @@ func FuzzMailReply(f *testing.F) {
 	f.Add(354, "go ahead", stageEnd)
 	f.Fuzz(func(t *testing.T, code int, text, stage string) {
 		for _, err := range []error{&textproto.Error{Code: code, Msg: text}, errors.New(text)} {
-			v := emailVerdict(stage, err)
+			v := emailVerdict(stage, err).Verdict
 			checkVerdict(t, v)
 			if v.Result == streams.Done {
 				t.Errorf("%v at %s passes for delivered", err, stage)

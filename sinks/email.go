@@ -16,6 +16,7 @@ import (
 	"github.com/wneessen/go-mail"
 
 	"leadstream/streams"
+	"leadstream/streams/outbound"
 )
 
 // Email tells a person about leads by mail. SMTP has neither keys nor a search, so it is Blind; but a Message-ID that
@@ -44,11 +45,42 @@ type EmailSettings struct {
 }
 
 type email struct {
-	set      EmailSettings
-	env      Env
-	tls      *tls.Config
-	from, to *netmail.Address
-	options  []mail.Option
+	*Mailer
+	env Env
+	to  *netmail.Address
+}
+
+// MailServer says by which server mail goes, and in whose name. It is common to those who tell people of leads and those who
+// write to customers.
+type MailServer struct {
+	Host     string
+	Port     int    // 0: 587, or 465 with tls, or 25 with none
+	TLS      string // starttls, tls (from the first byte), opportunistic, none
+	CAFile   string
+	Username string
+	Password string
+	From     string
+	ReplyTo  string
+}
+
+// Mailer sends mail, each on a connection of its own. It is safe for concurrent use.
+type Mailer struct {
+	set     MailServer
+	name    string // of who sends: part of each Message-ID
+	timeout time.Duration
+	tls     *tls.Config
+	from    *netmail.Address
+	options []mail.Option
+}
+
+// Mail is one mail.
+type Mail struct {
+	To      *netmail.Address
+	ID      string // Message-ID without its domain: the same over all tries
+	Subject string
+	Text    string
+	HTML    bool // beside the text, the same in HTML
+	Header  map[string]string
 }
 
 // emailTimeout is long: the time between the last dot and the answer to it is when a server files the mail, and who
@@ -61,36 +93,48 @@ const (
 var emailPorts = map[string]int{"starttls": 587, "tls": 465, "opportunistic": 25, "none": 25}
 
 func openEmail(s EmailSettings, env Env) (Sink, error) {
-	e := &email{set: s, env: env, tls: &tls.Config{ServerName: s.Host, MinVersion: tls.VersionTLS12}}
-	var faults []error
-	address := func(key, value string) *netmail.Address {
-		a, err := netmail.ParseAddress(value)
-		if err != nil || strings.ContainsAny(value, "\r\n") {
-			faults = append(faults, fmt.Errorf("%s: is not one mail address; write name@example.com", key))
-			return nil
-		}
-		return a
+	m, err := NewMailer(MailServer{s.Host, s.Port, s.TLS, s.CAFile, s.Username, s.Password, s.From, s.ReplyTo}, env)
+	to, wrong := mailAddress("to", s.To)
+	if err := errors.Join(err, wrong); err != nil {
+		return nil, err
 	}
-	e.from, e.to = address("from", s.From), address("to", s.To)
+	return &email{Mailer: m, env: env, to: to}, nil
+}
+
+func mailAddress(key, value string) (*netmail.Address, error) {
+	a, err := netmail.ParseAddress(value)
+	if err != nil || strings.ContainsAny(value, "\r\n") {
+		return nil, fmt.Errorf("%s: is not one mail address; write name@example.com", key)
+	}
+	return a, nil
+}
+
+// NewMailer does no I/O. Its error names the keys and the cure.
+func NewMailer(s MailServer, env Env) (*Mailer, error) {
+	m := &Mailer{set: s, name: env.Name, timeout: env.Timeout, tls: &tls.Config{ServerName: s.Host, MinVersion: tls.VersionTLS12}}
+	from, err := mailAddress("from", s.From)
+	faults := []error{err}
+	m.from = from
 	if s.ReplyTo != "" {
-		address("reply_to", s.ReplyTo)
+		_, err := mailAddress("reply_to", s.ReplyTo)
+		faults = append(faults, err)
 	}
-	faults = append(faults, s.check(), e.trust())
+	faults = append(faults, s.check(), m.trust())
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
-	if e.set.Port == 0 {
-		e.set.Port = emailPorts[s.TLS]
+	if m.set.Port == 0 {
+		m.set.Port = emailPorts[s.TLS]
 	}
-	if env.Timeout == 0 {
-		e.env.Timeout = emailTimeout
+	if m.timeout == 0 {
+		m.timeout = emailTimeout
 	}
-	e.options = e.clientOptions()
-	_, err := mail.NewClient(s.Host, e.options...)
-	return e, err
+	m.options = m.clientOptions()
+	_, err = mail.NewClient(s.Host, m.options...)
+	return m, err
 }
 
-func (s EmailSettings) check() error {
+func (s MailServer) check() error {
 	var faults []error
 	if s.Host == "" || strings.ContainsAny(s.Host, " /:\r\n") {
 		faults = append(faults, errors.New("host: is not a server's name; write it alone, such as smtp.example.com"))
@@ -110,7 +154,7 @@ func (s EmailSettings) check() error {
 	return errors.Join(faults...)
 }
 
-func (e *email) trust() error {
+func (e *Mailer) trust() error {
 	if e.set.CAFile == "" {
 		return nil
 	}
@@ -129,12 +173,12 @@ func (e *email) trust() error {
 
 // clientOptions: with tls from the first byte the connection is encrypted when go-mail gets it, and it sees that for
 // itself; "opportunistic" then only means that it does not insist on STARTTLS.
-func (e *email) clientOptions() []mail.Option {
+func (e *Mailer) clientOptions() []mail.Option {
 	policy := map[string]mail.TLSPolicy{
 		"starttls": mail.TLSMandatory, "tls": mail.TLSOpportunistic, "opportunistic": mail.TLSOpportunistic, "none": mail.NoTLS,
 	}[e.set.TLS]
 	options := []mail.Option{
-		mail.WithPort(e.set.Port), mail.WithTLSPolicy(policy), mail.WithTLSConfig(e.tls), mail.WithTimeout(e.env.Timeout),
+		mail.WithPort(e.set.Port), mail.WithTLSPolicy(policy), mail.WithTLSConfig(e.tls), mail.WithTimeout(e.timeout),
 		mail.WithoutNoop(), mail.WithoutRset(), // the connection is new, and of one mail
 	}
 	if e.set.Username != "" {
@@ -145,7 +189,7 @@ func (e *email) clientOptions() []mail.Option {
 }
 
 // dial also ends the conversation, at whatever stage it is, when ctx ends: go-mail hears ctx while it connects only.
-func (e *email) dial(ctx context.Context) mail.DialContextFunc {
+func (e *Mailer) dial(ctx context.Context) mail.DialContextFunc {
 	return func(dialing context.Context, network, address string) (net.Conn, error) {
 		d := net.Dialer{Timeout: dialTimeout}
 		conn, err := d.DialContext(dialing, network, address)
@@ -165,7 +209,7 @@ func (e *email) dial(ctx context.Context) mail.DialContextFunc {
 	}
 }
 
-func (e *email) client(ctx context.Context) (*mail.Client, error) {
+func (e *Mailer) client(ctx context.Context) (*mail.Client, error) {
 	return mail.NewClient(e.set.Host, append(e.options[:len(e.options):len(e.options)], mail.WithDialContextFunc(e.dial(ctx)))...)
 }
 
@@ -178,13 +222,18 @@ func (e *email) Deliver(ctx context.Context, batch []Delivery) []streams.Verdict
 	return verdicts
 }
 
-// Send mails a message, on a connection of its own.
+// Send mails a message.
 func (e *email) Send(ctx context.Context, m Message) streams.Verdict {
+	return e.Mail(ctx, Mail{To: e.to, ID: e.messageID(m), Subject: m.Subject, Text: m.Text, HTML: true}).Verdict
+}
+
+// Mail sends one. Done has the server's words for it in Remote.
+func (e *Mailer) Mail(ctx context.Context, m Mail) outbound.Tried {
 	letter, err := e.letter(m)
 	if err != nil {
-		return streams.Verdict{Result: streams.Permanent, Code: "message", Err: errors.New("email: the message does not become a mail")}
+		return outbound.Tried{Verdict: streams.Verdict{Result: streams.Permanent, Code: "message", Err: errors.New("email: the message does not become a mail")}}
 	}
-	ctx, cancel := context.WithTimeout(ctx, e.env.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
 	client, err := e.client(ctx)
 	if err == nil {
@@ -196,7 +245,7 @@ func (e *email) Send(ctx context.Context, m Message) streams.Verdict {
 	err = client.Send(letter)
 	if letter.IsDelivered() { // whatever came after the server's yes
 		_ = client.Close()
-		return streams.Verdict{Remote: Line(letter.ServerResponse(), 100)}
+		return outbound.Tried{Verdict: streams.Verdict{Remote: Line(letter.ServerResponse(), 100)}}
 	}
 	if err == nil {
 		err = errors.New("no answer to the mail")
@@ -205,10 +254,10 @@ func (e *email) Send(ctx context.Context, m Message) streams.Verdict {
 }
 
 // letter is made of cleaned text only, and go-mail encodes what it puts into headers: no line break gets there.
-func (e *email) letter(m Message) (*mail.Msg, error) {
+func (e *Mailer) letter(m Mail) (*mail.Msg, error) {
 	letter := mail.NewMsg(mail.WithNoDefaultUserAgent())
 	letter.FromMailAddress(e.from)
-	letter.ToMailAddress(e.to)
+	letter.ToMailAddress(m.To)
 	if e.set.ReplyTo != "" {
 		if err := letter.ReplyTo(e.set.ReplyTo); err != nil {
 			return nil, err
@@ -216,14 +265,35 @@ func (e *email) letter(m Message) (*mail.Msg, error) {
 	}
 	text := Clean(m.Text)
 	letter.Subject(Line(m.Subject, 200))
-	letter.SetMessageIDWithValue(e.messageID(m))
+	letter.SetMessageIDWithValue(m.ID + "@" + e.Domain())
 	letter.SetDate()
 	letter.SetGenHeader("Auto-Submitted", "auto-generated") // so that nobody's robot answers
 	letter.SetGenHeader("X-Leadstream", "notice")           // and we do not read it as an enquiry, should it come to a mailbox that we read
+	for name, value := range m.Header {
+		letter.SetGenHeader(mail.Header(name), Line(value, 500))
+	}
 	letter.SetBodyString(mail.TypeTextPlain, text+"\n")
-	letter.AddAlternativeString(mail.TypeTextHTML,
-		"<!DOCTYPE html><html><body><p>"+strings.ReplaceAll(html.EscapeString(text), "\n", "<br>\n")+"</p></body></html>\n")
+	if m.HTML {
+		letter.AddAlternativeString(mail.TypeTextHTML,
+			"<!DOCTYPE html><html><body><p>"+strings.ReplaceAll(html.EscapeString(text), "\n", "<br>\n")+"</p></body></html>\n")
+	}
 	return letter, nil
+}
+
+// Domain is that of the sender's address.
+func (e *Mailer) Domain() string {
+	_, domain, _ := strings.Cut(e.from.Address, "@")
+	return domain
+}
+
+// Name is that of who sends, as it stands in a Message-ID.
+func (e *Mailer) Name() string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' {
+			return r
+		}
+		return '-'
+	}, e.name)
 }
 
 // messageID is the same on every try of a message to this destination.
@@ -232,19 +302,12 @@ func (e *email) messageID(m Message) string {
 	if id == "" || strings.Trim(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") != "" || len(id) > 100 {
 		id = streams.NewID(m.ID, m.Subject, m.Text)
 	}
-	step := strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' {
-			return r
-		}
-		return '-'
-	}, e.env.Name)
-	_, domain, _ := strings.Cut(e.from.Address, "@")
-	return id + "." + step + "@" + domain
+	return id + "." + e.Name()
 }
 
 // Check connects, greets and logs in, and goes no further.
-func (e *email) Check(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, e.env.Timeout)
+func (e *Mailer) Check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
 	client, err := e.client(ctx)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/wneessen/go-mail/smtp"
 
 	"leadstream/streams"
+	"leadstream/streams/outbound"
 )
 
 // The stages of a mail. Only in stageEnd, between the last dot and its answer, may the mail have been taken when no
@@ -47,40 +48,41 @@ func stageOf(err error) string {
 var emailReplies = []struct {
 	stage, code, enhanced string
 	result                streams.Result
+	means                 outbound.Means // where the mail is a customer's
 	after                 time.Duration
 	say                   string
 }{
 	// What is wrong with our account or domain stops the destination: every mail would meet it.
-	{"", "530", "", streams.Pause, 5 * time.Minute, "the server wants a login: give username and password"},
-	{"", "534", "", streams.Pause, 5 * time.Minute, "the login is refused: make a password for programs in the mailbox's settings"},
-	{"", "535", "", streams.Pause, 5 * time.Minute, "the login is refused: correct username and password"},
-	{"", "538", "", streams.Pause, 5 * time.Minute, "the server wants encryption: set tls to starttls or tls"},
-	{"", "454", "4.7", streams.Pause, 15 * time.Minute, "too many logins, or no encryption for now"},
-	{"", "421", "4.7.28", streams.Pause, 15 * time.Minute, "the server takes no more from us for now"},
-	{"", "", "5.4.5", streams.Pause, time.Hour, "the mailbox's daily limit is used up"},
-	{"", "", "5.7.25", streams.Pause, time.Hour, "our address has no name: give it a PTR record"},
-	{"", "", "5.7.26", streams.Pause, time.Hour, "our domain is not proved: set up SPF, DKIM and DMARC"},
-	{"", "", "5.7.27", streams.Pause, time.Hour, "our domain takes no mail: correct from"},
-	{stageFrom, "552", "", streams.Permanent, 0, "the mail is too large"},
-	{stageFrom, "50", "", streams.Permanent, 0, "the server did not understand us"},
-	{stageFrom, "5", "", streams.Pause, 5 * time.Minute, "the sender is refused: let from be the login's own address"},
-	{"", "550", "5.7.1", streams.Pause, time.Hour, "our mail is refused: set up SPF, DKIM and DMARC, and see why"},
-	{stageConnect, "5", "", streams.Pause, 5 * time.Minute, "the server refuses to talk to us"},
+	{"", "530", "", streams.Pause, "", 5 * time.Minute, "the server wants a login: give username and password"},
+	{"", "534", "", streams.Pause, "", 5 * time.Minute, "the login is refused: make a password for programs in the mailbox's settings"},
+	{"", "535", "", streams.Pause, "", 5 * time.Minute, "the login is refused: correct username and password"},
+	{"", "538", "", streams.Pause, "", 5 * time.Minute, "the server wants encryption: set tls to starttls or tls"},
+	{"", "454", "4.7", streams.Pause, "", 15 * time.Minute, "too many logins, or no encryption for now"},
+	{"", "421", "4.7.28", streams.Pause, "", 15 * time.Minute, "the server takes no more from us for now"},
+	{"", "", "5.4.5", streams.Pause, "", time.Hour, "the mailbox's daily limit is used up"},
+	{"", "", "5.7.25", streams.Pause, "", time.Hour, "our address has no name: give it a PTR record"},
+	{"", "", "5.7.26", streams.Pause, "", time.Hour, "our domain is not proved: set up SPF, DKIM and DMARC"},
+	{"", "", "5.7.27", streams.Pause, "", time.Hour, "our domain takes no mail: correct from"},
+	{stageFrom, "552", "", streams.Permanent, "", 0, "the mail is too large"},
+	{stageFrom, "50", "", streams.Permanent, "", 0, "the server did not understand us"},
+	{stageFrom, "5", "", streams.Pause, "", 5 * time.Minute, "the sender is refused: let from be the login's own address"},
+	{"", "550", "5.7.1", streams.Pause, "", time.Hour, "our mail is refused: set up SPF, DKIM and DMARC, and see why"},
+	{stageConnect, "5", "", streams.Pause, "", 5 * time.Minute, "the server refuses to talk to us"},
 
-	{"", "552", "5.2.2", streams.Retry, 30 * time.Minute, "the person's mailbox is full"},
-	{"", "", "5.2.2", streams.Retry, 30 * time.Minute, "the person's mailbox is full"},
-	{"", "", "4.2.2", streams.Retry, 30 * time.Minute, "the person's mailbox is full"},
-	{"", "421", "", streams.Retry, time.Minute, "the server is closing"},
-	{"", "4", "", streams.Retry, time.Minute, "not now"},
+	{"", "552", "5.2.2", streams.Retry, "", 30 * time.Minute, "the person's mailbox is full"},
+	{"", "", "5.2.2", streams.Retry, "", 30 * time.Minute, "the person's mailbox is full"},
+	{"", "", "4.2.2", streams.Retry, "", 30 * time.Minute, "the person's mailbox is full"},
+	{"", "421", "", streams.Retry, "", time.Minute, "the server is closing"},
+	{"", "4", "", streams.Retry, "", time.Minute, "not now"},
 
-	{"", "", "5.1", streams.Permanent, 0, "the address is wrong: correct to"},
-	{"", "551", "", streams.Permanent, 0, "the address has moved: correct to"},
-	{"", "553", "", streams.Permanent, 0, "the address is wrong: correct to"},
-	{stageTo, "550", "", streams.Permanent, 0, "the address is refused: correct to"},
-	{"", "552", "", streams.Permanent, 0, "the mail is too large"},
-	{"", "554", "", streams.Permanent, 0, "the mail is refused for what it holds"},
-	{"", "50", "", streams.Permanent, 0, "the server did not understand us"},
-	{"", "5", "", streams.Permanent, 0, "refused"},
+	{"", "", "5.1", streams.Permanent, outbound.RouteDead, 0, "the address is wrong: correct to"},
+	{"", "551", "", streams.Permanent, outbound.RouteDead, 0, "the address has moved: correct to"},
+	{"", "553", "", streams.Permanent, outbound.RouteDead, 0, "the address is wrong: correct to"},
+	{stageTo, "550", "", streams.Permanent, outbound.RouteDead, 0, "the address is refused: correct to"},
+	{"", "552", "", streams.Permanent, "", 0, "the mail is too large"},
+	{"", "554", "", streams.Permanent, "", 0, "the mail is refused for what it holds"},
+	{"", "50", "", streams.Permanent, "", 0, "the server did not understand us"},
+	{"", "5", "", streams.Permanent, "", 0, "refused"},
 }
 
 // reply is a code and, behind it, perhaps in quotes, an enhanced one; an address in the text that looks like one does not count.
@@ -107,15 +109,15 @@ func replyOf(err error) (code, enhanced string) {
 	return code, ""
 }
 
-func emailVerdict(stage string, err error) streams.Verdict {
+func emailVerdict(stage string, err error) outbound.Tried {
 	code, enhanced := replyOf(err)
 	if code == "" {
-		return brokenMail(stage, err)
+		return outbound.Tried{Verdict: brokenMail(stage, err)}
 	}
-	v := streams.Verdict{Code: strings.TrimSpace(code + " " + enhanced), Fault: code == "421"}
+	v := outbound.Tried{Verdict: streams.Verdict{Code: strings.TrimSpace(code + " " + enhanced), Fault: code == "421"}}
 	for _, r := range emailReplies {
 		if (r.stage == "" || r.stage == stage) && strings.HasPrefix(code, r.code) && enhancedFits(enhanced, r.enhanced) {
-			v.Result, v.After, v.Err = r.result, r.after, fmt.Errorf("email: reply %s: %s", v.Code, r.say)
+			v.Result, v.Means, v.After, v.Err = r.result, r.means, r.after, fmt.Errorf("email: reply %s: %s", v.Code, r.say)
 			return v
 		}
 	}

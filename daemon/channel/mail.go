@@ -162,7 +162,7 @@ func (m letter) phoneIn(text string) string {
 	return ""
 }
 
-// report makes news of what became of a message about a lead; of others there is nothing to say.
+// report makes news of what became of a message about a lead, or to a customer; of others there is nothing to say.
 func (m letter) report(e *Event, read *mail.Message) {
 	r := read.Report
 	of := mail.OurID.FindStringSubmatch(r.Of)
@@ -178,8 +178,15 @@ func (m letter) report(e *Event, read *mail.Message) {
 		e.Ignore = read.Not
 		return
 	}
-	e.Lead.About = of[1]
 	var f fields
+	if of[2] == "" {
+		e.Lead.About = of[1]
+	} else {
+		e.Lead.UserID, e.Lead.Email = r.To, email(r.To)
+		f.set("message_id", r.Of)
+		code, _, _ := strings.Cut(r.Status, " ")
+		f.set("code", code)
+	}
 	f.set("recipient", r.To)
 	f.set("status", r.Status)
 	e.Lead.Fields = f

@@ -101,8 +101,9 @@ func (r Reader) judge(m *Message, h *message.Header, report []textproto.Header) 
 	}
 }
 
-// OurID is the beginning of the Message-ID of what sinks mail: the lead that it is about.
-var OurID = regexp.MustCompile(`^([0-9a-hjkmnp-tv-z]{26})\.[A-Za-z0-9-]+@`)
+// OurID is the beginning of the Message-ID of what we mail: the lead that it is about or, before ".to", what names a message to a
+// customer.
+var OurID = regexp.MustCompile(`^([0-9a-hjkmnp-tv-z]{26})(\.to)?\.[A-Za-z0-9-]+@`)
 
 // answersOurs is whether the message answers one that a sink has mailed. A program that acknowledges each of our notices would have
 // each acknowledgement, with the contact that it quotes, become a lead and a notice again.

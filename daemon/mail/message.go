@@ -199,8 +199,7 @@ func (p *parts) read(h message.Header, body io.Reader, depth int, inReport bool)
 	name := fileName(dispositionParams["filename"], params["name"])
 	page := strings.Contains(media, "html")
 	switch {
-	case inReport && (media == "message/delivery-status" || media == "message/disposition-notification" ||
-		media == "message/rfc822" || media == "text/rfc822-headers"):
+	case inReport && slices.Contains(reportTypes, media):
 		e, _ := message.New(h, body)
 		p.reported(e.Body)
 	case textual(media) && disposition != "attachment" && (name == "" || page && len(p.html) == 0 || !page && len(p.plain) == 0):
@@ -218,6 +217,10 @@ func (p *parts) read(h message.Header, body io.Reader, depth int, inReport bool)
 		p.message.Cut = true
 	}
 }
+
+// reportTypes are the parts of a report that programs read (RFC 3462); those of global ones come of mail that went as SMTPUTF8 (RFC 6533).
+var reportTypes = []string{"message/delivery-status", "message/disposition-notification", "message/rfc822", "text/rfc822-headers",
+	"message/global-delivery-status", "message/global-disposition-notification", "message/global", "message/global-headers"}
 
 // attached reads a message that somebody has forwarded as a file: who wrote it, and what. Its own files are in the file.
 func (p *parts) attached(raw []byte, depth int) {

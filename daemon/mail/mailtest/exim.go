@@ -9,6 +9,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -122,6 +123,41 @@ func talk(conn net.Conn, message string) error {
 		return err
 	}
 	return c.Quit()
+}
+
+// Serve is an address at which the server takes mail until the test ends, as inetd has it do. It accepts everything, and sends
+// a bounce for whoever is none of its own.
+func (e *Exim) Serve() *net.TCPAddr {
+	e.t.Helper()
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			conn, err := l.AcceptTCP()
+			if err != nil {
+				return // closed below
+			}
+			all.Go(func() {
+				defer conn.Close()
+				file, err := conn.File()
+				if err != nil {
+					return
+				}
+				defer file.Close()
+				cmd := exec.Command("/usr/sbin/exim4", "-C", e.conf, "-bs", "-odi")
+				cmd.Stdin, cmd.Stdout = file, file
+				_ = cmd.Run() // its log says what was wrong
+			})
+		}
+	})
+	e.t.Cleanup(func() {
+		_ = l.Close()
+		all.Wait()
+	})
+	return l.Addr().(*net.TCPAddr)
 }
 
 // Run tries again to deliver all that is in the queue.

@@ -24,6 +24,7 @@ type Message struct {
 	From    string    `json:"from"`
 	Subject string    `json:"subject"`
 	ID      string    `json:"id"` // Message-ID
+	Raw     string    `json:"-"`
 }
 
 // Server is a simulated mail server.
@@ -34,11 +35,13 @@ type Server struct {
 
 	mu       sync.Mutex
 	messages []Message
+	replies  map[string]*smtp.SMTPError // by stage
+	slow     time.Duration
 }
 
 // New makes a server. It does no I/O.
 func New() *Server {
-	s := &Server{}
+	s := &Server{replies: map[string]*smtp.SMTPError{}}
 	s.server = smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &session{server: s}, nil }))
 	s.server.Domain, s.server.MaxMessageBytes = "localhost", 10<<20
 	s.server.ReadTimeout, s.server.WriteTimeout = time.Minute, time.Minute
@@ -76,6 +79,33 @@ func (s *Server) Messages() []Message {
 	return slices.Clone(s.messages)
 }
 
+// Reply has the server refuse at a stage, from, to or data, with a code and an enhanced one; with 0 it is as it was.
+func (s *Server) Reply(stage string, code int, enhanced [3]int, text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.replies[stage] = nil
+	if code != 0 {
+		s.replies[stage] = &smtp.SMTPError{Code: code, EnhancedCode: enhanced, Message: text}
+	}
+}
+
+// Slow has the server take so long over each mail.
+func (s *Server) Slow(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.slow = d
+}
+
+// at is the server's refusal at a stage, if there is to be one.
+func (s *Server) at(stage string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.replies[stage]; e != nil {
+		return e
+	}
+	return nil
+}
+
 // session is one client's connection.
 type session struct {
 	server *Server
@@ -88,17 +118,20 @@ func (s *session) Logout() error { return nil }
 
 func (s *session) Mail(from string, _ *smtp.MailOptions) error {
 	s.from = from
-	return nil
+	return s.server.at("from")
 }
 
 func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	s.to = append(s.to, to)
-	return nil
+	return s.server.at("to")
 }
 
 func (s *session) Data(r io.Reader) error {
 	raw, err := io.ReadAll(r)
 	if err != nil {
+		return err
+	}
+	if err := s.server.at("data"); err != nil {
 		return err
 	}
 	m, err := netmail.ReadMessage(bytes.NewReader(raw))
@@ -110,9 +143,13 @@ func (s *session) Data(r io.Reader) error {
 		subject = m.Header.Get("Subject")
 	}
 	s.server.mu.Lock()
+	slow := s.server.slow
+	s.server.mu.Unlock()
+	time.Sleep(slow)
+	s.server.mu.Lock()
 	defer s.server.mu.Unlock()
 	for _, to := range s.to {
-		s.server.messages = append(s.server.messages, Message{At: time.Now(), To: to, From: s.from, Subject: subject, ID: m.Header.Get("Message-Id")})
+		s.server.messages = append(s.server.messages, Message{At: time.Now(), To: to, From: s.from, Subject: subject, ID: m.Header.Get("Message-Id"), Raw: string(raw)})
 	}
 	return nil
 }
