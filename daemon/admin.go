@@ -11,6 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"leadstream/processors/monitor"
 	"leadstream/sinks/calendar"
 	"leadstream/sinks/records"
 	"leadstream/streams"
@@ -26,6 +27,7 @@ type AdminAPI struct {
 	Config   *Config
 	Language lang
 	Log      zerolog.Logger
+	Alerts   *monitor.Monitor // nil: nobody is told of anything
 }
 
 // maxAsk bounds the body of an admin request: a list of ids.
@@ -38,6 +40,8 @@ func (a *AdminAPI) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/leads/{id}", a.answer(a.lead))
 	mux.HandleFunc("GET /v1/status", a.answer(func(r *http.Request) (any, error) { return a.Operator.Status(r.Context()) }))
 	mux.HandleFunc("GET /v1/simulated", a.answer(func(r *http.Request) (any, error) { return a.Config.simulated(r.Context()), nil }))
+	mux.HandleFunc("GET /v1/alerts", a.answer(a.alerts))
+	mux.HandleFunc("POST /v1/alerts/{id}/ack", a.answer(a.ack))
 	mux.HandleFunc("GET /v1/dead", a.answer(a.deadLetters))
 	mux.HandleFunc("GET /v1/dead/{id}", a.answer(a.deadLetter))
 	mux.HandleFunc("POST /v1/dead/replay", a.answer(a.replay))

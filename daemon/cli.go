@@ -38,6 +38,7 @@ type cli struct {
 	Link      linkCmd      `cmd:"" help:"Make a short link; that a customer opens it is news of the customer.|Создать короткую ссылку; её открытие — новость о клиенте." example:"leadstream link https://shop.example/sale --phone +79990000011 --key \"$KEY\""`
 	Leads     leadsCmd     `cmd:"" help:"List leads, or tell one lead's life.|Список заявок или история одной заявки." example:"leadstream leads --state dead --since 24h"`
 	Status    statusCmd    `cmd:"" help:"The daemon at a glance.|Состояние демона одним взглядом." example:"leadstream status"`
+	Alerts    alertsCmd    `cmd:"" help:"What is wrong just now; take it on.|Что сейчас не в порядке; взять на себя."`
 	Dead      deadCmd      `cmd:"" help:"Leads that were not delivered.|Заявки, которые не удалось доставить."`
 	Pause     pauseCmd     `cmd:"" help:"Stop deliveries to a destination; leads wait.|Остановить доставку в приёмник; заявки ждут." example:"leadstream pause crm --for 2h --reason \"works until noon\""`
 	Resume    resumeCmd    `cmd:"" help:"Go on with deliveries to a destination.|Продолжить доставку в приёмник." example:"leadstream resume crm"`

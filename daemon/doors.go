@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"leadstream/daemon/intake"
+	"leadstream/processors/monitor"
 	"leadstream/sinks/calendar"
 	"leadstream/sinks/records"
 )
@@ -35,6 +36,7 @@ type Doors struct {
 	Lessons  *lessons
 	Records  *records.Store    // nil: none are kept
 	Calendar calendar.Calendar // nil: nothing is booked
+	Alerts   *monitor.Monitor  // nil: nobody is told of anything
 	Health   *Health
 	Metrics  prometheus.Gatherer
 	Log      zerolog.Logger
@@ -81,7 +83,7 @@ func (d *Doors) Run(ctx context.Context) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	d.serve(ctx, g, capped, d.Public())
-	d.serve(ctx, g, d.admin, (&AdminAPI{Operator: d.Operator, Lessons: d.Lessons, Records: d.Records, Calendar: d.Calendar, Config: d.Config, Language: lang(d.Config.Language), Log: d.Log}).Handler())
+	d.serve(ctx, g, d.admin, (&AdminAPI{Operator: d.Operator, Lessons: d.Lessons, Records: d.Records, Calendar: d.Calendar, Alerts: d.Alerts, Config: d.Config, Language: lang(d.Config.Language), Log: d.Log}).Handler())
 	if d.metrics != nil {
 		d.serve(ctx, g, d.metrics, d.measures(http.NewServeMux()))
 	}

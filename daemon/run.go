@@ -156,7 +156,7 @@ func run(ctx context.Context, cfg *Config) error {
 		Ready: []Probe{{Name: "journal", Ask: func(context.Context) error { return custody.Healthy() }}},
 		Notes: []Probe{{Name: "redis", Ask: func(context.Context) error { return redisState(engine) }}},
 	}
-	doors := &Doors{Config: cfg, Records: recordsOf(destinations), Calendar: visiting, Intake: shim, Lessons: &lessons{desk, custody}, Health: health, Metrics: reg, Log: log,
+	doors := &Doors{Config: cfg, Records: recordsOf(destinations), Calendar: visiting, Intake: shim, Lessons: &lessons{desk, custody}, Alerts: alerts, Health: health, Metrics: reg, Log: log,
 		Operator: &operator{cfg: cfg, custody: custody, engine: engine, destinations: destinations, started: time.Now(), late: late, scores: tagging.Calibration, watch: watch}}
 	if err := doors.Open(); err != nil {
 		return err

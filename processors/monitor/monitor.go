@@ -259,6 +259,18 @@ func (m *Monitor) Ack(id string) error {
 	return fmt.Errorf("no alert %q is waiting for an answer", id)
 }
 
+// Told says whether people know of an alert, and may acknowledge it.
+func (m *Monitor) Told(id string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, g := range m.state.Groups {
+		if g.Notified[id] != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // Silence mutes the rule of that name until then: it is still asked, and told of if it lasts longer.
 func (m *Monitor) Silence(name string, until time.Time) error {
 	m.mu.Lock()
