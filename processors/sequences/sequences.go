@@ -351,10 +351,6 @@ func (s *Sequences) step(ctx context.Context, run outbound.Run) (moved bool, err
 	to := run
 	w := r.wayOf(&to)
 	if run.Step >= len(w.steps) {
-		if due := w.due(&run, r.Watch); due.After(s.now()) { // a sequence that has become shorter
-			to.Due = due
-			return s.Store.MoveRun(ctx, run, to, nil)
-		}
 		return stop(outbound.RunDone, "")
 	}
 	c, ok, err := s.Store.RunCustomer(ctx, run.Customer)

@@ -289,6 +289,19 @@ func TestStops(t *testing.T) {
 	}
 }
 
+// What begins a sequence does not end it, however often it is heard.
+func TestBegunByWhatEnds(t *testing.T) {
+	b := newBench(t, Sequence{Name: "thanks", When: `event == "order"`, Steps: []Step{{After: day, Template: "follow_up"}}, Stop: []string{"order"}})
+	card := b.agreed()
+	b.lead(streams.Lead{Event: "order"})
+	b.after(day)
+	b.count(1, card)
+	b.lead(streams.Lead{Event: "order"})
+	if got := b.ended(); got != "won order" {
+		t.Error(got)
+	}
+}
+
 // Every customer gets one variant, always the same, in the shares that the weights say.
 func TestVariants(t *testing.T) {
 	set := compiled(t, Sequence{Preset: "potential", Variants: []Variant{{Name: "a", Weight: 3}, {Name: "b"}, {Name: "none", Silent: true}}})
@@ -394,12 +407,12 @@ func TestEdited(t *testing.T) {
 		s := named
 		s.Off = true
 		edit(b, s)
-		b.lead(into("potential"))
-		b.after(30 * day)
-		b.count(0, card)
 		if got := b.ended(); got != "stopped removed" {
 			t.Error(got)
 		}
+		b.lead(into("potential"))
+		b.after(30 * day)
+		b.count(0, card)
 	})
 	t.Run("shorter than where they are", func(t *testing.T) {
 		b, card := start(t)
