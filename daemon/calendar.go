@@ -11,6 +11,7 @@ import (
 	"leadstream/processors/reminders"
 	"leadstream/sinks/calendar"
 	"leadstream/sinks/records"
+	"leadstream/streams/visits"
 )
 
 // calendar says what is wrong with the calendar's block.
@@ -44,6 +45,14 @@ func (c *Config) serviceNames() map[string]string {
 		names[cmp.Or(s.Code, s.Name)] = s.Name
 	}
 	return names
+}
+
+// visitsOf is the calendar as those know it who book: nil when there is none.
+func visitsOf(c calendar.Calendar) visits.Calendar {
+	if c == nil {
+		return nil
+	}
+	return c
 }
 
 // remind is who tells customers of their visits.

@@ -48,6 +48,7 @@ type Config struct {
 	Sinks    map[string]Sink          `koanf:"sinks"`
 	Records  records.Settings         `koanf:"records"`
 	Calendar calendar.Settings        `koanf:"calendar"`
+	Answers  Answers                  `koanf:"answers"`
 	Tell     Tell                     `koanf:"tell"`
 	Alerts   monitor.Settings         `koanf:"alerts"`
 }
@@ -162,6 +163,7 @@ func Defaults() *Config {
 		Tagging:  Tagging{Buffer: processors.Buffer, HotAt: processors.HotScore, Customers: customer.Most},
 		Records:  records.Defaults(),
 		Calendar: calendar.Defaults(),
+		Answers:  defaultAnswers(),
 		Tell:     Tell{CSV: "manual.csv"},
 		Alerts:   monitor.Defaults(),
 	}

@@ -14,6 +14,7 @@ import (
 	"leadstream/daemon/intake"
 	"leadstream/daemon/mail"
 	"leadstream/processors"
+	"leadstream/sinks/talk"
 	"leadstream/streams"
 )
 
@@ -34,7 +35,8 @@ func TestConfigYAMLLoads(t *testing.T) {
 		"SITE_SECRET":      "a secret of 32 bytes or more, it is",
 		"BITRIX24_WEBHOOK": "https://example.bitrix24.ru/rest/1/abcdefgh12345678/",
 		"TELEGRAM_TOKEN":   "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw0",
-		"SMTP_PASSWORD":    "hush", "IMAP_PASSWORD": "hush", "SMSC_KEY": "hush", "SMSRU_ID": "hush", "TWILIO_SECRET": "hush", "KANNEL_PASSWORD": "hush",
+		"WHATSAPP_TOKEN":   "hush", "INSTAGRAM_TOKEN": "hush", "MESSENGER_TOKEN": "hush", "VK_TOKEN": "hush", "MAX_TOKEN": "hush",
+		"SMTP_PASSWORD": "hush", "IMAP_PASSWORD": "hush", "SMSC_KEY": "hush", "SMSRU_ID": "hush", "TWILIO_SECRET": "hush", "KANNEL_PASSWORD": "hush",
 	} {
 		t.Setenv(name, value)
 	}
@@ -62,7 +64,7 @@ func TestConfigYAMLShowsEveryDefault(t *testing.T) {
 		t.Fatal(err)
 	}
 	examples := func(path string) bool { // their values are examples; that they stand there is asked below
-		return path == "sources" || path == "sinks" || strings.HasSuffix(path, ".rules") || path == "tagging.segments"
+		return path == "sources" || path == "sinks" || path == "answers.channels" || strings.HasSuffix(path, ".rules") || path == "tagging.segments"
 	}
 	shows(t, "", doc, reflect.ValueOf(*Defaults()), examples)
 
@@ -102,6 +104,32 @@ func TestConfigYAMLShowsEveryDefault(t *testing.T) {
 	for kind := range kinds {
 		if !shown[kind] && kind != recordsKind {
 			t.Errorf("config.yaml shows no sink of kind %s", kind)
+		}
+	}
+}
+
+// TestConfigYAMLShowsChannels holds the channels' blocks to their kinds.
+func TestConfigYAMLShowsChannels(t *testing.T) {
+	var doc map[string]any
+	if err := yaml.Unmarshal([]byte(everyKey(t)), &doc); err != nil {
+		t.Fatal(err)
+	}
+	shown := map[string]bool{}
+	for name, block := range doc["answers"].(map[string]any)["channels"].(map[string]any) {
+		b := block.(map[string]any)
+		kind := b["kind"].(string)
+		shown[kind] = true
+		settings := reflect.ValueOf(talk.Kinds[kind].Settings()).Elem()
+		shows(t, "answers.channels."+name, b, settings, func(path string) bool { return value(settings, path).IsZero() })
+		if name == "telegram" {
+			l := &loader{lang: "en"}
+			usual := l.decodeAnswers(map[string]any{"kind": kind}, "")
+			shows(t, "answers.channels."+name, b, reflect.ValueOf(usual), func(path string) bool { return strings.HasSuffix(path, ".kind") })
+		}
+	}
+	for kind := range talk.Kinds {
+		if !shown[kind] && (!strings.HasPrefix(kind, "sms_") || !shown["sms_smsc"]) {
+			t.Errorf("config.yaml shows no channel of kind %s", kind)
 		}
 	}
 }

@@ -178,6 +178,14 @@ func (l *loader) decode(k *koanf.Koanf, cfg *Config) {
 		cfg.Sinks[name] = l.decodeSink(k.Get("sinks"+delimiter+name), "sinks."+name)
 	}
 	k.Delete("sinks")
+	channels := k.MapKeys("answers" + delimiter + "channels")
+	for _, name := range channels {
+		if cfg.Answers.Channels == nil {
+			cfg.Answers.Channels = map[string]AnswerChannel{}
+		}
+		cfg.Answers.Channels[name] = l.decodeAnswers(k.Get("answers"+delimiter+"channels"+delimiter+name), "answers.channels."+name)
+	}
+	k.Delete("answers" + delimiter + "channels")
 	l.into(k.Raw(), cfg, "")
 	l.complete(cfg)
 }
@@ -191,6 +199,9 @@ func (l *loader) complete(c *Config) {
 		if !filepath.IsAbs(file) {
 			c.Triage.Examples[i] = filepath.Join(l.dir, file)
 		}
+	}
+	if dir := c.Answers.Texts.Dir; dir != "" && !filepath.IsAbs(dir) {
+		c.Answers.Texts.Dir = filepath.Join(l.dir, dir)
 	}
 	for _, s := range c.Sources {
 		for i, key := range s.Keys {

@@ -87,7 +87,7 @@ type Status struct {
 	Unforwarded  int                   `json:"unforwarded,omitempty"` // in the journal and not yet in Redis
 
 	Scores  processors.Calibration `json:"scores"`            // against what became of the deals
-	Answers *Answers               `json:"answers,omitempty"` // nil: no records are kept
+	Answers *FirstAnswers          `json:"answers,omitempty"` // nil: no records are kept
 }
 
 // DestinationStatus is one destination at a glance.

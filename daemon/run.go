@@ -23,7 +23,6 @@ import (
 	"leadstream/processors/intent"
 	"leadstream/processors/learn"
 	"leadstream/processors/monitor"
-	"leadstream/processors/unanswered"
 	"leadstream/sinks/calendar"
 	"leadstream/sinks/records"
 	"leadstream/streams"
@@ -104,8 +103,16 @@ func run(ctx context.Context, cfg *Config) error {
 	if err != nil {
 		return err
 	}
+	messages, err := newMessenger(cfg, recordsOf(destinations), visitsOf(visiting), clients, custody, reg, log)
+	if err != nil {
+		return err
+	}
 	for _, d := range destinations {
-		workers = append(workers, d.worker())
+		w := d.worker()
+		if d.name == cfg.history() && messages != nil {
+			w.Handler = hearing(messages, d.handle)
+		}
+		workers = append(workers, w)
 		if err := d.guard.Register(reg); err != nil {
 			return err
 		}
@@ -141,7 +148,7 @@ func run(ctx context.Context, cfg *Config) error {
 	}
 	teller := &processors.Teller{Ledger: untold{custody, late}, Rows: rows, People: inOrder(by, cfg.Tell.Sinks),
 		Language: cfg.Language, Zone: cfg.Zone(), Log: log}
-	watch, err := watchWaits(unanswered.Defaults(), cfg.Zone(), recordsOf(destinations), reg)
+	watch, err := watchWaits(cfg.Answers.Unanswered, cfg.Zone(), recordsOf(destinations), reg)
 	if err != nil {
 		return err
 	}
@@ -184,10 +191,13 @@ func run(ctx context.Context, cfg *Config) error {
 	g.Go(func() error { return tagging.Watch(ctx) })
 	g.Go(func() error { return desk.Run(ctx) })
 	g.Go(func() error { return teller.Run(ctx) })
+	if messages != nil {
+		g.Go(func() error { return messages.Run(ctx, cfg.Answers.CheckEvery) })
+	}
 	if alerts != nil {
 		g.Go(func() error { return alerts.Run(ctx) })
 	}
-	if visiting != nil {
+	if visiting != nil && messages != nil {
 		g.Go(func() error { return remind(cfg, visiting, recordsOf(destinations), log).Run(ctx) })
 	}
 	if cfg.Calendar.Kind == calendar.CalDAV {

@@ -83,6 +83,7 @@ func (l *loader) validate(c *Config) {
 	l.links(c)
 	l.triage(&c.Triage)
 	l.calendar(c)
+	l.answers(c)
 	l.parts(c)
 }
 

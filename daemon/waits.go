@@ -58,15 +58,15 @@ func (m *measure) waits(add func(string, float64, ...string)) {
 	add("hot_unanswered_sum", float64(late.Worth))
 }
 
-// Answers are the first answers of the last day, and who waits for one.
-type Answers struct {
+// FirstAnswers are the first answers of the last day, and who waits for one.
+type FirstAnswers struct {
 	Day     map[string]*unanswered.Times `json:"day"`               // by channel; "" is all
 	Hot     int                          `json:"hot"`               // hot leads that wait for too long,
 	Worth   int64                        `json:"worth,omitempty"`   // the money at stake with them,
 	Longest float64                      `json:"longest,omitempty"` // and seconds of working time that the oldest has waited
 }
 
-func (o *operator) answers(ctx context.Context) (*Answers, error) {
+func (o *operator) answers(ctx context.Context) (*FirstAnswers, error) {
 	if o.watch == nil {
 		return nil, nil
 	}
@@ -78,11 +78,11 @@ func (o *operator) answers(ctx context.Context) (*Answers, error) {
 		return nil, err
 	}
 	late, err := o.watch.Late(ctx, now)
-	return &Answers{day, late.Count, late.Worth, late.Oldest.Seconds()}, err
+	return &FirstAnswers{day, late.Count, late.Worth, late.Oldest.Seconds()}, err
 }
 
 // answers says how long customers have waited for their first answer.
-func (t *terminal) answers(a *Answers) {
+func (t *terminal) answers(a *FirstAnswers) {
 	if a == nil || a.Day[""].Enquiries == 0 {
 		return
 	}

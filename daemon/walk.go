@@ -8,6 +8,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"leadstream/daemon/intake"
+	"leadstream/sinks/talk"
 )
 
 // walk goes over the file before it is decoded: it notes the line of every key, refuses unknown and repeated ones (and
@@ -89,14 +90,19 @@ func (l *loader) fieldsOf(n *yaml.Node, t reflect.Type) map[string]reflect.Type 
 			delete(fields, top)
 		}
 	}
-	if t != reflect.TypeFor[Sink]() {
+	var settings func() any
+	switch name := scalarAt(n, "kind"); t {
+	case reflect.TypeFor[Sink]():
+		settings = kinds[name].Settings
+	case reflect.TypeFor[AnswerChannel]():
+		settings = talk.Kinds[name].Settings
+	default:
 		return fields
 	}
-	kind, ok := kinds[scalarAt(n, "kind")]
-	if !ok {
+	if settings == nil {
 		return nil // the kind is the fault; its keys cannot be known
 	}
-	addFields(fields, reflect.TypeOf(kind.Settings()).Elem())
+	addFields(fields, reflect.TypeOf(settings()).Elem())
 	return fields
 }
 

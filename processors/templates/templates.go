@@ -237,6 +237,7 @@ func (e MissingError) Error() string {
 type Rendered struct {
 	Text    string
 	Short   string // for SMS
+	Subject string // for e-mail: the business's name
 	Content string // stands for what it says without its values: the same for every customer (L-02)
 }
 
@@ -248,7 +249,7 @@ func (s *Set) Render(t *Text, v Values) (Rendered, error) {
 		return Rendered{}, MissingError{t.Name, missing}
 	}
 	text, short, err := t.execute(v)
-	return Rendered{Text: text, Short: short, Content: t.Name + "." + t.Language + ":" + t.digest}, err
+	return Rendered{Text: text, Short: short, Subject: s.business.Name, Content: t.Name + "." + t.Language + ":" + t.digest}, err
 }
 
 func (t *Text) execute(v Values) (text, short string, err error) {

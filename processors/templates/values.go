@@ -80,14 +80,34 @@ func capital(name string) string {
 	return string(r)
 }
 
+// Value is one of the values as a text would say it, by the name that texts use; empty: it is not known, or there is none of
+// that name.
+func (s *Set) Value(v Values, name string) string {
+	if !known(name) || name == "Business" {
+		return ""
+	}
+	v = v.clean()
+	v.Business = s.business
+	switch at := v.at(name); at.Kind() {
+	case reflect.Slice:
+		return strings.Join(at.Interface().([]string), ", ")
+	default:
+		return at.String()
+	}
+}
+
+func (v Values) at(name string) reflect.Value {
+	at := reflect.ValueOf(v)
+	for part := range strings.SplitSeq(name, ".") {
+		at = at.FieldByName(part)
+	}
+	return at
+}
+
 // missing are those of names that have no value.
 func (v Values) missing(names []string) (missing []string) {
 	for _, name := range names {
-		at := reflect.ValueOf(v)
-		for part := range strings.SplitSeq(name, ".") {
-			at = at.FieldByName(part)
-		}
-		if at.IsZero() || at.Kind() == reflect.Slice && at.Len() == 0 {
+		if at := v.at(name); at.IsZero() || at.Kind() == reflect.Slice && at.Len() == 0 {
 			missing = append(missing, name)
 		}
 	}

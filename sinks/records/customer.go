@@ -103,6 +103,9 @@ func isE164(phone string) bool {
 	return ok && len(digits) >= 5 && len(digits) <= 15 && strings.Trim(digits, "0123456789") == ""
 }
 
+// CardNumber reads the number of a card as Deliver answers it; 0: it is none.
+func CardNumber(remote string) int64 { return number(remote) }
+
 // number reads a card's number.
 func number(text string) int64 {
 	n, err := strconv.ParseInt(strings.TrimPrefix(text, "#"), 10, 64)

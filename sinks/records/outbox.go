@@ -78,6 +78,12 @@ func (b *batch) conclude(c *outbound.Conclusion, card int64, now time.Time) {
 			until = CASE WHEN excluded.until > talks.until THEN excluded.until ELSE talks.until END, changed_at = excluded.changed_at`,
 			card, string(c.Talk), milli(c.Pause), now.UnixMilli())
 	}
+	if c.Asked != nil {
+		b.asked(c.Lead, card, c.Asked)
+	}
+	if c.Answered != nil {
+		b.answered(card, c.Answered)
+	}
 	for _, m := range c.Messages {
 		m.Customer = card
 		b.message(&m)
@@ -115,11 +121,11 @@ func (b *batch) message(m *outbound.Message) bool {
 		buttons = string(text)
 	}
 	return b.exec(`INSERT INTO messages (id, customer, cause, purpose, template, language, vals, buttons, topic, about, channel, booking, version,
-		made_at, due_at, deadline, state, reason) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+		made_at, due_at, deadline, state, reason, ends) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
 		ON CONFLICT (id) DO NOTHING`,
 		m.ID, m.Customer, clean(m.Cause, 200), string(m.Purpose), clean(m.Template, 100), clean(m.Language, 10), clean(string(m.Values), 16<<10), buttons,
 		clean(m.Topic, 200), clean(m.About, 64), clean(m.Channel, 100), clean(m.Booking, 64), m.Version,
-		milli(m.MadeAt), milli(m.Due), milli(m.Deadline), string(m.State), clean(m.Reason, 100)) == 1
+		milli(m.MadeAt), milli(m.Due), milli(m.Deadline), string(m.State), clean(m.Reason, 100), bit(m.Ends)) == 1
 }
 
 // AddMessages keeps messages. Those that are there already, by their ids, stay as they are.
@@ -133,13 +139,14 @@ func (s *Store) AddMessages(ctx context.Context, all []outbound.Message) error {
 }
 
 const messageColumns = `SELECT id, customer, cause, purpose, template, language, vals, buttons, topic, about, channel, booking, version,
-	made_at, due_at, deadline, state, reason FROM messages `
+	made_at, due_at, deadline, state, reason, ends FROM messages `
 
 func scanMessage(scan func(...any) error) (m outbound.Message, err error) {
 	var purpose, vals, buttons, state string
-	var made, due, deadline int64
+	var made, due, deadline, ends int64
 	err = scan(&m.ID, &m.Customer, &m.Cause, &purpose, &m.Template, &m.Language, &vals, &buttons, &m.Topic, &m.About, &m.Channel, &m.Booking,
-		&m.Version, &made, &due, &deadline, &state, &m.Reason)
+		&m.Version, &made, &due, &deadline, &state, &m.Reason, &ends)
+	m.Ends = ends == 1
 	m.Purpose, m.State = outbound.Purpose(purpose), outbound.State(state)
 	m.MadeAt, m.Due, m.Deadline = fromMilli(made), fromMilli(due), fromMilli(deadline)
 	if vals != "" {
@@ -151,12 +158,13 @@ func scanMessage(scan func(...any) error) (m outbound.Message, err error) {
 	return m, err
 }
 
-const stepColumns = "SELECT message, n, channel, address, state, tries, remote, code, content, at, sent_at FROM steps "
+const stepColumns = "SELECT message, n, channel, address, state, tries, remote, code, content, approved, at, sent_at FROM steps "
 
 func scanStep(scan func(...any) error) (message string, t outbound.Step, err error) {
 	var state string
-	var at, sent int64
-	err = scan(&message, &t.N, &t.Channel, &t.Address, &state, &t.Tries, &t.Remote, &t.Code, &t.Content, &at, &sent)
+	var approved, at, sent int64
+	err = scan(&message, &t.N, &t.Channel, &t.Address, &state, &t.Tries, &t.Remote, &t.Code, &t.Content, &approved, &at, &sent)
+	t.Approved = approved == 1
 	t.State, t.At, t.SentAt = outbound.StepState(state), fromMilli(at), fromMilli(sent)
 	return message, t, err
 }
@@ -279,11 +287,19 @@ func (b *batch) change(c *outbound.Change) bool {
 	}
 	card := b.standing(m.Customer)
 	if t := c.Step; t != nil {
-		b.exec(`INSERT INTO steps (message, n, customer, channel, address, state, tries, remote, code, content, at, sent_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (message, n) DO UPDATE SET state = excluded.state,
-			tries = excluded.tries, remote = excluded.remote, code = excluded.code, content = excluded.content, at = excluded.at, sent_at = excluded.sent_at`,
+		b.exec(`INSERT INTO steps (message, n, customer, channel, address, state, tries, remote, code, content, at, sent_at, approved)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (message, n) DO UPDATE SET state = excluded.state,
+			tries = excluded.tries, remote = excluded.remote, code = excluded.code, content = excluded.content, at = excluded.at, sent_at = excluded.sent_at,
+			approved = excluded.approved`,
 			m.ID, t.N, card, clean(t.Channel, 100), clean(t.Address, 320), string(t.State), t.Tries, clean(t.Remote, 200), clean(t.Code, 100),
-			clean(t.Content, 100), milli(t.At), milli(t.SentAt))
+			clean(t.Content, 100), milli(t.At), milli(t.SentAt), bit(t.Approved))
+	}
+	if t := c.Step; t != nil && t.State == outbound.Accepted && (m.Ends || m.Purpose == outbound.Answer) {
+		by := outbound.Program
+		if m.Ends {
+			by = outbound.Dialogue
+		}
+		b.answered(card, &outbound.Answered{By: by, At: t.SentAt})
 	}
 	if c.Route != nil {
 		b.dead(card, c.Route)
@@ -312,7 +328,7 @@ func (s *Store) Rulings(ctx context.Context, message string) (all []outbound.Rul
 // SentSince is how many messages a channel has taken since then, or may have.
 func (s *Store) SentSince(ctx context.Context, channel string, since time.Time) (n int, err error) {
 	err = s.query(ctx, func(scan func(...any) error) error { return scan(&n) },
-		"SELECT count(*) FROM steps WHERE channel = $1 AND sent_at >= $2", clean(channel, 100), since.UnixMilli())
+		`SELECT count(*) FROM steps WHERE channel = $1 AND (sent_at >= $2 OR sent_at = 0 AND state IN ('calling', 'unsure') AND at >= $2)`, clean(channel, 100), since.UnixMilli())
 	return n, err
 }
 
@@ -370,12 +386,13 @@ func (s *Store) Customer(ctx context.Context, card int64) (c outbound.Customer, 
 	err = s.query(ctx, func(scan func(...any) error) error {
 		var p outbound.Past
 		var purpose, state string
-		var at, sent int64
-		err := scan(&p.Message, &purpose, &p.Template, &p.Topic, &p.Booking, &p.Channel, &p.Content, &state, &at, &sent)
+		var approved, at, sent int64
+		err := scan(&p.Message, &purpose, &p.Template, &p.Topic, &p.Booking, &p.Version, &p.Channel, &p.Content, &approved, &state, &at, &sent)
+		p.Approved = approved == 1
 		p.Purpose, p.State, p.At = outbound.Purpose(purpose), outbound.StepState(state), fromMilli(max(at*bit(sent == 0), sent))
 		c.Sent = append(c.Sent, p)
 		return err
-	}, `SELECT m.id, m.purpose, m.template, m.topic, m.booking, t.channel, t.content, t.state, t.at, t.sent_at FROM steps t JOIN messages m ON m.id = t.message
+	}, `SELECT m.id, m.purpose, m.template, m.topic, m.booking, m.version, t.channel, t.content, t.approved, t.state, t.at, t.sent_at FROM steps t JOIN messages m ON m.id = t.message
 		WHERE t.customer = $1 AND t.state NOT IN ('not_sent', 'again') AND (t.sent_at >= $2 OR t.sent_at = 0 AND t.at >= $2) ORDER BY t.at`,
 		c.ID, now.Add(-lookBack).UnixMilli())
 	return c, err

@@ -120,6 +120,7 @@ CREATE TABLE messages ( -- to customers: outbound.Message
 	channel  TEXT NOT NULL,
 	booking  TEXT NOT NULL,
 	version  BIGINT NOT NULL,
+	ends     BIGINT NOT NULL, -- with it nobody has to answer any more
 	made_at  BIGINT NOT NULL,
 	due_at   BIGINT NOT NULL,
 	deadline BIGINT NOT NULL,
@@ -141,6 +142,7 @@ CREATE TABLE steps ( -- outbound.Step
 	remote   TEXT NOT NULL,
 	code     TEXT NOT NULL,
 	content  TEXT NOT NULL,
+	approved BIGINT NOT NULL,
 	at       BIGINT NOT NULL,
 	sent_at  BIGINT NOT NULL, -- 0: not taken by the channel
 	PRIMARY KEY (message, n)

@@ -53,7 +53,7 @@ const smsParts = 3 // segments: a Russian text of 201 characters
 
 // SMSC.ru knows our id of a message, but does not refuse a second one by it: it is asked for the id before a second try.
 func smscKind() Kind {
-	return smsKind(Kind{Rate: streams.Rate{PerSecond: 4}, Keyed: true, Tells: outbound.Delivered, Later: sms.SMSCSettings{}.Means},
+	return smsKind(Kind{Rate: streams.Rate{PerSecond: 4}, Keyed: true, Tells: outbound.Delivered, Sure: true, Later: sms.SMSCSettings{}.Means},
 		func() any { return &SMSCSettings{BaseURL: "https://smsc.ru", Parts: smsParts, LookAfter: time.Minute} },
 		func(settings any) sms.Settings {
 			s := settings.(*SMSCSettings)
@@ -77,7 +77,7 @@ type SMSCSettings struct {
 }
 
 func smsruKind() Kind {
-	return smsKind(Kind{Rate: streams.Rate{PerSecond: 5}, Tells: outbound.Delivered, Later: sms.SMSRuSettings{}.Means},
+	return smsKind(Kind{Rate: streams.Rate{PerSecond: 5}, Tells: outbound.Delivered, Sure: true, Later: sms.SMSRuSettings{}.Means},
 		func() any { return &SMSRuSettings{BaseURL: "https://sms.ru", Parts: smsParts} },
 		func(settings any) sms.Settings {
 			s := settings.(*SMSRuSettings)
@@ -97,7 +97,7 @@ type SMSRuSettings struct {
 }
 
 func twilioKind() Kind {
-	return smsKind(Kind{Rate: streams.Rate{PerSecond: 10, Burst: 5}, Tells: outbound.Delivered, Later: sms.TwilioSettings{}.Means},
+	return smsKind(Kind{Rate: streams.Rate{PerSecond: 10, Burst: 5}, Tells: outbound.Delivered, Sure: true, Later: sms.TwilioSettings{}.Means},
 		func() any {
 			return &TwilioSettings{BaseURL: "https://api.twilio.com", Parts: smsParts, LookAfter: time.Minute}
 		},

@@ -38,6 +38,10 @@ type Kind struct {
 	Short   bool               // Words.Short is what it sends
 	Tells   outbound.StepState // how far the service ever says that a message got
 
+	// Sure says that the service tells of each message that it has delivered: one of which it does not was not. Others tell of what
+	// was read, or of nothing.
+	Sure bool
+
 	// Approved says that Words.Approved gets through where free words do not: outside Window, and to somebody who has never
 	// written there.
 	Approved bool

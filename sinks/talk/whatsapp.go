@@ -28,7 +28,7 @@ func whatsAppKind() Kind {
 		},
 		Channel: "whatsapp", Address: User, ByPhone: true,
 		Rate: streams.Rate{PerSecond: 60, Burst: 20}, // of 80, which what customers write counts in
-		Pair: 6 * time.Second, Window: metaWindow, First: true, Approved: true, Tells: outbound.Read,
+		Pair: 6 * time.Second, Window: metaWindow, First: true, Approved: true, Tells: outbound.Read, Sure: true,
 		Later: whatsAppLater,
 	}
 }

@@ -51,7 +51,9 @@ type Past struct {
 	Template string
 	Topic    string
 	Content  string
+	Approved bool
 	Booking  string
+	Version  int64
 	State    StepState
 	At       time.Time
 }

@@ -51,6 +51,7 @@ type Message struct {
 	Channel  string          `json:"channel,omitempty"` // where the customer has written: tried first
 	Booking  string          `json:"booking,omitempty"` // that it speaks of:
 	Version  int64           `json:"version,omitempty"` // void once that has another version
+	Ends     bool            `json:"ends,omitempty"`    // with it nobody has to answer any more
 	MadeAt   time.Time       `json:"made_at"`
 	Due      time.Time       `json:"due"`      // nothing is done with it before
 	Deadline time.Time       `json:"deadline"` // nothing is sent after
@@ -79,16 +80,17 @@ const (
 
 // Step is one try at one channel.
 type Step struct {
-	N       int       `json:"n"` // from 1
-	Channel string    `json:"channel"`
-	Address string    `json:"-"` // of the customer there
-	State   StepState `json:"state"`
-	Tries   int       `json:"tries"`
-	Remote  string    `json:"remote,omitempty"`  // the service's own id of the message
-	Code    string    `json:"code,omitempty"`    // the service's own code of its last error (Q-08)
-	Content string    `json:"content,omitempty"` // hash of what was said, without the customer's own values (L-02)
-	At      time.Time `json:"at"`                // of State
-	SentAt  time.Time `json:"sent_at,omitzero"`  // when the channel took it
+	N        int       `json:"n"` // from 1
+	Channel  string    `json:"channel"`
+	Address  string    `json:"-"` // of the customer there
+	State    StepState `json:"state"`
+	Tries    int       `json:"tries"`
+	Remote   string    `json:"remote,omitempty"`   // the service's own id of the message
+	Code     string    `json:"code,omitempty"`     // the service's own code of its last error (Q-08)
+	Approved bool      `json:"approved,omitempty"` // it went as a template that the service has approved
+	Content  string    `json:"content,omitempty"`  // hash of what was said, without the customer's own values (L-02)
+	At       time.Time `json:"at"`                 // of State
+	SentAt   time.Time `json:"sent_at,omitzero"`   // when the channel took it
 }
 
 // Button is an answer that the customer can press instead of typing, or a link. Where a channel has no buttons, the texts of

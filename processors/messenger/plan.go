@@ -1,0 +1,396 @@
+package messenger
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"leadstream/processors/policy"
+	"leadstream/processors/templates"
+	"leadstream/streams/outbound"
+	"leadstream/streams/visits"
+)
+
+// job is a message that was claimed for one call of a channel.
+type job struct {
+	change  outbound.Change // that claims it
+	channel *Channel
+	server  *Server
+	words   outbound.Words
+	instead *outbound.Approved // when the service says that its window is closed
+}
+
+// Reasons that are the messenger's own; the others are the policy's. The texts for people stand in reasons.go.
+const (
+	reasonLate       = "too_late"
+	reasonNoRoute    = "no_route"
+	reasonNoText     = "no_text"
+	reasonValue      = "missing_value"
+	reasonBooking    = "booking_changed"
+	reasonUnsure     = "unsure"
+	reasonSilent     = "not_delivered"
+	reasonDown       = "channel_down"
+	reasonOnItsWay   = "another_on_its_way"
+	reasonPair       = "pair_limit"
+	reasonRefused    = "refused"
+	reasonOptedOut   = "opted_out"
+	reasonDeadRoute  = "route_dead"
+	reasonNoTemplate = "no_approved_template"
+)
+
+// plan decides what is done with a message that is due. Of a job nothing is begun yet but its place at the channel.
+func (m *Messenger) plan(ctx context.Context, msg outbound.Message, begun map[string]int, now time.Time) (*outbound.Change, *job, error) {
+	last := lastStep(&msg)
+	if msg.State == outbound.Sending && last != nil {
+		if change, over := m.resume(ctx, msg, *last, now); !over {
+			return change, nil, nil
+		}
+	}
+	c, err := m.Store.Customer(ctx, msg.Customer)
+	if err != nil {
+		return nil, nil, err
+	}
+	if reason, err := m.void(ctx, &msg, now); err != nil || reason != "" {
+		return drop(msg, now, reason), nil, err
+	}
+	if !msg.Deadline.IsZero() && now.After(msg.Deadline) {
+		return end(msg, now, outbound.Failed, cmp.Or(msg.Reason, reasonLate)), nil, nil
+	}
+	if slices.ContainsFunc(c.Sent, func(p outbound.Past) bool {
+		return p.State == outbound.Calling && p.Message != msg.ID && now.Sub(p.At) < look
+	}) {
+		return m.wait(msg, now, "", reasonOnItsWay, now.Add(300*time.Millisecond)), nil, nil
+	}
+	return m.route(ctx, msg, &c, begun, now)
+}
+
+func lastStep(msg *outbound.Message) *outbound.Step {
+	if n := len(msg.Steps); n > 0 {
+		return &msg.Steps[n-1]
+	}
+	return nil
+}
+
+// resume looks after a message that a channel has, or may have. over says that the next channel is to be tried.
+func (m *Messenger) resume(ctx context.Context, msg outbound.Message, last outbound.Step, now time.Time) (change *outbound.Change, over bool) {
+	ch := m.channel(last.Channel)
+	fallback := 10 * time.Minute
+	if ch != nil {
+		fallback = ch.Fallback
+	}
+	switch last.State {
+	case outbound.Calling: // the daemon was killed in the call, or has lost the database in it
+		if ch != nil && ch.Keyed {
+			return nil, true // route finds the step and sends it again, under its id
+		}
+		last.State, last.At = outbound.Unsure, now
+		return &outbound.Change{Message: msg, State: outbound.Sending, Reason: reasonUnsure, Due: now.Add(look), Step: &last,
+			Ruling: &outbound.Ruling{At: now, Channel: last.Channel, Ruling: "state", Reason: reasonUnsure}}, false
+	case outbound.Unsure:
+		// A service that tells of what it has delivered would have told. One that never does may have brought it, and a second
+		// one would be one too many.
+		if ch != nil && ch.Sure && now.Sub(last.At) < max(fallback, look) {
+			return m.later(msg, now, last.At.Add(max(fallback, look))), false
+		}
+		if ch == nil || !ch.Sure || !mayGoOn(&msg) {
+			return end(msg, now, outbound.Done, reasonUnsure), false
+		}
+		return nil, true
+	case outbound.Accepted, outbound.Sent, outbound.Delivered:
+		if ch == nil || rank(last.State) >= rank(ch.Success) {
+			return end(msg, now, outbound.Done, ""), false
+		}
+		until := last.SentAt.Add(fallback)
+		if asked, ok := ch.Main.Carrier.(outbound.Asked); ok && last.Remote != "" {
+			if change := m.ask(ctx, asked, msg, last, ch, now, until); change != nil {
+				return change, false
+			}
+		}
+		if now.Before(until) {
+			return m.later(msg, now, until), false
+		}
+		if !mayGoOn(&msg) {
+			return end(msg, now, outbound.Failed, reasonSilent), false
+		}
+		return nil, true
+	}
+	return nil, true
+}
+
+// mayGoOn says whether another channel may carry what one has not delivered: never a promotion.
+func mayGoOn(msg *outbound.Message) bool { return msg.Purpose != outbound.Promotion }
+
+// ask asks the service what became of a message, ever more seldom.
+func (m *Messenger) ask(ctx context.Context, asked outbound.Asked, msg outbound.Message, step outbound.Step, ch *Channel, now, until time.Time) *outbound.Change {
+	ctx, cancel := context.WithTimeout(ctx, ch.Timeout)
+	defer cancel()
+	state, code, err := asked.Ask(ctx, step.Address, step.Remote)
+	if err == nil && (rank(state) > rank(step.State) || state == outbound.NotSent) {
+		change := m.progress(msg, step.N, outbound.Status{Channel: ch.Name, State: state, Code: code, At: now}, now)
+		return &change
+	}
+	next := now.Add(min(max(now.Sub(step.SentAt)/2, 3*time.Second), 10*time.Minute))
+	if !next.Before(until) {
+		if !now.Before(until) {
+			return nil
+		}
+		next = until
+	}
+	return m.later(msg, now, next)
+}
+
+// void says why a message has no sense any more.
+func (m *Messenger) void(ctx context.Context, msg *outbound.Message, now time.Time) (string, error) {
+	if msg.Booking == "" || msg.Version == 0 {
+		return "", nil
+	}
+	k, err := m.Store.Booking(ctx, msg.Booking)
+	switch {
+	case errors.Is(err, visits.ErrUnknown):
+		return reasonBooking, nil
+	case err != nil:
+		return "", err
+	case k.Version != msg.Version:
+		return reasonBooking, nil
+	case msg.Purpose == outbound.Reminder && (k.Status != visits.Booked || !k.Start.After(now)):
+		return reasonBooking, nil
+	}
+	return "", nil
+}
+
+// way is a channel with the customer's address there.
+type way struct {
+	*Channel
+	route outbound.Route
+}
+
+// ways are the channels by which a message may go, the best first: where the customer has written just now; what they
+// prefer, or else write in; then the cheapest.
+func (m *Messenger) ways(msg *outbound.Message, c *outbound.Customer) (ways []way) {
+	for _, ch := range m.Channels {
+		if !ch.carries(msg.Purpose) {
+			continue
+		}
+		for _, r := range c.Routes {
+			byPhone := ch.ByPhone && r.Kind == "phone" && !slices.ContainsFunc(c.Routes, func(o outbound.Route) bool { return o.Kind == "user" && o.Channel == ch.Leads })
+			if !byPhone && (r.Kind != ch.Address || r.Kind == "user" && r.Channel != ch.Leads) {
+				continue
+			}
+			for _, known := range c.Routes { // what is known of the channel at this phone or e-mail
+				if r.Kind != "user" && known.Channel == ch.Leads && known.Address == r.Address {
+					r.DeadAt, r.Code, r.HeardAt = known.DeadAt, known.Code, known.HeardAt
+				}
+			}
+			ways = append(ways, way{ch, r})
+		}
+	}
+	order := func(w way) int {
+		switch {
+		case w.Leads == msg.Channel && msg.Channel != "":
+			return 0
+		case w.Leads == c.Prefers:
+			return 1
+		}
+		return 2
+	}
+	slices.SortStableFunc(ways, func(a, b way) int {
+		return cmp.Or(cmp.Compare(order(a), order(b)), cmp.Compare(a.Cost, b.Cost))
+	})
+	return ways
+}
+
+// route finds the channel for a message and claims it, or says why there is none now.
+func (m *Messenger) route(ctx context.Context, msg outbound.Message, c *outbound.Customer, begun map[string]int, now time.Time) (*outbound.Change, *job, error) {
+	text := m.Texts.Find(msg.Template, cmp.Or(msg.Language, c.Language, m.Language))
+	if text == nil {
+		return end(msg, now, outbound.Failed, reasonNoText), nil, nil
+	}
+	values, err := m.values(&msg, c, text.Language, now)
+	if err != nil {
+		return end(msg, now, outbound.Failed, reasonValue), nil, nil
+	}
+	said, err := m.Texts.Render(text, values)
+	if err != nil {
+		m.Log.Warn().Str("message_id", msg.ID).Err(err).Msg("a text to a customer cannot be filled in")
+		return end(msg, now, outbound.Failed, reasonValue), nil, nil
+	}
+	why, again := reasonNoRoute, time.Time{}
+	for _, w := range m.ways(&msg, c) {
+		step := stepOf(&msg, w.Channel)
+		switch {
+		case step != nil && step.State != outbound.Again && !(step.State == outbound.Calling && w.Keyed):
+			continue // this channel has had its turn
+		case w.route.Dead():
+			why = reasonDeadRoute
+			continue
+		case w.Address == "user" && w.route.HeardAt.IsZero() && !w.First && !w.Template:
+			continue
+		}
+		approved := m.approved(w.Channel, text, values)
+		var as *outbound.Approved
+		ruling, err := m.rule(ctx, msg, c, w, said.Content, as, begun[w.Name], now)
+		if err == nil && ruling.Do == policy.Approve {
+			if approved == nil || !w.Template {
+				why = reasonNoTemplate
+				continue
+			}
+			as = approved
+			ruling, err = m.rule(ctx, msg, c, w, said.Content, as, begun[w.Name], now)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		switch ruling.Do {
+		case policy.Drop:
+			return drop(msg, now, ruling.Reason), nil, nil
+		case policy.Wait:
+			return m.wait(msg, now, w.Name, ruling.Reason, ruling.Until), nil, nil
+		case policy.Next, policy.Approve:
+			why = ruling.Reason
+			if u := ruling.Until; u.After(now) && (again.IsZero() || u.Before(again)) {
+				again = u
+			}
+			continue
+		}
+		if until := pairUntil(c, w.Channel); until.After(now) {
+			return m.wait(msg, now, w.Name, reasonPair, until), nil, nil
+		}
+		server, wait := w.free(ctx)
+		if server == nil {
+			// It is worth waiting for the better channel for as long as it has to deliver.
+			if at := now.Add(wait); msg.Purpose == outbound.Promotion || at.Before(msg.MadeAt.Add(w.Fallback)) {
+				return m.wait(msg, now, w.Name, reasonDown, at), nil, nil
+			}
+			why = reasonDown
+			continue
+		}
+		return nil, m.claim(msg, step, w, server, outbound.Words{Purpose: msg.Purpose, Text: said.Text, Short: said.Short, Subject: said.Subject,
+			Buttons: msg.Buttons, Approved: as}, approved, said.Content, now), nil
+	}
+	if !again.IsZero() {
+		return m.wait(msg, now, "", why, again), nil, nil
+	}
+	if why == reasonDown && (msg.Deadline.IsZero() || now.Add(5*time.Second).Before(msg.Deadline)) {
+		return m.wait(msg, now, "", why, now.Add(5*time.Second)), nil, nil
+	}
+	return end(msg, now, outbound.Failed, why), nil, nil
+}
+
+// claim is the call of a channel that is about to begin. What it says is on the disk before the call is made.
+func (m *Messenger) claim(msg outbound.Message, step *outbound.Step, w way, s *Server, words outbound.Words, approved *outbound.Approved, content string, now time.Time) *job {
+	if step == nil {
+		step = &outbound.Step{N: len(msg.Steps) + 1, Channel: w.Name, Address: w.route.Address}
+	}
+	t := *step
+	t.State, t.At, t.Content, t.Approved = outbound.Calling, now, content, words.Approved != nil
+	words.ID = msg.ID + ":" + strconv.Itoa(t.N)
+	return &job{channel: w.Channel, server: s, words: words, instead: approved,
+		change: outbound.Change{Message: msg, State: outbound.Sending, Due: now.Add(w.Timeout + 30*time.Second), Step: &t}}
+}
+
+func stepOf(msg *outbound.Message, ch *Channel) *outbound.Step {
+	for i := range msg.Steps {
+		if msg.Steps[i].Channel == ch.Name {
+			return &msg.Steps[i]
+		}
+	}
+	return nil
+}
+
+// rule asks the policy.
+func (m *Messenger) rule(ctx context.Context, msg outbound.Message, c *outbound.Customer, w way, content string, as *outbound.Approved, begun int, now time.Time) (policy.Ruling, error) {
+	y, mo, d := now.In(m.Zone).Date()
+	today, err := m.Store.SentSince(ctx, w.Name, time.Date(y, mo, d, 0, 0, 0, 0, m.Zone))
+	if err != nil {
+		return policy.Ruling{}, err
+	}
+	past := policy.Past{HeardAt: w.route.HeardAt, Paused: c.Paused, Today: today + begun}
+	for _, k := range c.Consents {
+		past.Consents = append(past.Consents, policy.Consent{Purpose: k.Purpose, Channel: k.Channel, Given: k.Given, At: k.At})
+	}
+	for _, s := range c.Sent {
+		past.Sent = append(past.Sent, policy.Sent{ID: s.Message, Purpose: s.Purpose, Channel: s.Channel, Content: s.Content, Approved: s.Approved, At: s.At,
+			Topic: policy.Event(outbound.Message{Topic: s.Topic, Booking: s.Booking, Version: s.Version})})
+	}
+	return m.Policy.Judge(policy.Ask{Message: msg, Channel: w.Name, Window: w.Window, Approved: as != nil, Content: content, Now: now, Zone: m.Zone}, past), nil
+}
+
+// pairUntil is when the channel may write to the customer again.
+func pairUntil(c *outbound.Customer, ch *Channel) (until time.Time) {
+	for _, s := range c.Sent {
+		if at := s.At.Add(ch.Pair); s.Channel == ch.Name && at.After(until) {
+			until = at
+		}
+	}
+	return until
+}
+
+func (m *Messenger) values(msg *outbound.Message, c *outbound.Customer, language string, now time.Time) (v templates.Values, err error) {
+	if len(msg.Values) > 0 {
+		if err := json.Unmarshal(msg.Values, &v); err != nil {
+			return v, fmt.Errorf("values: %w", err)
+		}
+	}
+	v.FirstName = cmp.Or(v.FirstName, c.Name)
+	if v.LastVisit == "" && !c.LastVisit.IsZero() {
+		v.LastVisit = templates.Ago(language, c.LastVisit, now, m.Zone)
+	}
+	return v, nil
+}
+
+// approved is the service's own template for a text; nil: it has none, or a value of it is not known.
+func (m *Messenger) approved(ch *Channel, t *templates.Text, v templates.Values) *outbound.Approved {
+	a, ok := ch.Approved[t.Name+"."+t.Language]
+	if !ok {
+		return nil
+	}
+	out := &outbound.Approved{Name: a.Name, Language: cmp.Or(a.Language, t.Language)}
+	for _, name := range a.Parameters {
+		value := m.Texts.Value(v, name)
+		if value == "" {
+			return nil
+		}
+		out.Parameters = append(out.Parameters, value)
+	}
+	return out
+}
+
+// wait puts a message off. A reason that is new is noted.
+func (m *Messenger) wait(msg outbound.Message, now time.Time, channel, reason string, until time.Time) *outbound.Change {
+	if !msg.Deadline.IsZero() && until.After(msg.Deadline) {
+		c := end(msg, now, outbound.Failed, reason)
+		if reason != reasonDown {
+			c = drop(msg, now, reason)
+		}
+		return c
+	}
+	c := &outbound.Change{Message: msg, State: outbound.Waiting, Reason: reason, Due: until}
+	if reason != msg.Reason {
+		c.Ruling = &outbound.Ruling{Message: msg.ID, At: now, Channel: channel, Ruling: "wait", Reason: reason, Until: until}
+		m.Metrics.held(reason)
+	}
+	return c
+}
+
+// later has a message looked at again; nothing else changes.
+func (m *Messenger) later(msg outbound.Message, now, due time.Time) *outbound.Change {
+	if !due.After(now) {
+		due = now.Add(time.Second)
+	}
+	return &outbound.Change{Message: msg, State: msg.State, Reason: msg.Reason, Due: due}
+}
+
+func drop(msg outbound.Message, now time.Time, reason string) *outbound.Change {
+	return end(msg, now, outbound.Dropped, reason)
+}
+
+func end(msg outbound.Message, now time.Time, state outbound.State, reason string) *outbound.Change {
+	word := map[outbound.State]string{outbound.Done: "done", outbound.Dropped: "drop", outbound.Failed: "fail"}[state]
+	return &outbound.Change{Message: msg, State: state, Reason: reason, Due: now,
+		Ruling: &outbound.Ruling{Message: msg.ID, At: now, Ruling: word, Reason: reason}}
+}
