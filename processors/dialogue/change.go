@@ -157,7 +157,7 @@ func (t *talk) described(b visits.Booking) string {
 
 // remindedLast says whether a reminder is the last thing that the customer has heard from us.
 func (t *talk) remindedLast() bool {
-	if t.Reminder == nil || t.Reminder.Booking == "" || t.Calendar == nil {
+	if t.Reminder == nil || t.Reminder.Booking == "" || t.Calendar == nil || t.Reminder.ID != "" && t.Reminder.ID == t.Reminded {
 		return false
 	}
 	at := t.Reminder.Due
@@ -166,7 +166,7 @@ func (t *talk) remindedLast() bool {
 			at = s.SentAt
 		}
 	}
-	return t.state.At.Before(at)
+	return at.IsZero() || t.state.At.Before(at)
 }
 
 // reminded takes the message as the answer to a reminder: its text says that 1 means not to come.

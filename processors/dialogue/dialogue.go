@@ -68,7 +68,7 @@ type Say struct {
 	Channel  string // kind of address that it goes to instead of where the customer has written: "sms"
 }
 
-// pause is how long a conversation may rest: what is written later begins another one.
+// pause is how long a conversation may rest, and how long a person has it: what is written later begins another one.
 const pause = 24 * time.Hour
 
 // Answer says what is answered to a customer's message. It may be called again for a lead whose Reply was lost: what was
@@ -91,6 +91,9 @@ func (d *Dialogue) Answer(ctx context.Context, turn Turn) (Reply, error) {
 		}
 	}
 	t.state.At = turn.Now
+	if turn.Reminder != nil {
+		t.Reminded = turn.Reminder.ID
+	}
 	t.reply.State, _ = json.Marshal(t.state)
 	t.reply.Language, t.reply.Person = t.Language, t.Handed
 	t.reply.Finished = t.Handed == "" && (t.Asked == "" || t.Asked == aVisit || t.Asked == aSMS || t.Asked == aPhone || t.Asked == aPlace) // what needs no answer
@@ -103,8 +106,10 @@ type state struct {
 	Language string           `json:"language,omitempty"`
 	Greeted  bool             `json:"greeted,omitempty"`
 	Handed   string           `json:"handed,omitempty"` // why a person took over; nothing is said any more
-	Asked    question         `json:"asked,omitempty"`  // the question that is open
-	Last     *Say             `json:"last,omitempty"`   // in these words
+	HandedAt time.Time        `json:"handed_at,omitzero"`
+	Reminded string           `json:"reminded,omitempty"` // the reminder after which something was said already
+	Asked    question         `json:"asked,omitempty"`    // the question that is open
+	Last     *Say             `json:"last,omitempty"`     // in these words
 	Service  string           `json:"service,omitempty"`
 	Branch   string           `json:"branch,omitempty"`
 	Wish     *streams.When    `json:"wish,omitempty"`
@@ -139,8 +144,8 @@ func stateOf(turn Turn) (s state) {
 	if len(turn.State) > 0 && json.Unmarshal(turn.State, &s) != nil {
 		s = state{}
 	}
-	if turn.Now.Sub(s.At) > pause {
-		s = state{Phoned: s.Phoned}
+	if turn.Now.Sub(s.At) > pause || s.Handed != "" && turn.Now.Sub(s.HandedAt) > pause {
+		s = state{Phoned: s.Phoned, Reminded: s.Reminded}
 	}
 	if s.Asked == aSlot && len(s.Offered) == 0 {
 		s.Asked = ""
@@ -220,7 +225,7 @@ func (t *talk) hand(reason string) { t.handWith(reason, Say{Template: "person", 
 // handWith says it in other words.
 func (t *talk) handWith(reason string, s Say) {
 	t.say(s)
-	t.Handed, t.Asked, t.Last = reason, "", nil
+	t.Handed, t.HandedAt, t.Asked, t.Last = reason, t.Now, "", nil
 }
 
 // done forgets what led to an end: another visit may be asked for as patiently.

@@ -88,8 +88,7 @@ func TestAnySequence(t *testing.T) {
 			case 2:
 				c.now = c.now.Add(time.Duration(r.IntN(30)) * time.Hour)
 			}
-			rest := c.now.Sub(stateAt(c.state)) > pause
-			if rest {
+			if s := stateOf(Turn{State: c.state, Now: c.now}); s.At.IsZero() { // begun anew
 				asked, handed = map[string]int{}, false
 			}
 			now := c.now
@@ -144,12 +143,6 @@ func TestAnySequence(t *testing.T) {
 			}
 		}
 	}
-}
-
-func stateAt(b json.RawMessage) time.Time {
-	var s state
-	_ = json.Unmarshal(b, &s)
-	return s.At
 }
 
 // offers are the times and the like that buttons offer.

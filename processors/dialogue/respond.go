@@ -200,6 +200,9 @@ func (t *talk) unasked() (bool, error) {
 	case t.Phoned && t.givesPhone() && len(t.words) <= 8:
 		t.say(Say{Template: "noted", Values: t.values()})
 		return true, nil
+	case len(t.Bookings) == 1 && len(t.words) <= 4 && t.has(comingWords...) && !t.question:
+		t.say(Say{Template: "coming", Values: t.visitValues(t.Bookings[0])})
+		return true, nil
 	case greetWords[line]:
 		if t.Greeted && t.Asked != "" {
 			return true, nil
