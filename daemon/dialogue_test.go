@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -8,10 +9,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
+
+	"leadstream/processors"
 	"leadstream/processors/dialogue"
 	"leadstream/processors/lookup"
 	"leadstream/processors/slots"
 	"leadstream/processors/templates"
+	"leadstream/sinks"
+	"leadstream/sinks/calendar"
+	"leadstream/sinks/records"
 	"leadstream/streams"
 	"leadstream/streams/visits"
 )
@@ -75,5 +82,80 @@ func TestLookup(t *testing.T) {
 	}
 	if l, err := openLookup(lookup.Defaults().Order); l != nil || err != nil {
 		t.Error(l, err)
+	}
+}
+
+// Two customers and the calendar that is shipped: who is later is offered another time, and what is cancelled or moved away is
+// free at once.
+func TestDialogueOnTheCalendar(t *testing.T) {
+	cfg := Defaults()
+	cfg.Triage.Services = []slots.Item{{Name: "Стрижка", Code: "cut"}}
+	cfg.Calendar.Kind, cfg.Calendar.Hours = calendar.Builtin, map[string]string{"mon-sun": "10:00-20:00"}
+	cfg.Calendar.Services = map[string]time.Duration{"cut": 90 * time.Minute}
+	set := records.Defaults()
+	opened, err := records.Kind.Open(&set, sinks.Env{Name: "history", DataDir: t.TempDir(), Region: "RU", Zone: cfg.Zone(), Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := opened.(*records.Sink).Store
+	t.Cleanup(func() { kept.Close() })
+	visiting, err := calendar.Open(cfg.Calendar, cfg.calendarEnv(kept, zerolog.Nop()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := newDialogue(cfg, visiting, templates.Business{}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	triage := &processors.Triage{Slots: cfg.slotReader(), Language: "ru", Log: zerolog.Nop()}
+	now, n := time.Now().In(cfg.Zone()), 0
+	states, cards := map[string]json.RawMessage{}, map[string]int64{}
+	say := func(who, wanted, text string) dialogue.Say {
+		t.Helper()
+		n++
+		v := triage.Handle(t.Context(), []*streams.Entry{{Lead: &streams.Lead{ID: fmt.Sprint("lead", n), Source: "site", Phone: who, Message: text, Intent: wanted, ReceivedAt: now}}})
+		l := v[0].Followers[0].Lead
+		ids, err := kept.Write(t.Context(), cfg.Zone(), []*streams.Lead{l})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cards[who] = ids[0]
+		of, err := visiting.Of(t.Context(), ids[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		var r dialogue.Reply
+		for range 2 { // as after a crash
+			if r, err = d.Answer(t.Context(), dialogue.Turn{Lead: l, Customer: ids[0], Phone: true, State: states[who], Now: now, Bookings: of}); err != nil || len(r.Say) != 1 {
+				t.Fatalf("%q: %+v %v", text, r, err)
+			}
+			if of, err = kept.Bookings(t.Context(), ids[0]); err != nil { // those that were cancelled among them
+				t.Fatal(err)
+			}
+		}
+		states[who] = r.State
+		return r.Say[0]
+	}
+	const anna, olga = "+79161234501", "+79161234502"
+	wants := func(s dialogue.Say, template string) {
+		t.Helper()
+		if s.Template != template {
+			t.Errorf("%+v, want %s", s, template)
+		}
+	}
+	wants(say(anna, "booking", "запишите на стрижку завтра в 15:00"), "confirmed")
+	taken := say(olga, "booking", "запишите на стрижку завтра в 15:30")
+	wants(taken, "taken")
+	for _, b := range taken.Buttons {
+		if hour := b.Data[len(b.Data)-5:]; hour > "13:30" && hour < "16:30" {
+			t.Errorf("%s is offered: the visit from 15:00 to 16:30 is in the way", b.Data)
+		}
+	}
+	wants(say(anna, "reschedule", "перенесите на послезавтра в 12:00"), "moved")
+	wants(say(olga, "booking", "а завтра в 15:30"), "confirmed")
+	wants(say(olga, "cancel", "отмените"), "cancel")
+	wants(say(anna, "reschedule", "верните на завтра в 15:30"), "moved")
+	if all, err := visiting.Of(t.Context(), cards[anna]); err != nil || len(all) != 1 || all[0].End.Sub(all[0].Start) != 90*time.Minute || all[0].Service != "cut" {
+		t.Errorf("%+v, %v", all, err)
 	}
 }
