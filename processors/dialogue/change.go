@@ -30,6 +30,13 @@ func (t *talk) change(q question) error {
 		t.handWith("no booking", Say{Template: "no_visit", Values: t.values()})
 		return nil
 	case 1:
+		if q == whether && !t.plainly(all[0]) {
+			v := t.visitValues(all[0])
+			t.forget()
+			t.Choices = all
+			t.ask(q, Say{Template: "sure", Values: v, Buttons: texts(t.in("Да", "Yes"), t.in("Нет", "No"))})
+			return nil
+		}
 		return t.changeOne(q, all[0])
 	}
 	v := t.values()
@@ -43,6 +50,14 @@ func (t *talk) change(q question) error {
 	t.ask(q, Say{Template: "which", Values: v, Buttons: buttons})
 	return nil
 }
+
+// plainly says whether the message cancels this visit beyond doubt: what is cancelled may be gone.
+func (t *talk) plainly(b visits.Booking) bool {
+	return (t.when == nil || !t.day || t.at(b)) && t.has(plainCancel...)
+}
+
+var plainCancel = []string{"отмен~", "отказ~", "откаж~", "снимите", "сними", "снять", "уберите", "убери", "убрать", "удалите", "вычерк~", "аннулир~", "не приду", "не придем", "не приед~", "не смогу", "не сможем", "не сможет", "не буду", "не будем", "не будет", "не ждите", "не успева~", "не успею", "не получ~",
+	"не выйдет", "не подъед~", "не дойду", "отбой", "передума~", "освобо~", "неактуальн~", "не актуальн~", "не нужн~", "не надо", "cancel~", "cant", "cannot", "can not", "wont", "not coming", "unable", "not able", "not going to", "no longer"}
 
 // meant are the visits at the time that the message names, all of them when it names none of theirs.
 func (t *talk) meant(all []visits.Booking) []visits.Booking {
@@ -93,6 +108,9 @@ func (t *talk) cancel(id string) error {
 	}
 	t.done()
 	t.say(Say{Template: "cancel", Values: t.visitValues(b)})
+	if t.wants(intent.Payment) || t.has("предоплат~", "деньги", "возврат~", "refund~", "deposit", "money") { // "верните предоплату"
+		t.hand(intent.Payment)
+	}
 	return nil
 }
 
@@ -101,6 +119,13 @@ func (t *talk) move(b visits.Booking) error {
 	was := t.at(b) && t.when.Kind != slots.Day
 	t.forget()
 	t.Moving, t.Booking, t.Service, t.Branch = true, b.ID, t.named(b.Service), b.Branch
+	if !was && t.when != nil && !t.day { // "на 15:00": of the same day
+		if day := midnight(b.Start, t.zone()); day.After(t.Now) {
+			if w, ok := t.Reader.When(t.text, day); ok {
+				t.when = &w
+			}
+		}
+	}
 	if !was { // "перенесите запись на 14:00" names the old time where it is that
 		t.takeWish()
 	}
@@ -110,6 +135,16 @@ func (t *talk) move(b visits.Booking) error {
 // whichAnswered takes the visit that was meant.
 func (t *talk) whichAnswered() (bool, error) {
 	q, all := t.Asked, t.Choices
+	if len(all) == 1 { // whether it is this one
+		switch {
+		case t.yes:
+			return true, t.changeOne(q, all[0])
+		case t.no:
+			t.forget()
+			return true, t.visit()
+		}
+		return false, nil
+	}
 	if t.choice > 0 && t.choice <= len(all) {
 		return true, t.changeOne(q, all[t.choice-1])
 	}

@@ -150,9 +150,11 @@ func midnight(at time.Time, zone *time.Location) time.Time {
 	return time.Date(y, m, d, 0, 0, 0, 0, zone)
 }
 
+var oneSpelling = strings.NewReplacer("ё", "е", "’", "'")
+
 // wordsOf are the words and numbers of a text in small letters, a time such as 16:30 as two numbers.
 func wordsOf(text string) []string {
-	text = strings.ReplaceAll(strings.ToLower(text), "ё", "е")
+	text = oneSpelling.Replace(strings.ToLower(text))
 	words := strings.FieldsFunc(text, func(c rune) bool { return !unicode.IsLetter(c) && !unicode.IsDigit(c) && c != '\'' })
 	for i := range words {
 		words[i] = strings.ReplaceAll(words[i], "'", "")

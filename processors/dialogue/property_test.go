@@ -116,7 +116,7 @@ func TestAnySequence(t *testing.T) {
 				if slices.Contains([]string{"confirmed", "moved", "cancel", "dropped"}, s.Template) {
 					asked = map[string]int{}
 				}
-				if slices.Contains([]string{"ask", "offer", "taken", "reschedule", "which", "clarify", "unclear", "ask_order", "sms_offer"}, s.Template) || s.Values.Ask.Place {
+				if slices.Contains([]string{"ask", "offer", "taken", "reschedule", "which", "sure", "clarify", "unclear", "ask_order", "sms_offer"}, s.Template) || s.Values.Ask.Place {
 					s.Values.Again = false
 					key, _ := json.Marshal(s.Values)
 					if asked[s.Template+string(key)]++; asked[s.Template+string(key)] > 2 {

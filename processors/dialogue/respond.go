@@ -118,6 +118,9 @@ func (t *talk) wanted() (bool, error) {
 	case t.wants(intent.Cancel) && orders, t.wants(intent.Reschedule) && orders:
 		t.hand("order")
 		return true, nil
+	case t.has(lateWords...) && len(t.Bookings) > 0 && len(t.words) <= 12:
+		t.hand("late")
+		return true, nil
 	case t.wants(intent.Cancel) && len(t.Bookings) == 0 && t.undone == nil && (t.Asked == aSlot || t.Asked == aDetail):
 		t.done()
 		t.say(Say{Template: "dropped", Values: t.values()})
@@ -209,7 +212,7 @@ func (t *talk) unasked() (bool, error) {
 		}
 		t.clarify()
 		return true, nil
-	case line == "" || thanksWords[line]:
+	case line == "" || thanksWords[line], t.polite():
 		return true, nil
 	}
 	return false, nil
@@ -222,15 +225,24 @@ func thankless(words []string) []string {
 	})
 }
 
+// polite says whether all that a message holds is thanks or consent.
+func (t *talk) polite() bool {
+	if t.question || t.Lead.Answered {
+		return false
+	}
+	return len(t.words) <= story*2 && t.has("спасибо", "спасиб", "пасиб~", "благодар~", "thanks", "thank", "thx") && t.when == nil ||
+		!slices.ContainsFunc(t.words, func(w string) bool { return !thanksWords[w] })
+}
+
 func (t *talk) clarify() {
 	t.ask("", Say{Template: "clarify", Values: t.values(), Buttons: texts(t.in("Записаться", "Book a visit"), t.in("Цены", "Prices"), t.in("Администратор", "Operator"))})
 	t.Last = nil
 }
 
-// What was not understood so often in a row is a person's, and so is what has so many words: a story, no question.
+// What was not understood so often in a row is a person's, and so is what has so many words: somebody will know what they mean.
 const (
 	mostMisses = 3
-	story      = 9
+	story      = 4
 )
 
 // miss is for what was not understood: the question again, then other words, then a person.
