@@ -160,18 +160,14 @@ func (r *Reminders) message(ctx context.Context, t task, now time.Time) (outboun
 	if name := r.Services[service]; name != "" {
 		service = name
 	}
-	m.Values, err = json.Marshal(templates.Values{Service: service, Time: r.words(language, t, now), Master: t.Master})
-	return m, err
-}
-
-// words are the time of a visit, so that they are true for as long as the message may wait: "tomorrow" only when it is not
-// sent after midnight.
-func (r *Reminders) words(language string, t task, now time.Time) string {
-	said := templates.At(language, t.Start, now, r.Zone)
-	if said != templates.At(language, t.Start, t.Deadline.Add(-time.Millisecond), r.Zone) {
-		return templates.At(language, t.Start, t.Start.AddDate(0, 0, -2), r.Zone) // with its date
+	// Words must be true for as long as the message may wait: "tomorrow" only when it is not sent after midnight.
+	said := now
+	if templates.At(language, t.Start, now, r.Zone) != templates.At(language, t.Start, t.Deadline.Add(-time.Millisecond), r.Zone) {
+		said = t.Start.AddDate(0, 0, -2) // with the date
 	}
-	return said
+	m.Values, err = json.Marshal(templates.Values{Service: service, Master: t.Master,
+		Time: templates.At(language, t.Start, said, r.Zone), On: templates.For(language, t.Start, said, r.Zone)})
+	return m, err
 }
 
 func (r *Reminders) home(customer int64) *time.Location {

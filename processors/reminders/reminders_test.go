@@ -155,7 +155,7 @@ func TestRounds(t *testing.T) {
 	if err := json.Unmarshal(m.Values, &v); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(templates.Values{Service: "стрижка", Time: "завтра в 14:00", Master: "Анна"}, v); diff != "" || m.Purpose != outbound.Reminder || m.Booking != "a" || m.Version != 1 || m.Language != "ru" ||
+	if diff := cmp.Diff(templates.Values{Service: "стрижка", Time: "завтра в 14:00", On: "завтра, 14:00", Master: "Анна"}, v); diff != "" || m.Purpose != outbound.Reminder || m.Booking != "a" || m.Version != 1 || m.Language != "ru" ||
 		m.State != outbound.Waiting || m.Customer != 7 || m.Template != Day {
 		t.Errorf("%+v %s", m, diff)
 	}

@@ -236,6 +236,44 @@ func TestCalDAVSync(t *testing.T) {
 	}
 }
 
+// What a crash in the middle of a move has left in the calendars goes, once nobody can be at it any more.
+func TestCalDAVSweep(t *testing.T) {
+	ctx, z := context.Background(), zone(t, "Asia/Krasnoyarsk")
+	kept, anna := store(t, records.Embedded)
+	one, two := server.calendar(t), server.calendar(t)
+	c := openCalDAV(t, on(one, two), kept, z)
+	at := time.Date(2026, 11, 24, 11, 0, 0, 0, z)
+	k, err := c.Book(ctx, visits.Booking{ID: "b", Customer: anna, Service: "cut", Master: "Анна", Start: at, Lead: "l1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(master, uid string, age time.Duration) string {
+		k := k
+		k.Start, k.End = k.Start.Add(4*time.Hour), k.End.Add(4*time.Hour)
+		body, err := write(uid, k, words{title: "x"}, time.Now().Add(-age))
+		if err != nil {
+			t.Fatal(err)
+		}
+		href := hrefOf(c.addresses[master], uid)
+		if err := c.dav.put(ctx, href, "", body); err != nil {
+			t.Fatal(err)
+		}
+		return href
+	}
+	for href, stays := range map[string]bool{put("Ольга", "b", time.Hour): false, put("Анна", "b-hold", time.Hour): false, put("Ольга", "b-hold", time.Minute): true,
+		put("Ольга", "somebody's", time.Hour): true, hrefOf(c.addresses["Анна"], "b"): true} {
+		if err := c.sync(ctx, 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.dav.get(ctx, href); (err == nil) != stays {
+			t.Errorf("%s: %v", href, err)
+		}
+	}
+	if now, err := kept.Booking(ctx, "b"); err != nil || now != k {
+		t.Errorf("%+v %v", now, err)
+	}
+}
+
 // Of many who want one slot at once, through two daemons, one gets it, and nothing is left of the others.
 func TestCalDAVRush(t *testing.T) {
 	ctx, z := context.Background(), zone(t, "Asia/Krasnoyarsk")

@@ -14,8 +14,8 @@ import (
 	"leadstream/streams/visits"
 )
 
-// Events are RFC 5545. Ours are told by X-LEADSTREAM, which holds the nanosecond in which we began to write one: the order
-// in which two of us compete for a time.
+// Events are RFC 5545. Ours are told by X-LEADSTREAM, which holds the nanosecond in which we began to write them there: the
+// order in which two of us compete for a time.
 const propOurs = "X-LEADSTREAM"
 
 // event is what is read of one resource on the server: an event with the exceptions of its recurrence.
@@ -30,9 +30,13 @@ type event struct {
 
 func parseEvent(href, etag, text string, zone *time.Location) (e event, err error) {
 	e.href, e.etag = href, etag
-	if e.data, err = ical.NewDecoder(strings.NewReader(text)).Decode(); err != nil {
-		return e, errors.New("an event is not iCalendar") // the library quotes it
+	err = errors.New("an event is not iCalendar") // the libraries quote it
+	defer unpanicked(&err)
+	data, decodeErr := ical.NewDecoder(strings.NewReader(text)).Decode()
+	if decodeErr != nil {
+		return e, err
 	}
+	e.data = data
 	first := e.main()
 	if first == nil {
 		return e, errors.New("an entry is no event")
@@ -44,6 +48,13 @@ func parseEvent(href, etag, text string, zone *time.Location) (e event, err erro
 	e.cancelled = status(first) == string(ical.EventCancelled)
 	e.start, e.end, err = times(first, zone)
 	return e, err
+}
+
+// unpanicked makes an error of what the libraries do at a text that is cut off in its middle.
+func unpanicked(err *error) {
+	if recover() != nil {
+		*err = errors.New("an event cannot be read")
+	}
 }
 
 // main is the event itself, beside the exceptions of its recurrence.
@@ -150,6 +161,7 @@ const mostTimes = 200_000
 
 // busy is when an event keeps somebody busy, within a time.
 func (e *event) busy(within span, zone *time.Location) (all []span, err error) {
+	defer unpanicked(&err)
 	add := func(from, to time.Time) {
 		if s := (span{from, to}); from.Before(to) && s.meets(within) {
 			all = append(all, s)
@@ -254,14 +266,18 @@ func write(uid string, b visits.Booking, w words, now time.Time) ([]byte, error)
 	if w.note != "" {
 		e.Props.SetText(ical.PropDescription, w.note)
 	}
-	ours := ical.NewProp(propOurs)
-	ours.Value = strconv.FormatInt(now.UnixNano(), 10)
-	e.Props.Set(ours)
+	setOurs(e.Component, now)
 	data := ical.NewCalendar()
 	data.Props.SetText(ical.PropVersion, "2.0")
 	data.Props.SetText(ical.PropProductID, "-//leadstream//bookings//EN")
 	data.Children = []*ical.Component{e.Component}
 	return encode(data)
+}
+
+func setOurs(c *ical.Component, now time.Time) {
+	p := ical.NewProp(propOurs)
+	p.Value = strconv.FormatInt(now.UnixNano(), 10)
+	c.Props.Set(p)
 }
 
 func setTimes(c *ical.Component, start, end time.Time) {
@@ -277,6 +293,9 @@ func setTimes(c *ical.Component, start, end time.Time) {
 func (e *event) moved(start, end, now time.Time) ([]byte, error) {
 	c := e.main()
 	setTimes(c, start, end)
+	if c.Props.Get(propOurs) != nil {
+		setOurs(c, now)
+	}
 	stamp := ical.NewProp(ical.PropDateTimeStamp)
 	stamp.SetDateTime(now.UTC())
 	c.Props.Set(stamp)

@@ -56,7 +56,7 @@ func (c *caldav) sync(ctx context.Context, fresh time.Duration) error {
 			return err
 		}
 	}
-	c.sweep(ctx, found)
+	c.sweep(ctx, kept, found)
 	c.synced = time.Now()
 	return nil
 }
@@ -141,11 +141,21 @@ func (c *caldav) enter(ctx context.Context, k visits.Booking) error {
 	return c.records.InCalendar(ctx, k.ID)
 }
 
-// sweep takes away what a crash has left of moves: holds that nobody waits for any more.
-func (c *caldav) sweep(ctx context.Context, found map[string][]event) {
+// sweep takes away what a crash has left of moves: holds that nobody waits for any more, and the event in the calendar of the
+// master from whom a visit was moved, or to whom it was not.
+func (c *caldav) sweep(ctx context.Context, kept []visits.Booking, found map[string][]event) {
+	stands := map[string]string{} // where the event of each booking is that agrees with it
+	for _, k := range kept {
+		for _, e := range found[k.Master] {
+			if e.uid == k.ID && e.start.Equal(k.Start) && e.end.Equal(k.End) {
+				stands[e.uid] = e.href
+			}
+		}
+	}
 	for _, all := range found {
 		for _, e := range all {
-			if e.made == 0 || time.Since(time.Unix(0, e.made)) < abandoned || !strings.HasSuffix(e.uid, holdOf("")) {
+			left := strings.HasSuffix(e.uid, holdOf("")) || stands[e.uid] != "" && stands[e.uid] != e.href
+			if !left || e.made == 0 || time.Since(time.Unix(0, e.made)) < abandoned {
 				continue
 			}
 			if err := c.dav.remove(ctx, e.href, e.etag); err != nil && !errors.Is(err, errThere) {
