@@ -1,6 +1,7 @@
 package talk_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -257,12 +258,19 @@ func TestWhatsAppDoubtful(t *testing.T) {
 	c := whatsAppService.open(t, strings.TrimSuffix(s.URL(), "/v23.0"))
 	for name, f := range map[string]meta.Fault{
 		"lost answer": {LoseAnswer: true}, "reset": {Reset: true}, "fault after": {After: true, Status: 500}, "half": {CutAfter: 10}, "login page": {HTML200: true},
+		"done late": {FinishLate: 10 * time.Millisecond, LoseAnswer: true}, "answered late": {After: true, Delay: time.Hour},
 	} {
 		f.Method, f.Times = "send:*", 1
 		s.Inject(f)
-		if tried := send(t, t.Context(), c, "79990000011", testWords()); tried.Result != streams.Ambiguous {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		if f.Delay > 0 {
+			cancel()
+			ctx, cancel = context.WithTimeout(t.Context(), 400*time.Millisecond)
+		}
+		if tried := send(t, ctx, c, "79990000011", testWords()); tried.Result != streams.Ambiguous {
 			t.Errorf("%s: %s (%v)", name, tried.Result, tried.Err)
 		}
+		cancel()
 	}
 }
 
