@@ -98,6 +98,7 @@ type Sink struct {
 	http   *httpx.Client
 	title  *template.Template
 	budget budget
+	quiet  bool // the portal's own words are not told: they may quote a customer's message
 	log    zerolog.Logger
 	now    func() time.Time
 	after  func(time.Duration) <-chan time.Time

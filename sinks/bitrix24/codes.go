@@ -132,7 +132,7 @@ func gone(v *streams.Verdict) bool {
 // reason is the error of a refusal: code, the portal's text without what it tells of the customer, the cure.
 func (s *Sink) reason(c command, r refusal, cure string) error {
 	out := strings.TrimSpace(fmt.Sprintf("%s: HTTP %d %s", c.method, r.status, r.code))
-	if t := s.http.Scrub(anonymous(r.text, c.params)); t != "" {
+	if t := s.http.Scrub(anonymous(r.text, c.params)); t != "" && !s.quiet {
 		out += ": " + cutRunes(t, 200)
 	}
 	if cure != "" {

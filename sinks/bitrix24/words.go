@@ -13,6 +13,7 @@ type words struct {
 	reasons map[string]string // why a person is to answer, besides an intent
 
 	news, priority, segments, score string
+	call, callWhy                   string
 	events                          map[string]string // by name, see streams.Events
 }
 
@@ -28,7 +29,8 @@ var languages = map[string]words{
 			"hours": "часы работы", "consultation": "консультация", "order_status": "состояние заказа", "complaint": "жалоба",
 			"payment": "оплата", "operator": "просит человека"},
 		reasons: map[string]string{"medical": "медицинский вопрос", "legal": "юридический вопрос", "words": "по вашим словам", "unsure": "неясно, чего хочет"},
-		news:    "Новости о клиенте", priority: "Приоритет", segments: "Сегменты", score: "Вероятность продажи",
+		call:    "Позвонить клиенту", callWhy: "Сообщение не удалось доставить иначе. Позвоните клиенту и передайте:",
+		news: "Новости о клиенте", priority: "Приоритет", segments: "Сегменты", score: "Вероятность продажи",
 		events: map[string]string{
 			"sent": "клиенту отправлено сообщение", "delivered": "сообщение доставлено клиенту", "answered": "сотрудник ответил клиенту", "failed": "сообщение не дошло", "read": "клиент прочитал сообщение", "click": "клиент открыл ссылку",
 			"reply": "клиент ответил", "order": "клиент сделал заказ", "visit": "клиент пришёл", "won": "сделка состоялась",
@@ -46,7 +48,8 @@ var languages = map[string]words{
 			"hours": "opening hours", "consultation": "consultation", "order_status": "order status", "complaint": "complaint",
 			"payment": "payment", "operator": "a person"},
 		reasons: map[string]string{"medical": "medical question", "legal": "legal question", "words": "by your words", "unsure": "unclear what is wanted"},
-		news:    "News of the customer", priority: "Priority", segments: "Segments", score: "Chance of a sale",
+		call:    "Call the customer", callWhy: "The message could not be delivered in another way. Call the customer and say:",
+		news: "News of the customer", priority: "Priority", segments: "Segments", score: "Chance of a sale",
 		events: map[string]string{
 			"sent": "a message was sent to the customer", "delivered": "the message was delivered to the customer", "answered": "a person of yours has answered the customer", "failed": "a message did not arrive", "read": "the customer has read the message", "click": "the customer has opened a link",
 			"reply": "the customer has answered", "order": "the customer has ordered", "visit": "the customer has come", "won": "the deal is won",

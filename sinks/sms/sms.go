@@ -176,6 +176,11 @@ func (l *Line) Send(ctx context.Context, id, to, body string) outbound.Tried {
 	}
 	t := text{id: id, to: number, body: body, ucs2: !gsm(body), since: l.now().Add(-10 * time.Minute)} // the tries of one are nearer
 	v := l.try(ctx, t)
+	l.mu.Lock()
+	if _, doubt := l.unsure[id]; doubt && v.Result == streams.Retry {
+		v.Result = streams.Ambiguous // as it was
+	}
+	l.mu.Unlock()
 	if f, ok := l.gateway.(finder); ok && v.Result == streams.Ambiguous {
 		if found, ok := l.soon(ctx, f, t); ok {
 			v = found

@@ -54,6 +54,7 @@ type Kind struct {
 
 // Kinds are the sorts of channel by the name that `kind` gives them. A new one is its file and its line here.
 var Kinds = map[string]Kind{
+	"call_task":  callKind(),
 	"email":      emailKind(),
 	"instagram":  metaKind(instagramPlatform),
 	"max":        maxKind(),
