@@ -26,7 +26,8 @@ type metaPlatform struct {
 }
 
 var (
-	messengerPlatform = metaPlatform{"messenger", 2000, utf8.RuneCountInString, "characters", true, outbound.Read}
+	// Messenger names no message that was read, but only until when all were.
+	messengerPlatform = metaPlatform{"messenger", 2000, utf8.RuneCountInString, "characters", true, outbound.Delivered}
 	// Instagram counts bytes: 500 letters of Russian (developers.facebook.com/docs/instagram-platform, "Send messages").
 	instagramPlatform = metaPlatform{"instagram", 1000, func(s string) int { return len(s) }, "bytes", false, outbound.Read}
 )
