@@ -26,7 +26,7 @@ import (
 var (
 	quick    = flag.Bool("quick", false, "one round and short ones: a minute in all")
 	rounds   = flag.Int("rounds", 5, "alternating rounds")
-	only     = flag.String("only", "", "which figures, by comma: http queue latency bulk sustained backlog parked return start idle; empty: all")
+	only     = flag.String("only", "", "which figures, by comma: http queue latency bulk sustained backlog parked return start idle answers; empty: all")
 	daemon   = flag.String("daemon", "bin/leadstream", "the daemon that is measured idle")
 	profiles = flag.String("profiles", "", "folder for CPU profiles of leadstream under load")
 )
@@ -64,6 +64,7 @@ func main() {
 	}{
 		{"http", measureHTTP}, {"queue", measureQueue}, {"latency", measureLatency}, {"bulk", measureBulk}, {"sustained", measureSustained},
 		{"backlog", measureBacklog}, {"parked", measureParked}, {"return", measureReturn}, {"start", measureStart}, {"idle", measureIdle},
+		{"answers", measureAnswers},
 	} {
 		if *only == "" || slices.Contains(strings.Split(*only, ","), figure.name) {
 			figure.run(p)

@@ -45,6 +45,7 @@ type Options struct {
 	Secret  string  // SMSC password or apikey, SMS.ru api_id, Kannel password, Twilio token: "secret"
 	Balance float64 // of the SMS accounts: 412.50
 
+	PerSecond int        // messages of the bot to all chats: 30, and up to 1,000 for who pays for it
 	PlainHTTP bool       // the bot's webhook may be http, at any port, and set again at once
 	Hurry     float64    // how many times faster than Telegram's the webhook's delays pass: 1
 	FirstID   int64      // of the updates: 700000001
@@ -120,6 +121,9 @@ func New(o Options) *Phone {
 	set(&o.Secret, "secret")
 	if o.Balance == 0 {
 		o.Balance = 412.5
+	}
+	if o.PerSecond == 0 {
+		o.PerSecond = 30
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now

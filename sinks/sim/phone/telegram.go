@@ -264,14 +264,14 @@ func editMessageText(q *request) (any, *refusal) {
 	return q.shown(m, c), nil
 }
 
-// tooFast is how many seconds a chat, a group or the whole bot has to wait: 30 a second to all, 20 a minute to a group.
+// tooFast is how many seconds a chat, a group or the whole bot has to wait: 30 a second to all by default, 20 a minute to a group.
 func (q *request) tooFast(c Chat) int {
 	recent := func(id int64, span time.Duration) []time.Time {
 		return slices.DeleteFunc(q.p.sent[id], func(t time.Time) bool { return q.now.Sub(t) >= span })
 	}
 	all, mine := recent(0, time.Second), recent(c.ID, time.Minute)
 	q.p.sent[0], q.p.sent[c.ID] = all, mine
-	if len(all) >= 30 {
+	if len(all) >= q.p.o.PerSecond {
 		return 1
 	}
 	if c.Type != "private" && len(mine) >= 20 {
