@@ -194,7 +194,7 @@ func (m *Messenger) enquiry(ctx context.Context, l Letter, c *outbound.Conclusio
 		}
 		return nil
 	}
-	c.Asked = &outbound.Wait{Channel: cmp.Or(lead.Channel, lead.Source), Hot: lead.Hot, At: lead.ReceivedAt}
+	c.Asked = &outbound.Wait{Channel: cmp.Or(lead.Channel, lead.Source), Hot: lead.Hot, At: lead.ReceivedAt, Wrote: at(lead)}
 	if m.Worth != nil {
 		c.Asked.Worth = m.Worth(lead)
 	}

@@ -102,7 +102,7 @@ func (w *Watch) Late(ctx context.Context, now time.Time) (late Late, err error) 
 	}
 	late = Late{Count: u.Count, Worth: u.Worth, Oldest: w.Clock.Between(u.Oldest, now)}
 	for _, o := range u.Latest {
-		late.Each = append(late.Each, Wait{o, w.Clock.Between(o.AskedAt, now)})
+		late.Each = append(late.Each, Wait{o, w.Clock.Between(o.Since, now)})
 	}
 	return late, nil
 }

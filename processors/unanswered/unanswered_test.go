@@ -21,10 +21,10 @@ type kept struct {
 
 func (k kept) Unanswered(_ context.Context, from, until time.Time, limit int) (u outbound.Unanswered, _ error) {
 	for _, o := range k.open { // the latest first
-		if !o.AskedAt.Before(from) && !o.AskedAt.After(until) {
+		if !o.Since.Before(from) && !o.Since.After(until) {
 			u.Count++
 			u.Worth += o.Worth
-			u.Oldest = o.AskedAt
+			u.Oldest = o.Since
 			if len(u.Latest) < limit {
 				u.Latest = append(u.Latest, o)
 			}
@@ -54,7 +54,7 @@ func watch(t *testing.T, k kept) *Watch {
 }
 
 func TestLate(t *testing.T) {
-	w := watch(t, kept{open: []outbound.Open{{Lead: "night", Worth: 1, AskedAt: evening.Add(6 * time.Hour)}, {Lead: "evening", Worth: 2000, AskedAt: evening}}})
+	w := watch(t, kept{open: []outbound.Open{{Lead: "night", Worth: 1, Since: evening.Add(6 * time.Hour)}, {Lead: "evening", Worth: 2000, Since: evening}}})
 	for name, c := range map[string]struct {
 		at   time.Time
 		want Late

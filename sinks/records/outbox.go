@@ -299,7 +299,7 @@ func (b *batch) change(c *outbound.Change) bool {
 		if m.Ends {
 			by = outbound.Dialogue
 		}
-		b.answered(card, &outbound.Answered{By: by, At: t.SentAt})
+		b.answered(card, &outbound.Answered{By: by, At: t.SentAt, Knows: m.MadeAt})
 	}
 	if c.Route != nil {
 		b.dead(card, c.Route)

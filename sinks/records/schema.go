@@ -187,17 +187,20 @@ CREATE TABLE unanswered ( -- waits of customers and their first answer (P-03)
 	channel  TEXT NOT NULL,
 	hot      BIGINT NOT NULL,
 	worth    BIGINT NOT NULL, -- money at stake; 0: not known
-	asked_at BIGINT NOT NULL,
-	last_at  BIGINT NOT NULL, -- the customer's last enquiry of this wait
+	asked_at BIGINT NOT NULL,  -- when that was taken,
+	wrote_at BIGINT NOT NULL,  -- and written by the clock of its service
+	last_at  BIGINT NOT NULL,  -- the same of the customer's last enquiry of this wait
+	last_wrote BIGINT NOT NULL,
+	since_at BIGINT NOT NULL,  -- from when on a person is waited for
 	first_at BIGINT NOT NULL, -- the first answer of anybody, programs too; 0: none
 	first_by TEXT NOT NULL,   -- program, dialogue, person
 	by       TEXT NOT NULL,   -- who has seen to it for good: person, dialogue; empty: nobody
 	ended_at BIGINT NOT NULL  -- 0: it goes on
 );
 CREATE INDEX unanswered_customer ON unanswered (customer) WHERE ended_at = 0;
-CREATE INDEX unanswered_open ON unanswered (hot, asked_at) WHERE ended_at = 0;
+CREATE INDEX unanswered_open ON unanswered (hot, since_at) WHERE ended_at = 0;
 CREATE INDEX unanswered_asked ON unanswered (asked_at);
-CREATE TABLE spoke ( -- when a customer was last seen to
+CREATE TABLE spoke ( -- when a person has last answered a customer
 	customer BIGINT PRIMARY KEY,
 	at       BIGINT NOT NULL
 );

@@ -13,11 +13,13 @@ import (
 
 // said is one thing that happens in a conversation: an enquiry, or who has answered.
 type said struct {
-	at   time.Duration // since noon
-	lead string        // an enquiry
-	hot  bool
-	cost int
-	by   string // an answer
+	at    time.Duration // since noon
+	wrote time.Duration // an enquiry, by the clock of its service; 0: at
+	knows time.Duration // a dialogue; 0: at
+	lead  string        // an enquiry
+	hot   bool
+	cost  int
+	by    string // an answer
 }
 
 // wait is a row.
@@ -49,6 +51,13 @@ func (s *Sink) waits(t *testing.T) (all []wait) {
 		t.Fatal(err)
 	}
 	return all
+}
+
+func moment(d time.Duration) (at time.Time) {
+	if d != 0 {
+		at = noon.Add(d)
+	}
+	return at
 }
 
 func TestWaits(t *testing.T) {
@@ -93,6 +102,18 @@ func TestWaits(t *testing.T) {
 		"an enquiry that comes after its answer": {
 			[]said{{at: 5 * m, by: outbound.Person}, {at: 4 * m, lead: "a"}},
 			nil},
+		"an outage is over: an enquiry is taken after its answer was given": {
+			[]said{{at: 30 * m, wrote: m, lead: "a"}, {at: 10 * m, by: outbound.Person}},
+			[]wait{{"a", 0, 0, 30 * m, 10 * m, "person", "person", 10 * m}}},
+		"the customer has written on since a person answered": {
+			[]said{{at: m, lead: "a", hot: true}, {at: 3 * m, lead: "b"}, {at: 2 * m, by: outbound.Person}},
+			[]wait{{"a", 1, 0, m, 2 * m, "person", "", -1}}},
+		"the customer has written on while a dialogue's last word was under way": {
+			[]said{{at: m, lead: "a"}, {at: 3 * m, lead: "b", hot: true}, {at: 4 * m, knows: 2 * m, by: outbound.Dialogue}},
+			[]wait{{"a", 1, 0, m, 4 * m, "dialogue", "", -1}}},
+		"what is written under a dialogue's last word and heard after it": {
+			[]said{{at: m, lead: "a"}, {at: 3 * m, knows: 2 * m, by: outbound.Dialogue}, {at: 4 * m, wrote: 2 * m, lead: "b"}},
+			[]wait{{"a", 0, 0, m, 3 * m, "dialogue", "dialogue", 3 * m}, {"b", 0, 0, 4 * m, -1, "", "", -1}}},
 		"a sender's clock is ahead": {
 			[]said{{at: 90 * 24 * time.Hour, lead: "a"}},
 			[]wait{{"a", 0, 0, 48 * time.Hour, -1, "", "", -1}}},
@@ -111,9 +132,9 @@ func TestWaits(t *testing.T) {
 				for _, e := range c.said {
 					var err error
 					if at := noon.Add(e.at); e.lead != "" {
-						err = s.Asked(context.Background(), e.lead, ids[0], outbound.Wait{Channel: "telegram", Hot: e.hot, Worth: e.cost, At: at})
+						err = s.Asked(context.Background(), e.lead, ids[0], outbound.Wait{Channel: "telegram", Hot: e.hot, Worth: e.cost, At: at, Wrote: moment(e.wrote)})
 					} else {
-						err = s.Answered(context.Background(), ids[0], outbound.Answered{By: e.by, At: at})
+						err = s.Answered(context.Background(), ids[0], outbound.Answered{By: e.by, At: at, Knows: moment(e.knows)})
 					}
 					if err != nil {
 						t.Fatal(err)
@@ -159,7 +180,7 @@ func TestUnanswered(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := outbound.Unanswered{Count: 3, Worth: 700, Oldest: noon, Latest: []outbound.Open{
-			{Lead: "e", Channel: "site", Worth: 400, AskedAt: noon.Add(4 * time.Minute)}, {Lead: "d", Channel: "site", Worth: 300, AskedAt: noon.Add(3 * time.Minute)}}}
+			{Lead: "e", Channel: "site", Worth: 400, Since: noon.Add(4 * time.Minute)}, {Lead: "d", Channel: "site", Worth: 300, Since: noon.Add(3 * time.Minute)}}}
 		if diff := gocmp.Diff(want, got); diff != "" {
 			t.Error(diff)
 		}
@@ -177,6 +198,26 @@ func TestUnanswered(t *testing.T) {
 			{Channel: "site", Hot: true, AskedAt: noon.Add(time.Minute), At: noon.Add(time.Hour), By: outbound.Person}}
 		if diff := gocmp.Diff(wantFirsts, firsts); diff != "" {
 			t.Error(diff)
+		}
+	})
+}
+
+// Who was answered and has written on waits from then.
+func TestPersonIsWaitedForSince(t *testing.T) {
+	both(t, func(t *testing.T, s *Sink) {
+		ctx := context.Background()
+		id := put(t, s, streams.Lead{Phone: "+79990000001"})[0]
+		for i, lead := range []string{"a", "b"} {
+			if err := s.Asked(ctx, lead, id, outbound.Wait{Hot: true, At: noon.Add(time.Duration(i) * time.Hour)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Answered(ctx, id, outbound.Answered{By: outbound.Person, At: noon.Add(time.Minute)}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Unanswered(ctx, noon, noon.Add(2*time.Hour), 10)
+		if err != nil || got.Count != 1 || !got.Oldest.Equal(noon.Add(time.Hour)) || !got.Latest[0].Since.Equal(noon.Add(time.Hour)) {
+			t.Errorf("%+v %v", got, err)
 		}
 	})
 }

@@ -87,14 +87,16 @@ type Conclusion struct {
 type Wait struct {
 	Channel string
 	Hot     bool
-	Worth   int // money at stake; 0: not known
-	At      time.Time
+	Worth   int       // money at stake; 0: not known
+	At      time.Time // when it was taken
+	Wrote   time.Time // when the customer wrote it, by the clock of the service; zero: At
 }
 
 // Answered says who has answered a customer: a program, a dialogue that has finished the matter, a person.
 type Answered struct {
-	By string
-	At time.Time
+	By    string
+	At    time.Time
+	Knows time.Time // of a dialogue: what was taken later it has not answered; zero: At
 }
 
 // Who answers.

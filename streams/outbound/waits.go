@@ -6,8 +6,8 @@ import "time"
 type Open struct {
 	Lead    string
 	Channel string
-	Worth   int64 // money at stake; 0: not known
-	AskedAt time.Time
+	Worth   int64     // money at stake; 0: not known
+	Since   time.Time // from when on a person is waited for
 }
 
 // First is an enquiry with its first answer.
