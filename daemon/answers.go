@@ -176,6 +176,8 @@ func newMessenger(cfg *Config, store *records.Store, visiting visits.Calendar, c
 			_, err := custody.TakeAll(ctx, []streams.Taken{{Lead: l, Key: l.Key, Canonical: []byte(l.Key)}})
 			return err
 		}}
+	services := cfg.priced()
+	m.Worth = func(l *streams.Lead) int { return unanswered.Worth(l, services) }
 	for _, items := range [][]slots.Item{cfg.Triage.Services, cfg.Triage.Branches} {
 		for _, item := range items {
 			m.Names = append(m.Names, item.Name)

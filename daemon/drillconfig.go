@@ -319,7 +319,7 @@ func drillAlerts(alerts map[string]any, asWritten *Config, shorten float64) map[
 			texts[l] = map[string]any{"title": x.Title, "do": x.Do, "sms": x.SMS}
 		}
 		rules = append(rules, map[string]any{"name": r.Name, "when": r.When, "clear": r.Clear, "for": short(r.For),
-			"keep_firing_for": short(r.KeepFiringFor), "sample": r.Sample, "min_sample": r.MinSample, "severity": r.Severity,
+			"keep_firing_for": short(r.KeepFiringFor), "sample": r.Sample, "min_sample": r.MinSample, "severity": r.Severity, "business_hours": r.BusinessHours,
 			"group": r.Group, "inhibits": r.Inhibits, "texts": texts})
 	}
 	alerts["rules"] = rules

@@ -139,6 +139,14 @@ func newFetcher(cfg *Config, files *media.Store, custody *streams.Custody, reg p
 	return f, errors.Join(append(faults, err)...)
 }
 
+// priced are the services with what they cost.
+func (c *Config) priced() (all []processors.Priced) {
+	for _, s := range c.Triage.Services {
+		all = append(all, processors.Priced{Name: s.Name, Price: s.Price})
+	}
+	return all
+}
+
 // newTagging is the handler after triage, and what judges customers of whom nothing comes.
 func newTagging(cfg *Config, clients *streams.Clients, reg prometheus.Registerer, log zerolog.Logger) (*processors.Tagging, error) {
 	t := cfg.Tagging.ready(slices.Sorted(maps.Keys(cfg.Sinks)), cfg.Zone())
@@ -149,9 +157,7 @@ func newTagging(cfg *Config, clients *streams.Clients, reg prometheus.Registerer
 	if cfg.Tagging.Customers > 0 {
 		t.Memory = &customer.Memory{Redis: clients.Write, Partitions: cfg.Partitions, Most: cfg.Tagging.Customers}
 	}
-	for _, s := range cfg.Triage.Services {
-		t.Services = append(t.Services, processors.Priced{Name: s.Name, Price: s.Price})
-	}
+	t.Services = cfg.priced()
 	t.Log = log
 	var err error
 	if t.Metrics, err = processors.NewTaggingMetrics(reg); err != nil {
