@@ -25,7 +25,7 @@ func TestBookingsAndReminders(t *testing.T) {
 		t.Fatal(err)
 	}
 	i := newInstance(t, proof.Setup{Records: records.Embedded, Clock: true,
-		More: "time_zone: Asia/Krasnoyarsk\ncalendar: {kind: builtin, hours: {mon-sun: \"10:00-20:00\"}}"})
+		More: "time_zone: Asia/Krasnoyarsk\ncalendar: {kind: builtin, hours: {mon-sun: \"10:00-20:00\"}}\n" + answersByBot})
 	l := i.ledger()
 	l.must(l.says("", "+79998880001"))
 	i.quiet()

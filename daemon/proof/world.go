@@ -47,7 +47,7 @@ type Setup struct {
 	Tagging  string         // further keys of tagging, as in ", level: vip"
 	Sources  string         // further sources, as lines of YAML; %s stands for the phone's address
 	Sinks    string         // further sinks, as lines of YAML
-	More     string         // further top-level keys, as lines of YAML
+	More     string         // further top-level keys, as lines of YAML; %s as in Sources
 	Cards    bool           // a lead is a card, even of a customer who has one; else repeats are attached to the first
 	Limits   portal.Limits  // zero: none
 	CRM      *portal.Portal // another world's; nil: one of its own
@@ -185,7 +185,7 @@ func (w *World) Configure() error {
 	line("  sms: {kind: smsc, to: \"+79990009999\", api_key: secret, base_url: %q, allow_private: true, timeout: 1s}", w.Phone.URL())
 	b.WriteString(w.Sinks)
 	line("tell: {sinks: [%s]}", or(w.Tell, "manager"))
-	b.WriteString(w.More)
+	b.WriteString(strings.ReplaceAll(w.More, "%s", w.Phone.URL()))
 	return os.WriteFile(w.Config, []byte(b.String()), 0o600)
 }
 
