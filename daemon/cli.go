@@ -43,6 +43,8 @@ type cli struct {
 	Pause     pauseCmd     `cmd:"" help:"Stop deliveries to a destination; leads wait.|Остановить доставку в приёмник; заявки ждут." example:"leadstream pause crm --for 2h --reason \"works until noon\""`
 	Resume    resumeCmd    `cmd:"" help:"Go on with deliveries to a destination.|Продолжить доставку в приёмник." example:"leadstream resume crm"`
 	Customers customersCmd `cmd:"" help:"Customers' cards, and what was said with them.|Карточки клиентов и переписка с ними."`
+	Why       whyCmd       `cmd:"" help:"What became of a message to a customer, and why.|Что стало с сообщением клиенту и почему." example:"leadstream why 568ag2haeyvxyxpxzs8apb3yy0"`
+	Template  templateCmd  `cmd:"" help:"The texts that customers get.|Тексты, которые получают клиенты."`
 	Bookings  bookingsCmd  `cmd:"" help:"Who comes when: visits, free times.|Кто когда придёт: визиты и свободное время."`
 	Triage    triageCmd    `cmd:"" help:"Try how messages are understood, and teach it.|Попробовать, как понимаются сообщения, и научить."`
 	Channel   channelCmd   `cmd:"" help:"Messengers and telephony as sources.|Мессенджеры и телефония как источники."`

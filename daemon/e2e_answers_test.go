@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -138,4 +139,34 @@ func TestKilledWhileAnswering(t *testing.T) {
 		}
 	}
 	t.Logf("%d customers, %d kills, %d answers of which nobody can know", len(chats), lives, unsure)
+}
+
+// What became of a message can be asked by the message, by the lead and by the customer.
+func TestWhy(t *testing.T) {
+	t.Parallel()
+	const olga = 5_000_002
+	i := newInstance(t, proof.Setup{Records: records.Embedded, Sources: botSource, More: answersByBot})
+	i.Phone.SetChat(phone.Chat{ID: olga, Type: "private", Name: "Ольга", Blocked: true})
+	i.Phone.Write(phone.From{ID: olga, Name: "Ольга"}, "Позовите администратора")
+	var all []story
+	i.eventually("the message has failed", func() bool {
+		all = nil
+		cards, err := i.records().Find(context.Background(), fmt.Sprintf("telegram:%d", olga), 2)
+		i.must(err)
+		if len(cards) != 1 {
+			return false
+		}
+		found, err := i.records().MessagesTo(context.Background(), cards[0].ID, 10)
+		i.must(err)
+		return len(found) == 1 && found[0].State == outbound.Failed
+	})
+	i.must(json.Unmarshal([]byte(i.run("why", "#1", "--json")), &all))
+	if len(all) != 1 || len(all[0].Rulings) == 0 {
+		t.Fatalf("%+v", all)
+	}
+	for _, id := range []string{all[0].ID, all[0].About} {
+		if out := i.run("why", id); !strings.Contains(out, "не дошло") || !strings.Contains(out, "403") {
+			t.Errorf("%s", out)
+		}
+	}
 }
