@@ -165,7 +165,7 @@ func TestWhy(t *testing.T) {
 		t.Fatalf("%+v", all)
 	}
 	for _, id := range []string{all[0].ID, all[0].About} {
-		if out := i.run("why", id); !strings.Contains(out, "не дошло") || !strings.Contains(out, "403") {
+		if out := i.run("why", id); !strings.Contains(out, "no other channel is left") || !strings.Contains(out, "403") {
 			t.Errorf("%s", out)
 		}
 	}

@@ -29,6 +29,7 @@ type job struct {
 const (
 	reasonLate       = "too_late"
 	reasonNoRoute    = "no_route"
+	reasonNoOther    = "no_other_channel"
 	reasonNoText     = "no_text"
 	reasonValue      = "missing_value"
 	reasonBooking    = "booking_changed"
@@ -277,6 +278,9 @@ func (m *Messenger) route(ctx context.Context, msg outbound.Message, c *outbound
 	}
 	if why == reasonDown && (msg.Deadline.IsZero() || now.Add(5*time.Second).Before(msg.Deadline)) {
 		return m.wait(msg, now, "", why, now.Add(5*time.Second)), nil, nil
+	}
+	if why == reasonNoRoute && len(msg.Steps) > 0 {
+		why = reasonNoOther
 	}
 	return end(msg, now, outbound.Failed, why), nil, nil
 }

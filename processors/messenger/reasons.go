@@ -6,6 +6,7 @@ import "leadstream/processors/policy"
 var reasons = map[string][2]string{
 	reasonLate:       {"its deadline has passed", "срок отправки прошёл"},
 	reasonNoRoute:    {"there is no channel in which this customer can be written to", "нет канала, в котором этому клиенту можно написать"},
+	reasonNoOther:    {"no other channel is left for this customer", "других каналов у этого клиента нет"},
 	reasonNoText:     {"there is no such text", "такого текста нет"},
 	reasonValue:      {"a value that the text needs is not known", "неизвестно значение, без которого текст не составить"},
 	reasonBooking:    {"the visit was changed or is over", "визит изменён или уже прошёл"},
