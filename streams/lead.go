@@ -117,6 +117,8 @@ var Events = []string{
 	"visit",     // came
 	"won",       // the deal ended in a sale
 	"lost",      // or without one
+	"blocked",   // the customer takes no more messages in the channel,
+	"unblocked", // takes them again
 }
 
 // EventSegment is news that leadstream makes itself: a customer has come into a segment, or left it (G-17).

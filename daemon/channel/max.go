@@ -109,7 +109,9 @@ func (m maxBot) event(u *maxUpdate) (Event, error) {
 		return m.started(u)
 	case "message_edited":
 		return ignored("edit"), nil
-	case "bot_stopped", "dialog_removed", "dialog_cleared", "dialog_muted", "dialog_unmuted":
+	case "bot_stopped":
+		return m.stopped(u)
+	case "dialog_removed", "dialog_cleared", "dialog_muted", "dialog_unmuted":
 		return ignored("membership"), nil
 	case "":
 		return Event{}, errors.New("no update_type")
@@ -256,6 +258,16 @@ func (m maxBot) started(u *maxUpdate) (Event, error) {
 		l.UTM = map[string]string{"campaign": from}
 	}
 	return e, nil
+}
+
+// stopped is a person who takes no more messages; the next bot_started, or word, takes that back.
+func (m maxBot) stopped(u *maxUpdate) (Event, error) {
+	if u.User == nil || !u.User.ID.some() || bool(u.User.Bot) {
+		return ignored("no person"), nil
+	}
+	l := streams.Lead{Event: "blocked", UserID: string(u.User.ID), EventAt: seconds(u.Timestamp)}
+	l.Key = "bot_stopped:" + string(u.Chat) + ":" + l.UserID + ":" + strconv.FormatInt(u.Timestamp, 10)
+	return Event{Lead: l}, nil
 }
 
 func (m maxBot) from(u *maxUser) Event {

@@ -67,10 +67,13 @@ func TestMaxReads(t *testing.T) {
 		"what the bot says": {`{"update_type":"message_created","timestamp":1767225600123,"message":{"recipient":{"chat_id":9,"chat_type":"dialog","user_id":7},"timestamp":1767225600000,"sender":{"user_id":220000001,"username":"our_bot","is_bot":true},"body":{"mid":"m1","text":"Ждём вас"}}}`,
 			[]streams.Lead{{Channel: "max", UserID: "7", Event: "sent", Key: "m1", EventAt: at(1767225600), Message: "Ждём вас", Fields: fieldsOf("chat_id", `"9"`, "message_id", `"m1"`)}}, nil, 0},
 
-		"the bot":      {`{"update_type":"message_created","timestamp":1,"message":{"recipient":{"chat_id":5,"chat_type":"dialog"},"sender":{"user_id":7,"is_bot":true},"body":{"mid":"m"}}}`, nil, []string{"no person"}, 0},
-		"edit":         {`{"update_type":"message_edited","timestamp":1,"message":{}}`, nil, []string{"edit"}, 0},
-		"stopped":      {`{"update_type":"bot_stopped","timestamp":1}`, nil, []string{"membership"}, 0},
-		"of next year": {`{"update_type":"poll_created","x":[]}`, nil, []string{"unknown kind"}, 0},
+		"the bot": {`{"update_type":"message_created","timestamp":1,"message":{"recipient":{"chat_id":5,"chat_type":"dialog"},"sender":{"user_id":7,"is_bot":true},"body":{"mid":"m"}}}`, nil, []string{"no person"}, 0},
+		"edit":    {`{"update_type":"message_edited","timestamp":1,"message":{}}`, nil, []string{"edit"}, 0},
+		"stopped": {`{"update_type":"bot_stopped","timestamp":1767225600000,"chat_id":9,"user":{"user_id":7,"first_name":"Анна"}}`,
+			[]streams.Lead{{Channel: "max", UserID: "7", Event: "blocked", Key: "bot_stopped:9:7:1767225600000", EventAt: at(1767225600)}}, nil, 0},
+		"stopped by nobody": {`{"update_type":"bot_stopped","timestamp":1}`, nil, []string{"no person"}, 0},
+		"dialog removed":    {`{"update_type":"dialog_removed","timestamp":1}`, nil, []string{"membership"}, 0},
+		"of next year":      {`{"update_type":"poll_created","x":[]}`, nil, []string{"unknown kind"}, 0},
 
 		"cut short":  {maxCreated[:200], nil, nil, 1},
 		"no type":    {`{"updates":[]}`, nil, nil, 1},

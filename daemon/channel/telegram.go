@@ -132,7 +132,7 @@ func (t telegram) event(u *telegramUpdate) Event {
 	case u.Edited != nil, u.EditedBusiness != nil:
 		return Event{Ignore: "edit"}
 	case u.Member != nil:
-		return Event{Ignore: "membership"}
+		return t.membership(u.Member)
 	}
 	return Event{Ignore: "unknown kind"}
 }
@@ -211,6 +211,15 @@ func filledIn(data string) (form []mail.Field) {
 		}
 	}
 	return form
+}
+
+// membership is a person who blocks the bot, or takes that back.
+func (t telegram) membership(m *telegramMember) Event {
+	events := map[string]string{"kicked": "blocked", "member": "unblocked"}
+	if m.Chat.Type != "private" || events[m.New.Status] == "" {
+		return Event{Ignore: "membership"}
+	}
+	return Event{Lead: streams.Lead{Event: events[m.New.Status], UserID: strconv.FormatInt(m.Chat.ID, 10), EventAt: seconds(m.Date)}}
 }
 
 func (t telegram) pressed(b *telegramButton) Event {

@@ -72,6 +72,10 @@ func (v vk) event(u *vkEvent) (Event, error) {
 		return v.pressed(u)
 	case "message_read":
 		return v.read(u)
+	case "message_deny":
+		return v.membership(u, "blocked")
+	case "message_allow":
+		return v.membership(u, "unblocked")
 	case "lead_forms_new":
 		return v.form(u)
 	case "market_order_new":
@@ -257,6 +261,23 @@ func (v vk) read(u *vkEvent) (Event, error) {
 		f.set("message_id", string(r.Last)) // and all before it
 	}
 	return Event{Lead: streams.Lead{Event: "read", UserID: string(r.From), Key: string(u.Group + ":read:" + r.From + ":" + last), Fields: f}}, nil
+}
+
+// membership is a person who forbids the group's messages, or allows them.
+func (v vk) membership(u *vkEvent, event string) (Event, error) {
+	var o struct {
+		User id `json:"user_id"`
+	}
+	if err := json.Unmarshal(u.Object, &o); err != nil {
+		return Event{}, unreadable(err)
+	}
+	switch {
+	case o.User.number() <= 0:
+		return ignored("no person"), nil
+	case u.ID == "":
+		return Event{}, errors.New("no event_id")
+	}
+	return Event{Lead: streams.Lead{Event: event, UserID: string(o.User), Key: string(u.Group + ":" + u.ID)}}, nil
 }
 
 // form is a lead form that somebody has filled in. Its answers have names of VK's own, or custom_0 and so on for questions

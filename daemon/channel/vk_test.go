@@ -75,6 +75,9 @@ func TestVKReads(t *testing.T) {
 			lead(streams.Lead{Event: "sent", Key: "1:7:13", EventAt: at(1767225600), Message: "Ждём вас", Fields: fieldsOf("message_id", `"42"`), Media: []streams.Media{{Kind: "photo", Ref: "-1_3", URL: "https://a.test/p"}}}), nil, 0},
 		"read": {vkTold("message_read", `{"from_id":7,"peer_id":7,"read_message_id":42,"conversation_message_id":13}`),
 			[]streams.Lead{{Channel: "vk", UserID: "7", Event: "read", Key: "1:read:7:42/13", Fields: fieldsOf("message_id", `"42"`)}}, nil, 0},
+		"forbids":        {vkTold("message_deny", `{"user_id":7}`), []streams.Lead{{Channel: "vk", UserID: "7", Event: "blocked", Key: "1:e1"}}, nil, 0},
+		"allows":         {vkTold("message_allow", `{"user_id":7,"key":"x"}`), []streams.Lead{{Channel: "vk", UserID: "7", Event: "unblocked", Key: "1:e1"}}, nil, 0},
+		"nobody forbids": {vkTold("message_deny", `{}`), nil, []string{"no person"}, 0},
 		"lead form": {vkLeadForm, lead(streams.Lead{UserID: "300000002", Key: "200000001:form:5:77", Name: "Светлана", Phone: "+79990000055",
 			Fields: fieldsOf("form_id", `"5"`, "form_name", `"Замер окон"`, "lead_id", `"77"`, "Когда удобно?", `"Вечером"`)}), nil, 0},
 		"answers of every sort": {vkTold("lead_forms_new", `{"lead_id":"78","form_id":5,"ad_id":12,"answers":[{"key":"first_name","answer":{"value":"Анна"}},{"key":"last_name","answer":["Пример"]},`+

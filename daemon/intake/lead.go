@@ -322,7 +322,7 @@ func (d *draft) event() {
 	l, key := d.lead, d.key[toEvent]
 	switch {
 	case raw == "":
-	case !slices.Contains(streams.Events, raw), d.source.Public && (raw == "won" || raw == "lost" || raw == "answered"): // anybody can send there
+	case !slices.Contains(streams.Events, raw), d.source.Public && slices.Contains([]string{"won", "lost", "answered", "blocked", "unblocked"}, raw): // anybody can send there
 		d.problem("field %s: no event of this name is known, it was taken as an enquiry", "поле %s: такое событие неизвестно, принято как обращение", key)
 	case l.Service+l.Time+l.Message != "" && slices.Contains([]string{"order", "visit", "reply"}, raw) && d.source.fields[foldKey(key)] != toEvent:
 		d.problem("field %s: an event has no text; it was taken as an enquiry", "поле %s: у события не бывает текста, принято как обращение", key)

@@ -44,7 +44,7 @@ func newVK(s intake.Source, a *api) service {
 const vkVersion = "5.199" // its layout of events is one that package channel reads
 
 // vkEvents are the kinds of event that a server is told to send.
-var vkEvents = []string{"message_new", "message_reply", "message_event", "message_read", "message_edit", "lead_forms_new", "market_order_new",
+var vkEvents = []string{"message_new", "message_reply", "message_event", "message_read", "message_edit", "message_allow", "message_deny", "lead_forms_new", "market_order_new",
 	"wall_reply_new", "board_post_new", "market_comment_new", "photo_comment_new", "video_comment_new"}
 
 // vkPace keeps well below VK's 20 calls a second of a community.

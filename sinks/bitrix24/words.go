@@ -35,6 +35,7 @@ var languages = map[string]words{
 			"sent": "клиенту отправлено сообщение", "delivered": "сообщение доставлено клиенту", "answered": "сотрудник ответил клиенту", "failed": "сообщение не дошло", "read": "клиент прочитал сообщение", "click": "клиент открыл ссылку",
 			"reply": "клиент ответил", "order": "клиент сделал заказ", "visit": "клиент пришёл", "won": "сделка состоялась",
 			"lost": "сделка не состоялась", "segment": "изменился сегмент",
+			"blocked": "клиент запретил сообщения", "unblocked": "клиент снова разрешил сообщения",
 		},
 	},
 	"en": {
@@ -54,6 +55,7 @@ var languages = map[string]words{
 			"sent": "a message was sent to the customer", "delivered": "the message was delivered to the customer", "answered": "a person of yours has answered the customer", "failed": "a message did not arrive", "read": "the customer has read the message", "click": "the customer has opened a link",
 			"reply": "the customer has answered", "order": "the customer has ordered", "visit": "the customer has come", "won": "the deal is won",
 			"lost": "the deal is lost", "segment": "the segment has changed",
+			"blocked": "the customer takes no more messages", "unblocked": "the customer takes messages again",
 		},
 	},
 }
