@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -26,6 +27,7 @@ func desk(t *testing.T, language string) (path string, customer int64) {
 	t.Helper()
 	path = write(t, "language: "+language+`
 time_zone: Asia/Krasnoyarsk
+triage: {services: [{name: Стрижка, code: cut}, {name: Окрашивание, code: color}]}
 calendar: {kind: builtin, hours: {mon-sun: "10:00-20:00"}, services: {cut: 90m}, masters: [{name: Анна}, {name: Ольга, services: [color]}]}
 `+told)
 	cfg, faults := load(t, path)
@@ -131,14 +133,32 @@ func TestBookingsInRussian(t *testing.T) {
 
 func TestCalendarFaults(t *testing.T) {
 	for text, want := range map[string]string{
-		"calendar: {kind: google}":                                                    "line 2: calendar.kind: unknown value; write off, builtin or caldav",
-		"calendar: {kind: builtin}":                                                   `line 2: calendar.hours: nobody ever works; write it like {mon-fri: "10:00-14:00, 15:00-20:00", sat: "10:00-18:00"}`,
-		`calendar: {kind: builtin, hours: {mon: "9-18"}}`:                             `line 2: calendar.hours: "9-18" is no time of work; write it like {mon-fri: "10:00-14:00, 15:00-20:00", sat: "10:00-18:00"}`,
-		"records: {url: off}\ncalendar: {kind: builtin, hours: {mon: '10:00-18:00'}}": "line 3: calendar.kind: bookings are kept in the records, and these are off; write records: {url: embedded}, or calendar: {kind: off}",
+		"calendar: {kind: google}":  "line 2: calendar.kind: unknown value; write off, builtin or caldav",
+		"calendar: {kind: builtin}": `line 2: calendar.hours: nobody ever works; write it like {mon-fri: "10:00-14:00, 15:00-20:00", sat: "10:00-18:00"}`,
+		`calendar: {kind: builtin, hours: {mon: "10:00-18:00"}, services: {cat: 1h}}` + "\ntriage: {services: [{name: Cut, code: cut}]}": `line 2: calendar.services.cat: there is no service "cat" in triage.services; did you mean "cut"?`,
+		`calendar: {kind: builtin, hours: {mon: "9-18"}}`:                                                                  `line 2: calendar.hours: "9-18" is no time of work; write it like {mon-fri: "10:00-14:00, 15:00-20:00", sat: "10:00-18:00"}`,
+		"records: {url: off}\ncalendar: {kind: builtin, hours: {mon: '10:00-18:00'}}":                                      "line 3: calendar.kind: bookings are kept in the records, and these are off; write records: {url: embedded}, or calendar: {kind: off}",
 		`calendar: {kind: builtin, hours: {mon: "10:00-18:00"}, masters: [{name: Anna, exceptions: [{day: 31.12.2026}]}]}`: `line 2: calendar.masters[0].exceptions: "31.12.2026" to "" is no time of days; write it like {day: "2026-12-31", until: "2027-01-08", hours: "off"}, with the quotes`,
 	} {
 		if _, got := load(t, write(t, "language: en\n"+text+"\n"+told)); strings.Join(got, "\n") != want {
 			t.Errorf("%s:\n%s\nwant\n%s", text, strings.Join(got, "\n"), want)
+		}
+	}
+}
+
+// The check asks the calendars, and says so without their address or password.
+func TestCheckCalendar(t *testing.T) {
+	english(t)
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	for yaml, want := range map[string]string{
+		`{kind: off}`: "",
+		`{kind: builtin, hours: {mon: "10:00-18:00"}}`: stateOK,
+		`{kind: caldav, hours: {mon: "10:00-18:00"}, caldav: {url: "` + closed.URL + `/secret-path/", password: hush-hush, allow_private: true}}`: stateFault,
+	} {
+		_, states, details := checked(t, oneSource+"sinks: {table: {kind: csv}}\ncalendar: "+yaml+"\n")
+		if states["calendar"] != want || strings.Contains(details["calendar"], "hush") || strings.Contains(details["calendar"], "secret-path") {
+			t.Errorf("%s: %q %s", yaml, states["calendar"], details["calendar"])
 		}
 	}
 }

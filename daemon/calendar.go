@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -19,6 +22,20 @@ func (l *loader) calendar(c *Config) {
 	if c.Calendar.Kind != calendar.Off && c.Records.URL == records.Off {
 		l.fault("calendar.kind", l.say("bookings are kept in the records, and these are off", "записи клиентов хранятся в records, а они выключены"),
 			l.say("write records: {url: embedded}, or calendar: {kind: off}", "напишите records: {url: embedded} или calendar: {kind: off}"))
+	}
+	known := c.serviceNames()
+	service := func(key, code string) {
+		if known[code] == "" && c.Calendar.Kind != calendar.Off {
+			l.warn(key, l.say("there is no service %q in triage.services", "в triage.services нет услуги %q", code), l.cureUnknown(code, keysOf(known)))
+		}
+	}
+	for _, code := range slices.Sorted(maps.Keys(c.Calendar.Services)) {
+		service("calendar.services."+code, code)
+	}
+	for i, m := range c.Calendar.Masters {
+		for _, code := range m.Services {
+			service(fmt.Sprintf("calendar.masters[%d].services", i), code)
+		}
 	}
 	_, err := calendar.Open(c.Calendar, calendar.Env{Zone: c.Zone(), Log: zerolog.Nop()})
 	all, _ := err.(interface{ Unwrap() []error })
@@ -55,10 +72,14 @@ func visitsOf(c calendar.Calendar) visits.Calendar {
 	return c
 }
 
-// remind is who tells customers of their visits.
-func remind(cfg *Config, visiting calendar.Calendar, kept *records.Store, log zerolog.Logger) *reminders.Reminders {
-	return &reminders.Reminders{Planner: reminders.Planner{Quiet: reminders.UsualQuiet, Zone: cfg.Zone()}, Store: kept, Language: cfg.Language,
-		Services: cfg.serviceNames(), Sync: visiting.Sync, Log: log}
+// remind is who tells customers of their visits; added hears that there are messages to be sent.
+func remind(cfg *Config, visiting calendar.Calendar, kept *records.Store, added func(), log zerolog.Logger) *reminders.Reminders {
+	quiet, err := reminders.ParseQuiet(cfg.Answers.Policy.QuietFrom, cfg.Answers.Policy.QuietUntil)
+	if err != nil { // Load has seen that they can be read
+		quiet = reminders.UsualQuiet
+	}
+	return &reminders.Reminders{Planner: reminders.Planner{Quiet: quiet, Zone: cfg.Zone()}, Store: kept, Language: cfg.Language,
+		Services: cfg.serviceNames(), Sync: visiting.Sync, Added: added, Log: log}
 }
 
 // syncCalendar looks every so often at what people have changed in the calendar itself.

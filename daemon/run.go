@@ -198,7 +198,7 @@ func run(ctx context.Context, cfg *Config) error {
 		g.Go(func() error { return alerts.Run(ctx) })
 	}
 	if visiting != nil && messages != nil {
-		g.Go(func() error { return remind(cfg, visiting, recordsOf(destinations), log).Run(ctx) })
+		g.Go(func() error { return remind(cfg, visiting, recordsOf(destinations), messages.Wake, log).Run(ctx) })
 	}
 	if cfg.Calendar.Kind == calendar.CalDAV {
 		g.Go(func() error { return syncCalendar(ctx, cfg.Calendar.CalDAV.Every, visiting, log) })
