@@ -12,6 +12,7 @@ import (
 
 	"leadstream/daemon/fetch"
 	"leadstream/processors/learn"
+	"leadstream/processors/messenger"
 	"leadstream/processors/monitor"
 	"leadstream/processors/unanswered"
 	"leadstream/streams"
@@ -23,8 +24,9 @@ type measure struct {
 	engine       *streams.Engine
 	destinations []*destination
 	desk         *learn.Desk
-	fetcher      *fetch.Fetcher    // nil: nothing is fetched
-	watch        *unanswered.Watch // nil: there are no records
+	fetcher      *fetch.Fetcher       // nil: nothing is fetched
+	watch        *unanswered.Watch    // nil: there are no records
+	messages     *messenger.Messenger // nil: nobody is written to
 	gatherer     prometheus.Gatherer
 	lateAfter    func(string) time.Duration
 
@@ -74,6 +76,7 @@ func (m *measure) Values() []monitor.Value {
 	}
 	m.triage(add)
 	m.waits(add)
+	m.channels(add)
 	if down == 0 {
 		m.queues(add)
 	}
@@ -91,6 +94,18 @@ func (m *measure) triage(add func(string, float64, ...string)) {
 	add("operator_share", h.Operator)
 	add("conversations", float64(h.Conversations))
 	add("unlabelled", float64(h.Waiting))
+}
+
+// channels are the ways to customers (F-08, F-09).
+func (m *measure) channels(add func(string, float64, ...string)) {
+	if m.messages == nil {
+		return
+	}
+	for _, h := range m.messages.Health(context.Background()) {
+		add("answers_down", one(h.Down), "channel", h.Channel)
+		add("answers_backup", one(h.Backup), "channel", h.Channel)
+	}
+	add("answers_failed", m.over("answers failed", lastHour, float64(m.messages.Failures())))
 }
 
 func (m *measure) queues(add func(string, float64, ...string)) {

@@ -153,7 +153,7 @@ func run(ctx context.Context, cfg *Config) error {
 		return err
 	}
 	alerts, err := newMonitor(cfg, monitor.Options{Notifiers: by, Language: cfg.Language, Zone: cfg.Zone(), Hours: watch.Hours(), Currency: sign(cfg.Currency), Log: log,
-		Source: &measure{custody: custody, engine: engine, destinations: destinations, desk: desk, fetcher: fetcher, watch: watch, gatherer: reg, lateAfter: late},
+		Source: &measure{custody: custody, engine: engine, destinations: destinations, desk: desk, fetcher: fetcher, watch: watch, messages: messages, gatherer: reg, lateAfter: late},
 		File:   filepath.Join(cfg.DataDir, "alerts.json")})
 	if err != nil {
 		return err

@@ -107,6 +107,7 @@ func (m *Messenger) watch(ctx context.Context, c *Channel, every time.Duration) 
 // Health is what an operator sees of a channel.
 type Health struct {
 	Channel string                   `json:"channel"`
+	Down    bool                     `json:"down"`   // none of its servers can be called
 	Backup  bool                     `json:"backup"` // the backup server is used
 	Since   time.Time                `json:"since,omitzero"`
 	Main    streams.DestinationState `json:"main"`
@@ -119,7 +120,13 @@ func (m *Messenger) Health(ctx context.Context) (all []Health) {
 		h := Health{Channel: c.Name, Backup: c.health.backup, Since: c.health.since}
 		c.health.mu.Unlock()
 		h.Main = c.Main.Guard.State(ctx)
+		h.Down = stopped(h.Main) && (c.Backup == nil || stopped(c.Backup.Guard.State(ctx)))
 		all = append(all, h)
 	}
 	return all
 }
+
+func stopped(s streams.DestinationState) bool { return s.Paused || s.Breaker != "closed" }
+
+// Failures are the messages, but for advertising, that reached their customer by no channel since the start.
+func (m *Messenger) Failures() int64 { return m.failures.Load() }

@@ -351,7 +351,7 @@ func (m *Messenger) status(ctx context.Context, l Letter) error {
 	case !done[0]:
 		return errors.New("the message was changed meanwhile")
 	}
-	m.Metrics.ended(&change)
+	m.ended(&change)
 	m.Wake()
 	return nil
 }

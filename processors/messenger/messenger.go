@@ -5,6 +5,7 @@ package messenger
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -53,7 +54,8 @@ type Messenger struct {
 	Clock    func() time.Time
 	Log      zerolog.Logger
 
-	wake chan struct{}
+	wake     chan struct{}
+	failures atomic.Int64
 }
 
 // Channel is one way to customers.

@@ -111,7 +111,7 @@ func (m *Messenger) round(ctx, calls context.Context, calling *sync.WaitGroup, r
 	for i, j := range jobs {
 		switch {
 		case j == nil && done[i]:
-			m.Metrics.ended(&changes[i])
+			m.ended(&changes[i])
 		case j == nil:
 		case done[i]:
 			calling.Go(func() { results <- m.call(calls, j) })
@@ -149,7 +149,7 @@ func (m *Messenger) keep(ctx context.Context, batch []outbound.Change) {
 		if err == nil {
 			for i := range batch {
 				if done[i] {
-					m.Metrics.ended(&batch[i])
+					m.ended(&batch[i])
 				}
 			}
 			if slices.Contains(done, true) {
@@ -164,4 +164,12 @@ func (m *Messenger) keep(ctx context.Context, batch []outbound.Change) {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// ended counts a message that has come to an end.
+func (m *Messenger) ended(c *outbound.Change) {
+	if c.State == outbound.Failed && c.Message.State != outbound.Failed && mayGoOn(&c.Message) {
+		m.failures.Add(1)
+	}
+	m.Metrics.ended(c)
 }

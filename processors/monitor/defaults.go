@@ -37,6 +37,9 @@ var Metrics = map[string]string{
 	"hot_unanswered_sum":     "money at stake with all of them",
 	"first_answers_in_30s":   "share of the last hour's first answers by programs that came within 30 s, 0 to 1",
 	"first_answers":          "first answers behind that share",
+	"answers_down":           "1 while a channel to customers is paused or its breaker is open, on all of its servers {channel}",
+	"answers_backup":         "1 while a channel's backup server is used {channel}",
+	"answers_failed":         "messages of the last hour, but for advertising, that reached their customer by no channel",
 	"unlabelled":             "messages that triage did not understand and that wait for a label",
 }
 
@@ -211,6 +214,33 @@ func DefaultRules() []Rule {
 					"{{.Labels.source}} не приносит сообщений ({{.Labels.why}}). Проверьте"},
 				"en": {"{{.Labels.source}} brings no messages: " + choice("why", channelWhy["en"]), "They wait at the service, a day as a rule. leadstream channel try {{.Labels.source}} says what to mend.",
 					"{{.Labels.source}} brings no messages ({{.Labels.why}}). Look at it"},
+			},
+		},
+		{
+			Name: "answers_down", When: "answers_down > 0", For: 2 * time.Minute, KeepFiringFor: time.Minute, Severity: Warning,
+			Texts: Texts{
+				"ru": {"Канал {{.Labels.channel}} не принимает сообщения клиентам", "Они уходят другими каналами или ждут. Причина — в журнале демона и в leadstream check.",
+					"Канал {{.Labels.channel}} не принимает сообщения клиентам"},
+				"en": {"The channel {{.Labels.channel}} takes no messages to customers", "They go by other channels, or wait. The daemon's log and leadstream check say why.",
+					"{{.Labels.channel}} takes no messages to customers"},
+			},
+		},
+		{
+			Name: "answers_backup", When: "answers_backup > 0", KeepFiringFor: time.Minute, Severity: Warning,
+			Texts: Texts{
+				"ru": {"Канал {{.Labels.channel}} работает через запасной сервер", "Основной медленный или не отвечает. Обратно переключится само.",
+					"{{.Labels.channel}}: работает запасной сервер"},
+				"en": {"The channel {{.Labels.channel}} works by its backup server", "The main one is slow or does not answer. It is used again by itself.",
+					"{{.Labels.channel}}: the backup server works"},
+			},
+		},
+		{
+			Name: "answers_failed", When: "answers_failed > 0", KeepFiringFor: 10 * time.Minute, Severity: Warning,
+			Texts: Texts{
+				"ru": {"Сообщений, не дошедших до клиентов за час: {{.Value}}", "Кому и почему: leadstream why. Свяжитесь с ними сами.",
+					"Не дошло сообщений клиентам: {{.Value}}. Свяжитесь сами"},
+				"en": {"Messages of the last hour that reached their customer by no channel: {{.Value}}", "To whom and why: leadstream why. Get in touch with them yourself.",
+					"Messages that reached no customer: {{.Value}}. Call them"},
 			},
 		},
 		{
