@@ -52,6 +52,7 @@ func (a *AdminAPI) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/customers/{id}", a.withRecords(a.customer))
 	mux.HandleFunc("GET /v1/export/customers", a.withRecords(a.exportCustomers))
 	mux.HandleFunc("GET /v1/messages/{id}", a.withRecords(a.messages))
+	mux.HandleFunc("GET /v1/sequences", a.withRecords(a.sequenceCounts))
 	mux.HandleFunc("GET /v1/bookings", a.withCalendar(a.listBookings))
 	mux.HandleFunc("GET /v1/bookings/free", a.withCalendar(a.freeTimes))
 	mux.HandleFunc("POST /v1/bookings", a.withCalendar(a.addBooking))

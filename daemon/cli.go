@@ -45,6 +45,7 @@ type cli struct {
 	Customers customersCmd `cmd:"" help:"Customers' cards, and what was said with them.|Карточки клиентов и переписка с ними."`
 	Why       whyCmd       `cmd:"" help:"What became of a message to a customer, and why.|Что стало с сообщением клиенту и почему." example:"leadstream why 568ag2haeyvxyxpxzs8apb3yy0"`
 	Template  templateCmd  `cmd:"" help:"The texts that customers get.|Тексты, которые получают клиенты."`
+	Sequences sequencesCmd `cmd:"" help:"What came of the sequences of messages, by variant.|Что дали последовательности сообщений, по вариантам." example:"leadstream sequences --since 30d"`
 	Bookings  bookingsCmd  `cmd:"" help:"Who comes when: visits, free times.|Кто когда придёт: визиты и свободное время."`
 	Triage    triageCmd    `cmd:"" help:"Try how messages are understood, and teach it.|Попробовать, как понимаются сообщения, и научить."`
 	Channel   channelCmd   `cmd:"" help:"Messengers and telephony as sources.|Мессенджеры и телефония как источники."`

@@ -12,6 +12,7 @@ import (
 	"leadstream/processors/llm"
 	"leadstream/processors/lookup"
 	"leadstream/processors/monitor"
+	"leadstream/processors/sequences"
 	"leadstream/processors/slots"
 	"leadstream/sinks/calendar"
 	"leadstream/sinks/records"
@@ -49,8 +50,11 @@ type Config struct {
 	Records  records.Settings         `koanf:"records"`
 	Calendar calendar.Settings        `koanf:"calendar"`
 	Answers  Answers                  `koanf:"answers"`
-	Tell     Tell                     `koanf:"tell"`
-	Alerts   monitor.Settings         `koanf:"alerts"`
+
+	Sequences []sequences.Sequence `koanf:"sequences"` // none begins by itself
+
+	Tell   Tell             `koanf:"tell"`
+	Alerts monitor.Settings `koanf:"alerts"`
 }
 
 // Triage is how leads are judged before they are routed.

@@ -14,6 +14,7 @@ import (
 	"leadstream/daemon/intake"
 	"leadstream/daemon/mail"
 	"leadstream/processors"
+	"leadstream/processors/sequences"
 	"leadstream/sinks/talk"
 	"leadstream/streams"
 )
@@ -64,7 +65,7 @@ func TestConfigYAMLShowsEveryDefault(t *testing.T) {
 		t.Fatal(err)
 	}
 	examples := func(path string) bool { // their values are examples; that they stand there is asked below
-		return path == "sources" || path == "sinks" || path == "answers.channels" || strings.HasSuffix(path, ".rules") || path == "tagging.segments"
+		return path == "sources" || path == "sinks" || path == "answers.channels" || strings.HasSuffix(path, ".rules") || path == "tagging.segments" || path == "sequences"
 	}
 	shows(t, "", doc, reflect.ValueOf(*Defaults()), examples)
 
@@ -78,6 +79,15 @@ func TestConfigYAMLShowsEveryDefault(t *testing.T) {
 	shows(t, "tagging.rules", rules[0].(map[string]any), reflect.ValueOf(Defaults().Tagging).FieldByName("Rules").Type().Elem(), nil)
 	rules = doc["tagging"].(map[string]any)["segments"].([]any)
 	shows(t, "tagging.segments", rules[0].(map[string]any), reflect.TypeFor[processors.Segment](), nil)
+	led := doc["sequences"].([]any)[1].(map[string]any)
+	shows(t, "sequences", led, reflect.TypeFor[sequences.Sequence](), nil)
+	for key, part := range map[string]reflect.Type{"steps": reflect.TypeFor[sequences.Step](), "variants": reflect.TypeFor[sequences.Variant](), "recommend": reflect.TypeFor[sequences.Recommendation]()} {
+		of := led
+		if key == "recommend" {
+			of = doc["sequences"].([]any)[2].(map[string]any)
+		}
+		shows(t, "sequences."+key, of[key].([]any)[0].(map[string]any), part, nil)
+	}
 	rules = doc["alerts"].(map[string]any)["rules"].([]any)
 	shows(t, "alerts.rules", rules[0].(map[string]any), reflect.TypeOf(Defaults().Alerts.Rules).Elem(), nil)
 

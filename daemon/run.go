@@ -107,6 +107,10 @@ func run(ctx context.Context, cfg *Config) error {
 	if err != nil {
 		return err
 	}
+	led, err := newSequences(cfg, messages, recordsOf(destinations), reg, log)
+	if err != nil {
+		return err
+	}
 	for _, d := range destinations {
 		w := d.worker()
 		if d.name == cfg.history() && messages != nil {
@@ -193,6 +197,7 @@ func run(ctx context.Context, cfg *Config) error {
 	g.Go(func() error { return teller.Run(ctx) })
 	if messages != nil {
 		g.Go(func() error { return messages.Run(ctx, cfg.Answers.CheckEvery) })
+		g.Go(func() error { return led.Run(ctx) })
 	}
 	if alerts != nil {
 		g.Go(func() error { return alerts.Run(ctx) })

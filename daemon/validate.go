@@ -84,6 +84,7 @@ func (l *loader) validate(c *Config) {
 	l.triage(&c.Triage)
 	l.calendar(c)
 	l.answers(c)
+	l.sequences(c)
 	l.parts(c)
 }
 

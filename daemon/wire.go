@@ -150,7 +150,7 @@ func (c *Config) priced() (all []processors.Priced) {
 // newTagging is the handler after triage, and what judges customers of whom nothing comes.
 func newTagging(cfg *Config, clients *streams.Clients, reg prometheus.Registerer, log zerolog.Logger) (*processors.Tagging, error) {
 	t := cfg.Tagging.ready(slices.Sorted(maps.Keys(cfg.Sinks)), cfg.Zone())
-	t.History = cfg.history()
+	t.History, t.Told = cfg.history(), len(cfg.Sequences) > 0
 	if len(t.Sinks) == 0 {
 		t.Sinks = t.Known
 	}
