@@ -46,6 +46,7 @@ func TestRead(t *testing.T) {
 		"не хочу отписываться": Nothing, "Вы меня не отписали?": Nothing, "Хочу записаться": Nothing, "отмена": Nothing, "cancel": Nothing, "нет": Nothing, "не надо": Nothing, "хватит": Nothing,
 		"Хватит ли мне одной упаковки?": Nothing, "не беспокойтесь": Nothing, "Не хочу ждать": Nothing, "удалите запись на завтра": Nothing, "Удалите мне зуб": Nothing, "уберите меня из записи на завтра": Nothing,
 		"Рекламу видела, сколько стоит?": Nothing, "есть ли скидки и акции?": Nothing, "спам": Nothing, "больше скидка": Nothing, "не получил сообщение": Nothing, "Почему вы не пишете?": Nothing,
+		"не отправляйте": Nothing, "Пока не отправляйте": Nothing, "не высылайте": Nothing, "Отмените заказ, не отправляйте": Nothing,
 		"no": Nothing, "I don't want a haircut": Nothing, "remove my booking": Nothing, "Don't text before 9": Nothing, "Please don't send the courier": Nothing, "end": Nothing, "quit smoking course": Nothing,
 		"Хочу записаться завтра\n> Отказаться от рассылки: ответьте СТОП.": Nothing, "Answer STOP to get no more of these.": Nothing, "Отказаться от рассылки: ответьте СТОП.": Nothing,
 		"": Nothing, "👍": Nothing, "?": Nothing, "да": Nothing, "старт": Nothing, "/start": Nothing, "/stop": Stop, "start": Nothing, "тариф Старт": Nothing, "спасибо, не надо": Nothing,
