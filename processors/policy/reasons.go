@@ -38,6 +38,18 @@ var reasons = map[string][2]string{
 	Quiet:          {"it is night where the customer is", "у клиента ночь"},
 	WindowClosed:   {"the customer last wrote too long ago: the service takes an approved template only", "клиент писал слишком давно: сервис примет только утверждённый шаблон"},
 	TemplateLimit:  {"the customer, who has not opted in, got a template within 24 hours", "клиенту без согласия шаблон за последние 24 часа уже отправляли"},
+
+	// What has ended the sequence that a message is of.
+	"reply":   {"the customer has written meanwhile", "клиент тем временем написал сам"},
+	"order":   {"the customer has ordered meanwhile", "клиент тем временем сделал заказ"},
+	"visit":   {"the customer has come meanwhile", "клиент тем временем пришёл"},
+	"won":     {"the deal was won meanwhile", "сделка тем временем состоялась"},
+	"lost":    {"the deal was lost meanwhile", "сделка тем временем не состоялась"},
+	"left":    {"the customer has left the segment that it was for", "клиент вышел из сегмента, для которого это было"},
+	"stop":    {"the customer has said stop", "клиент написал «стоп»"},
+	"removed": {"the sequence was taken out of the configuration", "последовательность убрана из настроек"},
+	"merged":  {"two cards have become one, and the other one's sequence goes on", "две карточки объединены, идёт последовательность другой"},
+	"erased":  {"the customer's card was erased", "карточка клиента удалена"},
 }
 
 // Explain is a reason as a sentence in a language, ru or en; a word that is not of the policy stays as it is.

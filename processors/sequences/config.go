@@ -263,7 +263,7 @@ func (r *ready) step(s Step, values map[string]string, texts *templates.Set, fau
 	}
 	text := texts.Find(s.Template, "ru")
 	if text == nil {
-		fault(".template", fmt.Sprintf("there is no text %q", s.Template), "see `leadstream template list`, or write one of your own into texts.dir")
+		fault(".template", fmt.Sprintf("there is no text %q", s.Template), "see `leadstream template test`, or write one of your own into texts.dir")
 		return is
 	}
 	is.purpose = text.Purpose
