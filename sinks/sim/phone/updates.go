@@ -47,6 +47,18 @@ func (p *Phone) Write(from From, text string) int64 {
 	return p.Tell("message", from, func() map[string]any { return map[string]any{"text": text} })
 }
 
+// Block has a person block the bot, or take that back: it may not write to them then, and is told so.
+func (p *Phone) Block(from From, blocked bool) int64 {
+	was, is := "member", "kicked"
+	if !blocked {
+		was, is = is, was
+	}
+	p.SetChat(Chat{ID: from.ID, Type: "private", Name: from.Name, Blocked: blocked})
+	return p.Tell("my_chat_member", from, func() map[string]any {
+		return map[string]any{"old_chat_member": map[string]any{"status": was}, "new_chat_member": map[string]any{"status": is}}
+	})
+}
+
 // Tell has a person do anything else to the bot: kind is the update's (message, callback_query, …), and what fills it goes
 // on top of from, chat, date and message_id.
 func (p *Phone) Tell(kind string, from From, what func() map[string]any) int64 {
@@ -67,6 +79,9 @@ func (p *Phone) Tell(kind string, from From, what func() map[string]any) int64 {
 	if kind != "callback_query" {
 		maps.Copy(object, map[string]any{"message_id": 100000 + p.bot.messages, "date": p.o.Clock().Unix(),
 			"chat": map[string]any{"id": from.ID, "type": "private", "first_name": from.Name}})
+	}
+	if kind == "my_chat_member" {
+		delete(object, "message_id")
 	}
 	maps.Copy(object, what())
 	return p.updates.Add(kind+" "+strconv.FormatInt(from.ID, 10), func(id int64) []byte {

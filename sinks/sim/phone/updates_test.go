@@ -3,6 +3,7 @@ package phone
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -103,6 +104,11 @@ func TestIndependentClientGetsUpdates(t *testing.T) {
 	if diff := cmp.Diff(want, h.until(t, 5)); diff != "" {
 		t.Errorf("by webhook (-want +got):\n%s", diff)
 	}
+	p.Block(anna, true)
+	_, err = client.SendMessage(ctx, &bot.SendMessageParams{ChatID: anna.ID, Text: "x"})
+	if !errors.Is(err, bot.ErrorForbidden) {
+		t.Errorf("who has blocked the bot gets a message: %v", err)
+	}
 	info, err := client.GetWebhookInfo(ctx)
 	if err != nil || info.URL != server.URL || info.MaxConnections != 5 || !slices.Equal(info.AllowedUpdates, []string{"message"}) ||
 		info.LastErrorMessage != "Wrong response from the webhook: 502 Bad Gateway" || info.LastErrorDate == 0 {
@@ -137,6 +143,23 @@ func getUpdates(t *testing.T, p *Phone, args string) (u updates) {
 		t.Fatalf("%v\n%s", err, body)
 	}
 	return u
+}
+
+// Who blocks the bot is told of as the Bot API does, to a client that others wrote.
+func TestBlockIsTold(t *testing.T) {
+	p := start(t, Options{})
+	p.Block(anna, true)
+	p.Block(anna, false)
+	_, body := ask(t, p, "POST", "/bot110201543:phone-token/getUpdates", "timeout=0")
+	var told struct{ Result []models.Update }
+	if err := json.Unmarshal([]byte(body), &told); err != nil || len(told.Result) != 2 {
+		t.Fatalf("%v\n%s", err, body)
+	}
+	for i, want := range []models.ChatMemberType{models.ChatMemberTypeBanned, models.ChatMemberTypeMember} {
+		if m := told.Result[i].MyChatMember; m == nil || m.NewChatMember.Type != want || m.Chat.ID != anna.ID || m.Date == 0 {
+			t.Errorf("%d: %+v", i, m)
+		}
+	}
 }
 
 func TestGetUpdates(t *testing.T) {
