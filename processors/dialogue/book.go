@@ -475,7 +475,7 @@ func (t *talk) phoneAnswered() (bool, error) {
 		return true, nil // it is not to come any more
 	}
 	t.say(Say{Template: "sms_sent", Values: t.values()})
-	t.say(Say{Template: "confirmed", Values: t.visitValues(t.Bookings[i]), Booking: t.Booking, Version: t.Bookings[i].Version, Channel: "sms"})
+	t.say(Say{Template: "ticket", Values: t.visitValues(t.Bookings[i]), Booking: t.Booking, Version: t.Bookings[i].Version, Channel: "sms"})
 	return true, nil
 }
 
