@@ -73,7 +73,7 @@ func (l *loader) decodeAnswers(block any, path string) AnswerChannel {
 		l.fault(key, problem, l.cureUnknown(name, keysOf(talk.Kinds)))
 		return AnswerChannel{}
 	}
-	c := AnswerChannel{Rate: kind.Rate, Concurrency: 8, Timeout: 30 * time.Second, FallbackAfter: 10 * time.Minute, Success: string(usualSuccess(kind)),
+	c := AnswerChannel{Rate: kind.Rate, Concurrency: 8, Timeout: 30 * time.Second, FallbackAfter: 10 * time.Minute, Success: string(usualSuccess(kind)), Cost: usualCosts[kind.Channel],
 		Breaker: streams.Breaker{Failures: 5, Of: 5, Delay: 5 * time.Second, MaxDelay: 300 * time.Second}}
 	l.into(block, &c, path)
 	c.Settings = kind.Settings()
@@ -89,6 +89,9 @@ func (l *loader) decodeAnswers(block any, path string) AnswerChannel {
 	}
 	return c
 }
+
+// usualCosts put what is paid for behind what is not, and a person's time behind everything.
+var usualCosts = map[string]float64{"sms": 4, "call": 100}
 
 // usualSuccess is as far as a message must get when the config does not say: to the customer's device, where the service tells of
 // each that has.

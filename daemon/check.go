@@ -18,6 +18,7 @@ import (
 
 	"leadstream/daemon/mail"
 	"leadstream/sinks"
+	"leadstream/sinks/talk"
 	"leadstream/streams"
 )
 
@@ -116,6 +117,9 @@ func (c *checker) all(ctx context.Context) []Finding {
 	checks := []func(context.Context) []Finding{c.disk, c.redis, c.calendar}
 	for _, name := range slices.Sorted(maps.Keys(c.cfg.Sinks)) {
 		checks = append(checks, func(ctx context.Context) []Finding { return []Finding{c.sink(ctx, name)} })
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.cfg.Answers.Channels)) {
+		checks = append(checks, func(ctx context.Context) []Finding { return c.answers(ctx, name) })
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.cfg.Sources)) {
 		if c.cfg.Sources[name].Mail.Reads() {
@@ -265,6 +269,26 @@ func (c *checker) sink(ctx context.Context, name string) Finding {
 		return Finding{what, stateFault, err.Error(), c.say("correct its block in config.yaml; leads wait meanwhile", "исправьте его блок в config.yaml; заявки пока ждут")}
 	}
 	return Finding{What: what, State: stateOK, Detail: s.Kind}
+}
+
+// answers asks the servers of a channel to customers.
+func (c *checker) answers(ctx context.Context, name string) (all []Finding) {
+	ch := c.cfg.Answers.Channels[name]
+	for key, settings := range map[string]any{"answers.channels." + name: ch.Settings, "answers.channels." + name + ".backup": ch.Other} {
+		if settings == nil {
+			continue
+		}
+		carrier, err := talk.Kinds[ch.Kind].Open(settings, c.cfg.talkEnv(name, zerolog.Nop()))
+		if err == nil {
+			err = within(ctx, carrier.Check)
+		}
+		f := Finding{What: key, State: stateOK, Detail: ch.Kind}
+		if err != nil {
+			f = Finding{key, stateFault, err.Error(), c.say("correct its block in config.yaml; messages go by other channels or wait", "исправьте его блок в config.yaml; сообщения пойдут другими каналами или подождут")}
+		}
+		all = append(all, f)
+	}
+	return all
 }
 
 // mailbox logs in and looks, and changes nothing.

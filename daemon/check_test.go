@@ -73,6 +73,9 @@ func TestCheckFindsFaults(t *testing.T) {
 		"no folder":       {"data_dir: " + readOnly + "/data\nsinks: {table: {kind: csv}}\n", "data_dir", "not a directory"},
 		"sink away": {`sinks: {boss: {kind: telegram, allow_private: true, token: "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw0", chat: 1, base_url: "` +
 			gone.URL + "\"}, table: {kind: csv}}\n", "sinks.boss", "refused"},
+		"channel away": {`sinks: {table: {kind: csv}}
+answers: {channels: {telegram: {kind: telegram, allow_private: true, token: "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw0", base_url: "` + gone.URL + "\"}}}\n",
+			"answers.channels.telegram", "refused"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
