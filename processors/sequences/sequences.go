@@ -7,6 +7,7 @@ package sequences
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -102,9 +103,20 @@ func (s *Sequences) end(ctx context.Context, l *streams.Lead, customer int64) er
 	if why == "" && left == "" {
 		return nil
 	}
+	for range 5 {
+		missed, err := s.endOnce(ctx, l, customer, why, left)
+		if err != nil || !missed {
+			return err
+		}
+	}
+	return errors.New("the customer's sequences are moved on all the time") // the lead is heard again
+}
+
+// endOnce ends them as they stand; missed: one was moved on meanwhile, and is on still.
+func (s *Sequences) endOnce(ctx context.Context, l *streams.Lead, customer int64, why, left string) (missed bool, err error) {
 	runs, err := s.Store.OpenRuns(ctx, customer)
 	if err != nil {
-		return err
+		return false, err
 	}
 	at := timeOf(l)
 	for _, run := range runs {
@@ -128,11 +140,13 @@ func (s *Sequences) end(ctx context.Context, l *streams.Lead, customer int64) er
 		default:
 			continue
 		}
-		if _, err := s.finish(ctx, run, to); err != nil {
-			return err
+		moved, err := s.finish(ctx, run, to)
+		if err != nil {
+			return false, err
 		}
+		missed = missed || !moved
 	}
-	return nil
+	return missed, nil
 }
 
 // whatEnds is which of Stops a lead is, or stopWord; empty: none.

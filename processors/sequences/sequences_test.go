@@ -1,9 +1,11 @@
 package sequences
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -548,6 +550,43 @@ func TestTogether(t *testing.T) {
 	b.count(1, card)
 }
 
+// busy is a store in which others move a run on just before it is moved.
+type busy struct {
+	Store
+	before func()
+}
+
+func (b *busy) MoveRun(ctx context.Context, from, to outbound.Run, m *outbound.Message) (bool, error) {
+	if f := b.before; f != nil {
+		b.before = nil
+		f()
+	}
+	return b.Store.MoveRun(ctx, from, to, m)
+}
+
+// An answer that comes while a step is taken ends the sequence all the same, with the message that the step has just made.
+func TestEndedWhileAStepIsTaken(t *testing.T) {
+	b := newBench(t, Sequence{Name: "s", Segment: "a", Steps: []Step{{Template: "follow_up"}, {After: day, Template: "instalments"}}})
+	card := b.agreed()
+	b.lead(into("a"))
+	b.at = b.at.Add(time.Second)
+	plain := *b.Sequences
+	b.Store = &busy{b.Store, func() {
+		if _, err := plain.Steps(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}}
+	if err := b.Heard(t.Context(), &streams.Lead{ID: "x", Message: "А когда можно?", ReceivedAt: b.at}, card); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.ended(); got != "stopped reply" {
+		t.Error(got)
+	}
+	if m := b.count(1, card)[0]; m.State != outbound.Dropped {
+		t.Error(m.State)
+	}
+}
+
 // Of two cards that have become one, one run goes on.
 func TestMerged(t *testing.T) {
 	b := newBench(t, Sequence{Preset: "potential"})
@@ -569,6 +608,93 @@ func TestMerged(t *testing.T) {
 	b.count(1, card)
 	if got := b.ended(); got != "on, stopped merged" {
 		t.Error(got)
+	}
+}
+
+// Whatever customers do, whenever steps are taken, and however the configuration is edited meanwhile: a customer is in a sequence once,
+// what has ended says nothing more, and everything ends.
+func TestLives(t *testing.T) {
+	steps := func(r *rand.Rand) (all []Step) {
+		for range 1 + r.IntN(3) {
+			all = append(all, Step{After: time.Duration(r.IntN(5)) * day, Template: []string{"follow_up", "instalments", "miss_you"}[r.IntN(3)]})
+		}
+		return all
+	}
+	config := func(r *rand.Rand) (all []Sequence) {
+		for _, name := range []string{"one", "two"} {
+			if r.IntN(6) == 0 {
+				continue
+			}
+			s := Sequence{Name: name, Segment: name, Steps: steps(r), Texts: map[string]string{"coupon": "A"}, Again: time.Duration(1+r.IntN(20)) * day, Off: r.IntN(8) == 0}
+			if r.IntN(2) == 0 {
+				s.Variants = []Variant{{Name: "a", Weight: 1 + r.IntN(3)}, {Name: string(rune('b' + r.IntN(2))), Steps: steps(r)}}
+			}
+			all = append(all, s)
+		}
+		return all
+	}
+	for seed := range uint64(12) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		b := newBench(t, config(r)...)
+		cards := []int64{b.lead(streams.Lead{Phone: "+79990000001", Message: "Привет"}), b.lead(streams.Lead{Phone: "+79990000002", Message: "Привет"})}
+		for _, card := range cards {
+			b.agree(card)
+		}
+		for range 60 {
+			n := r.IntN(2)
+			l := []streams.Lead{into("one"), into("two"), into("one"), into("two"), {Message: "А сколько стоит?"}, {Event: "order"}, {Event: "answered"}, {Event: "click"}, {Message: "стоп"}}[r.IntN(9)]
+			l.Phone = fmt.Sprintf("+7999000000%d", n+1)
+			switch r.IntN(8) {
+			case 0, 1, 2:
+				b.lead(l)
+			case 3, 4:
+				b.after(time.Duration(r.IntN(4*24)) * time.Hour)
+			case 5, 6:
+				b.send(cards[n])
+			case 7:
+				b.Set = compiled(t, config(r)...)
+				if err := b.Adapt(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			b.consistent(cards)
+		}
+		for range 200 {
+			for _, card := range cards {
+				b.send(card)
+			}
+			b.after(2 * day)
+		}
+		if strings.Contains(b.ended(), "on") && strings.Contains(", "+b.ended(), ", on") {
+			t.Errorf("seed %d: something never ends: %s", seed, b.ended())
+		}
+	}
+}
+
+func (b *bench) consistent(cards []int64) {
+	b.Helper()
+	for _, card := range cards {
+		open, err := b.store.OpenRuns(b.Context(), card)
+		if err != nil {
+			b.Fatal(err)
+		}
+		on := map[string]bool{}
+		in := map[string]bool{}
+		for _, run := range open {
+			if in[run.Sequence] {
+				b.Errorf("a customer is twice in %s", run.Sequence)
+			}
+			if b.Set.byName[run.Sequence] == nil || b.Set.byName[run.Sequence].Off {
+				b.Errorf("%s is not there any more", run.Sequence)
+			}
+			in[run.Sequence], on[outbound.CauseOf(run, -1)] = true, true
+		}
+		for _, m := range b.messages(card) {
+			of := m.Cause[:strings.LastIndex(m.Cause, ":")+1]
+			if m.State == outbound.Waiting && !on[of] {
+				b.Errorf("%s waits, and its sequence has ended", m.Cause)
+			}
+		}
 	}
 }
 
