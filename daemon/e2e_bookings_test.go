@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"leadstream/daemon/proof"
 	"leadstream/sinks/records"
+	"leadstream/sinks/sim/phone"
 	"leadstream/streams/visits"
 )
 
@@ -89,4 +91,59 @@ func TestBookingsAndReminders(t *testing.T) {
 	if got := told(); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
+}
+
+// A customer is reminded in the chat in which they write, and answers that they cannot come: the time is free at once, the
+// people are not asked, and there is no second reminder.
+func TestReminderAnswered(t *testing.T) {
+	t.Parallel()
+	const olga = 5_000_002
+	zone := noonZone()
+	i := newInstance(t, proof.Setup{Records: records.Embedded, Clock: true, Sources: botSource,
+		More: "time_zone: " + zone.String() + "\ncalendar: {kind: builtin, hours: {mon-sun: \"00:00-24:00\"}}\n" + answersByBot})
+	i.must(i.SetClock(-72 * time.Hour))
+	i.Phone.SetChat(phone.Chat{ID: olga, Type: "private", Name: "Ольга"})
+	i.Phone.Write(phone.From{ID: olga, Name: "Ольга"}, "Здравствуйте! Во сколько вы открываетесь?")
+	i.eventually("the customer is answered", func() bool { return len(i.said(olga)) > 0 })
+	i.quiet()
+	store := i.records()
+	cards, err := store.Find(context.Background(), fmt.Sprintf("telegram:%d", olga), 1)
+	i.must(err)
+
+	at := time.Now().In(zone).Add(24*time.Hour - 5*time.Minute).Truncate(time.Minute)
+	var k visits.Booking
+	i.must(json.Unmarshal([]byte(i.run("bookings", "add", strconv.FormatInt(cards[0].ID, 10), at.Format(minute), "--json")), &k))
+	has := func(text string) func() bool {
+		return func() bool {
+			return slices.ContainsFunc(i.said(olga), func(s string) bool { return strings.Contains(s, text) })
+		}
+	}
+	i.eventually("the customer is told of the visit", has("подтверждён"))
+	i.must(i.SetClock(0))
+	i.eventually("the customer is reminded", has("Напоминаем о записи: завтра в "+at.Format("15:04")))
+	i.Phone.Write(phone.From{ID: olga, Name: "Ольга"}, "1")
+	i.eventually("the visit is cancelled", func() bool {
+		now, err := store.Booking(context.Background(), k.ID)
+		i.must(err)
+		return now.Status == visits.Cancelled && now.Lead != "" && now.Version == 2
+	})
+	i.eventually("the customer is told so", has("отменена. Когда захотите"))
+	i.run("bookings", "add", strconv.FormatInt(cards[0].ID, 10), at.Format(minute)) // the very time is free
+	before, err := store.MessagesTo(context.Background(), cards[0].ID, 100)
+	i.must(err)
+	for _, m := range before {
+		if m.Template == "cancelled" || m.Template == "reminder_hour" {
+			t.Errorf("the customer gets %s too", m.Template)
+		}
+	}
+}
+
+// noonZone is one in which it is noon just now: far from quiet hours and from midnight.
+func noonZone() *time.Location {
+	ahead := 12 - time.Now().UTC().Hour()
+	zone, err := time.LoadLocation(fmt.Sprintf("Etc/GMT%+d", -ahead)) // the signs are the other way round there
+	if err != nil {
+		panic(err)
+	}
+	return zone
 }
