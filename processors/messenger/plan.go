@@ -287,6 +287,7 @@ func (m *Messenger) route(ctx context.Context, msg outbound.Message, c *outbound
 
 // claim is the call of a channel that is about to begin. What it says is on the disk before the call is made.
 func (m *Messenger) claim(msg outbound.Message, step *outbound.Step, w way, s *Server, words outbound.Words, approved *outbound.Approved, content string, now time.Time) *job {
+	words.Again = step != nil
 	if step == nil {
 		step = &outbound.Step{N: len(msg.Steps) + 1, Channel: w.Name, Address: w.route.Address}
 	}

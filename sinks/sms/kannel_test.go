@@ -181,7 +181,7 @@ func TestKannelForReal(t *testing.T) {
 		t.Error(err)
 	}
 	const said = "Ждём вас завтра в 15:40 №1"
-	if tried := line.Send(ctx, "01abc", "8 999 000-00-12", said); tried.Result != streams.Done {
+	if tried := line.Send(ctx, "01abc", "8 999 000-00-12", said, false); tried.Result != streams.Done {
 		t.Fatalf("%+v", tried)
 	}
 	until(t, "the customer's message at the operator", func() bool {

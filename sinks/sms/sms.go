@@ -159,8 +159,8 @@ func (s *sink) tell(ctx context.Context, m sinks.Message, unsure time.Time) stre
 }
 
 // Send sends a customer's message: whole, or not at all. Where the gateway shows what it has taken, it is looked up there as
-// soon as an answer is lost.
-func (l *Line) Send(ctx context.Context, id, to, body string) outbound.Tried {
+// soon as an answer is lost, and before it is sent if it comes again.
+func (l *Line) Send(ctx context.Context, id, to, body string, again bool) outbound.Tried {
 	refuse := func(code, say string, means outbound.Means) outbound.Tried {
 		return outbound.Tried{Means: means, Verdict: streams.Verdict{Result: streams.Permanent, Code: code, Err: errors.New("sms: " + say)}}
 	}
@@ -175,6 +175,11 @@ func (l *Line) Send(ctx context.Context, id, to, body string) outbound.Tried {
 		return refuse("too_long", fmt.Sprintf("the text takes %d segments: shorten it, or raise parts", parts), "")
 	}
 	t := text{id: id, to: number, body: body, ucs2: !gsm(body), since: l.now().Add(-10 * time.Minute)} // the tries of one are nearer
+	l.mu.Lock()
+	if again && l.unsure[id].IsZero() {
+		t.unsure = l.now().Add(-l.set.LookAfter) // of another daemon's try, long ago
+	}
+	l.mu.Unlock()
 	v := l.try(ctx, t)
 	l.mu.Lock()
 	if _, doubt := l.unsure[id]; doubt && v.Result == streams.Retry {

@@ -170,7 +170,7 @@ func (g *smsc) find(ctx context.Context, t text) (streams.Verdict, bool) {
 	switch {
 	case err != nil || !a.OK():
 		return httpx.Verdict(a, err, true), false
-	case answer.Status == "-3" || answer.Status == "" && answer.Code == "8":
+	case answer.Status == "-3" || answer.Status == "" && (answer.Code == "3" || answer.Code == "8"): // 3 is about money in sending alone
 		return streams.Verdict{}, false
 	case answer.Status == "":
 		code := answer.Code.String()

@@ -23,19 +23,22 @@ func smsKind(k Kind, settings func() any, line func(any) sms.Settings) Kind {
 			return nil, err
 		}
 		if l.Asks() {
-			return askedTexts{texts{l}}, nil
+			return askedTexts{texts{l, k.Keyed}}, nil
 		}
-		return texts{l}, nil
+		return texts{l, k.Keyed}, nil
 	}
 	return k
 }
 
 // texts are SMS through a gateway.
-type texts struct{ line *sms.Line }
+type texts struct {
+	line  *sms.Line
+	looks bool // the gateway is asked for a message that comes again
+}
 
 // Send sends Short or, without one, the text with its answers written out.
 func (t texts) Send(ctx context.Context, to string, w outbound.Words) outbound.Tried {
-	return t.line.Send(ctx, w.ID, to, cmp.Or(w.Short, written(w)))
+	return t.line.Send(ctx, w.ID, to, cmp.Or(w.Short, written(w)), t.looks && w.Again)
 }
 
 // Check asks the gateway whether the account is good.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"leadstream/sinks/sim/phone"
 	"leadstream/sinks/talk"
@@ -206,6 +207,25 @@ func TestSMSLostAnswer(t *testing.T) {
 	// A daemon that has forgotten its first try is told by the gateway's refusal.
 	if tried := send(t, t.Context(), smsService("sms_smsc").open(t, p.URL()), mobile, testWords()); tried.Result != streams.Done || len(p.Messages()) != 1 {
 		t.Errorf("after a restart: got %s (%v), %d SMS", tried.Result, tried.Err, len(p.Messages()))
+	}
+}
+
+// A daemon was killed after the gateway had taken the SMS: whoever sends it again, much later, looks first. Where it was not taken,
+// it goes.
+func TestSMSAfterACrash(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	p := openPhone(t, phone.Options{Secret: canarySecret, Clock: func() time.Time { return now }})
+	w := testWords()
+	w.Again = true
+	for range 2 {
+		if tried := send(t, t.Context(), smsService("sms_smsc").open(t, p.URL()), mobile, w); tried.Result != streams.Done || tried.Remote != p.Messages()[0].ID {
+			t.Errorf("got %s (%v)", tried.Result, tried.Err)
+		}
+		now = now.Add(time.Hour)
+	}
+	if n := len(p.Messages()); n != 1 {
+		t.Errorf("%d SMS", n)
 	}
 }
 

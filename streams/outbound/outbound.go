@@ -111,6 +111,7 @@ type Words struct {
 	Buttons  []Button
 	Approved *Approved // the service's own template, to be sent in place of Text; nil: Text
 	Silent   bool      // arrives without a sound where the channel can
+	Again    bool      // an earlier try, perhaps of a daemon that was killed in it, may have brought it
 }
 
 // Approved names a template that the service has approved (WhatsApp), and what it is filled with.
