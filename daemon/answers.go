@@ -188,7 +188,7 @@ func newMessenger(cfg *Config, store *records.Store, visiting visits.Calendar, c
 	}
 	if a.Dialogue {
 		sms := slices.ContainsFunc(slices.Collect(maps.Values(a.Channels)), func(c AnswerChannel) bool { return talk.Kinds[c.Kind].Channel == "sms" })
-		if m.Talk, err = newDialogue(cfg, visiting, a.Texts.Business, sms); err != nil {
+		if m.Talk, err = newDialogue(cfg, visiting, a.Texts.Business, sms, reg, log); err != nil {
 			return nil, fmt.Errorf("lookups: %w", err)
 		}
 	}

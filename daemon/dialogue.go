@@ -5,6 +5,9 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
 	"leadstream/processors/dialogue"
 	"leadstream/processors/lookup"
 	"leadstream/processors/templates"
@@ -13,19 +16,20 @@ import (
 )
 
 // newDialogue is what answers customers. calendar is nil when there is none; sms: a channel carries SMS.
-func newDialogue(cfg *Config, calendar visits.Calendar, business templates.Business, sms bool) (*dialogue.Dialogue, error) {
-	order, err1 := openLookup(cfg.Lookups.Order)
-	courier, err2 := openLookup(cfg.Lookups.Courier)
-	place, err3 := openLookup(cfg.Lookups.Place)
+func newDialogue(cfg *Config, calendar visits.Calendar, business templates.Business, sms bool, reg prometheus.Registerer, log zerolog.Logger) (*dialogue.Dialogue, error) {
+	asked, answers := lookup.NewAsked(), dialogue.NewAnswers()
+	order, err1 := openLookup("order", cfg.Lookups.Order, asked, log)
+	courier, err2 := openLookup("courier", cfg.Lookups.Courier, asked, log)
+	place, err3 := openLookup("place", cfg.Lookups.Place, asked, log)
 	return &dialogue.Dialogue{Calendar: calendar, Reader: cfg.slotReader(), Services: cfg.Triage.Services, Products: cfg.Triage.Products, Currency: cfg.Currency,
-		Business: business, Branches: cfg.Lookups.Branches, Order: order, Courier: courier, Place: place, SMS: sms}, errors.Join(err1, err2, err3)
+		Business: business, Branches: cfg.Lookups.Branches, Order: order, Courier: courier, Place: place, SMS: sms, Answers: answers}, errors.Join(err1, err2, err3, reg.Register(asked), reg.Register(answers))
 }
 
 // mostFound is how much of a look-up's answer is read.
 const mostFound = 256 << 10
 
 // openLookup makes a look-up that asks by the one way in which we speak HTTP to the outside; nil when the config names none.
-func openLookup(set lookup.HTTP) (*lookup.Lookup, error) {
+func openLookup(name string, set lookup.HTTP, asked *prometheus.HistogramVec, log zerolog.Logger) (*lookup.Lookup, error) {
 	if set.URL == "" {
 		return nil, nil
 	}
@@ -38,7 +42,7 @@ func openLookup(set lookup.HTTP) (*lookup.Lookup, error) {
 	if err != nil {
 		return nil, err
 	}
-	return lookup.New(set, getter{client}), nil
+	return lookup.New(set, lookup.Options{Name: name, Get: getter{client}, Asked: asked, Log: log}), nil
 }
 
 // getter asks once more at once when that may help: a look-up changes nothing.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"leadstream/processors"
@@ -31,7 +32,7 @@ func TestDialogue(t *testing.T) {
 	cfg.Triage.Services = []slots.Item{{Name: "Стрижка", Price: 1500}}
 	cfg.Lookups.Order.URL, cfg.Lookups.Order.Values, cfg.Lookups.Order.AllowPrivate = far.URL+"/{order}", map[string]string{"status": "status"}, true
 	var none visits.Calendar
-	d, err := newDialogue(cfg, none, templates.Business{}, false)
+	d, err := newDialogue(cfg, none, templates.Business{}, false, prometheus.NewRegistry(), zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +46,7 @@ func TestDialogue(t *testing.T) {
 		}
 	}
 	cfg.Lookups.Courier.URL, cfg.Lookups.Courier.CAFile = far.URL, "/no/such/file"
-	if _, err := newDialogue(cfg, none, templates.Business{}, false); err == nil {
+	if _, err := newDialogue(cfg, none, templates.Business{}, false, prometheus.NewRegistry(), zerolog.Nop()); err == nil {
 		t.Error("a file that is not there is no error")
 	}
 }
@@ -67,7 +68,7 @@ func TestLookup(t *testing.T) {
 	t.Cleanup(far.Close)
 	set := lookup.Defaults().Order
 	set.URL, set.Headers, set.Values, set.AllowPrivate = far.URL+"/{order}?phone={phone}", map[string]string{"X-Key": "hush-hush"}, map[string]string{"status": "status"}, true
-	l, err := openLookup(set)
+	l, err := openLookup("order", set, lookup.NewAsked(), zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +81,7 @@ func TestLookup(t *testing.T) {
 			t.Errorf("%s: %v %v", order, found, err)
 		}
 	}
-	if l, err := openLookup(lookup.Defaults().Order); l != nil || err != nil {
+	if l, err := openLookup("order", lookup.Defaults().Order, nil, zerolog.Nop()); l != nil || err != nil {
 		t.Error(l, err)
 	}
 }
@@ -103,7 +104,7 @@ func TestDialogueOnTheCalendar(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := newDialogue(cfg, visiting, templates.Business{}, false)
+	d, err := newDialogue(cfg, visiting, templates.Business{}, false, prometheus.NewRegistry(), zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}

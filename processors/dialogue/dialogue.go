@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"leadstream/processors/lookup"
 	"leadstream/processors/slots"
 	"leadstream/processors/templates"
@@ -31,6 +33,30 @@ type Dialogue struct {
 	Order, Courier, Place *lookup.Lookup // nil: there is none
 
 	SMS bool // a confirmation can go by SMS too
+
+	Answers *prometheus.CounterVec // of NewAnswers; nil: nobody counts
+}
+
+// NewAnswers makes what counts how enquiries were answered: answered, nothing to say, left to a person, or with one already.
+func NewAnswers() *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "leadstream_dialogue_total", Help: "Enquiries in a conversation, by what was made of them."}, []string{"result"})
+}
+
+// count counts an enquiry; handed: a person had the conversation already.
+func (d *Dialogue) count(handed string, r Reply) {
+	if d.Answers == nil {
+		return
+	}
+	result := "answered"
+	switch {
+	case handed != "":
+		result = "with_person"
+	case r.Person != "":
+		result = "person"
+	case len(r.Say) == 0:
+		result = "nothing"
+	}
+	d.Answers.WithLabelValues(result).Inc()
 }
 
 // Turn is one enquiry with what is known of its customer.
@@ -85,7 +111,8 @@ func (d *Dialogue) Answer(ctx context.Context, turn Turn) (Reply, error) {
 		return b.Status != visits.Booked || !b.End.After(turn.Now)
 	})
 	t.hear()
-	if t.Handed == "" {
+	handed := t.Handed
+	if handed == "" {
 		if err := t.respond(); err != nil {
 			return Reply{}, err
 		}
@@ -97,6 +124,7 @@ func (d *Dialogue) Answer(ctx context.Context, turn Turn) (Reply, error) {
 	t.reply.State, _ = json.Marshal(t.state)
 	t.reply.Language, t.reply.Person = t.Language, t.Handed
 	t.reply.Finished = t.Handed == "" && (t.Asked == "" || t.Asked == aVisit || t.Asked == aSMS || t.Asked == aPhone || t.Asked == aPlace) // what needs no answer
+	d.count(handed, t.reply)
 	return t.reply, nil
 }
 

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"leadstream/processors/lookup"
 	"leadstream/streams"
 	"leadstream/streams/outbound"
@@ -237,10 +239,16 @@ func TestOldButton(t *testing.T) {
 func TestRest(t *testing.T) {
 	c := talkTo(t, (&days{}).on(3, "14:00"))
 	c.hold([]line{{"позовите оператора", hello + toPerson + " !operator"}})
+	c.Answers = NewAnswers()
 	c.now = c.now.Add(pause - time.Hour)
 	c.hold([]line{{"ну где вы там", "!operator"}})
 	c.now = c.now.Add(time.Hour) // also of one who keeps writing
-	c.hold([]line{{"до скольки вы сегодня работаете?", hello + "Мы работаем ежедневно с 10 до 21."}})
+	c.hold([]line{{"до скольки вы сегодня работаете?", hello + "Мы работаем ежедневно с 10 до 21."}, {"спасибо", ""}, {"позовите оператора", toPerson + " !operator"}})
+	for result, want := range map[string]float64{"with_person": 1, "answered": 1, "nothing": 1, "person": 1} { // each is answered twice here
+		if got := testutil.ToFloat64(c.Answers.WithLabelValues(result)); got != 2*want {
+			t.Errorf("%s: %v", result, got)
+		}
+	}
 }
 
 // asks answers for the business's own systems.
@@ -258,7 +266,7 @@ func asks(t *testing.T, set lookup.HTTP, values map[string]string, answer func(*
 	if set.Timeout == 0 {
 		set.Timeout = time.Minute
 	}
-	return lookup.New(set, plainGetter{})
+	return lookup.New(set, lookup.Options{Get: plainGetter{}})
 }
 
 type plainGetter struct{}

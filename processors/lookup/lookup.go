@@ -18,6 +18,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
 	"leadstream/processors"
 )
 
@@ -117,10 +120,24 @@ type Getter interface {
 	Get(ctx context.Context, url string, header http.Header) (status int, body []byte, err error)
 }
 
+// Options are what a Lookup asks with, and where it says how that went.
+type Options struct {
+	Name  string // in metrics and the log
+	Get   Getter
+	Asked *prometheus.HistogramVec // seconds, by name and result; nil: nobody counts
+	Log   zerolog.Logger
+}
+
+// NewAsked makes what counts the questions of all look-ups.
+func NewAsked() *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "leadstream_lookup_seconds", Help: "Questions to the business's own systems, and how long they took, by what came of them.",
+		Buckets: []float64{.05, .1, .2, .4, .8, 1.5, 3, 10}}, []string{"name", "result"})
+}
+
 // Lookup asks one system. It is safe for concurrent use. A nil Lookup finds nothing.
 type Lookup struct {
 	set HTTP
-	get Getter
+	Options
 	now func() time.Time
 
 	mu    sync.Mutex
@@ -136,11 +153,11 @@ type answer struct {
 const mostKnown = 1000
 
 // New makes a look-up; nil when the settings name no URL.
-func New(set HTTP, get Getter) *Lookup {
+func New(set HTTP, o Options) *Lookup {
 	if set.URL == "" {
 		return nil
 	}
-	return &Lookup{set: set, get: get, now: time.Now, known: map[string]answer{}}
+	return &Lookup{set: set, Options: o, now: time.Now, known: map[string]answer{}}
 }
 
 // Needs are the names in the URL's braces.
@@ -170,13 +187,36 @@ func (l *Lookup) Find(ctx context.Context, what map[string]string) (map[string]s
 	if found, ok := l.recall(at); ok {
 		return found, nil
 	}
+	begun := time.Now()
+	found, err := l.ask(ctx, at)
+	result := "found"
+	switch {
+	case errors.Is(err, ErrNothing):
+		result = "nothing"
+	case err != nil && ctx.Err() == nil:
+		result = "failed"
+		l.Log.Warn().Str("lookup", l.Name).Dur("took", time.Since(begun)).Err(err).Msg("a look-up has failed: a person answers")
+	case err != nil:
+		return nil, err
+	}
+	if l.Asked != nil {
+		l.Asked.WithLabelValues(l.Name, result).Observe(time.Since(begun).Seconds())
+	}
+	if err == nil {
+		l.keep(at, found)
+	}
+	return found, err
+}
+
+// ask makes the call.
+func (l *Lookup) ask(ctx context.Context, at string) (map[string]string, error) {
 	header := http.Header{"Accept": {"application/json"}}
 	for name, value := range l.set.Headers {
 		header.Set(name, value)
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.set.Timeout)
 	defer cancel()
-	status, body, err := l.get.Get(ctx, at, header)
+	status, body, err := l.Get.Get(ctx, at, header)
 	switch {
 	case err != nil:
 		return nil, err
@@ -198,7 +238,6 @@ func (l *Lookup) Find(ctx context.Context, what map[string]string) (map[string]s
 	if len(found) == 0 {
 		return nil, ErrNothing
 	}
-	l.keep(at, found)
 	return found, nil
 }
 

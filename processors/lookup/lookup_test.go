@@ -15,6 +15,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/rs/zerolog"
 )
 
 // plain is a Getter of the standard library.
@@ -66,7 +69,8 @@ func TestFind(t *testing.T) {
 	set := Defaults().Order
 	set.URL, set.Headers, set.Timeout = far.URL+"/of/{phone}/{email}?number={order}", map[string]string{"X-Key": "hush"}, 10*time.Second
 	set.Values = map[string]string{"status": "result[0].state", "sum": "result[0].sum", "tracking": "result[0].track", "link": "result[0].url"}
-	l := New(set, plain{})
+	counted := NewAsked()
+	l := New(set, Options{Name: "order", Get: plain{}, Asked: counted, Log: zerolog.Nop()})
 	now := time.Now()
 	l.now = func() time.Time { return now }
 	ask := func(number string) (map[string]string, error) {
@@ -98,6 +102,12 @@ func TestFind(t *testing.T) {
 	if _, err := ask("slow"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("slow: %v", err)
 	}
+	for result, want := range map[string]uint64{"found": 2, "nothing": 2, "failed": 3} { // what the cache has answered is not counted, nor what was not asked
+		var m dto.Metric
+		if err := counted.WithLabelValues("order", result).(prometheus.Metric).Write(&m); err != nil || m.Histogram.GetSampleCount() != want {
+			t.Errorf("%s: %d counted, want %d, %v", result, m.Histogram.GetSampleCount(), want, err)
+		}
+	}
 	var none *Lookup
 	if _, err := none.Find(t.Context(), nil); !errors.Is(err, ErrNothing) {
 		t.Error(err)
@@ -106,7 +116,7 @@ func TestFind(t *testing.T) {
 
 // What is remembered does not grow with what customers type.
 func TestCacheIsBounded(t *testing.T) {
-	l := New(HTTP{URL: "https://a.example/{order}", Cache: time.Minute}, plain{})
+	l := New(HTTP{URL: "https://a.example/{order}", Cache: time.Minute}, Options{Get: plain{}})
 	for i := range 3 * mostKnown {
 		l.keep(fmt.Sprint(i), map[string]string{"status": "x"})
 	}
