@@ -31,6 +31,7 @@ type wire struct {
 	sent   []call
 	answer func(n int, w outbound.Words) outbound.Tried // of the n-th call, from 1
 	wait   chan struct{}                                // nil: the call does not wait
+	ill    atomic.Bool                                  // its check fails
 }
 
 type call struct {
@@ -66,7 +67,12 @@ func refuse(r streams.Result, code string, means outbound.Means) func(int, outbo
 	}
 }
 
-func (c *wire) Check(context.Context) error { return nil }
+func (c *wire) Check(context.Context) error {
+	if c.ill.Load() {
+		return errors.New("the service does not answer")
+	}
+	return nil
+}
 
 func (c *wire) calls() []call {
 	c.mu.Lock()
@@ -93,6 +99,8 @@ type post struct {
 	stop  func()
 	mu    sync.Mutex
 	news  []*streams.Lead
+
+	checks time.Duration // of the servers
 }
 
 func newPost(t *testing.T, channels ...*messenger.Channel) *post {
@@ -102,7 +110,7 @@ func newPost(t *testing.T, channels ...*messenger.Channel) *post {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &post{t: t, store: sink.(*records.Sink)}
+	p := &post{t: t, store: sink.(*records.Sink), checks: 20 * time.Millisecond}
 	t.Cleanup(func() { p.store.Close() })
 	p.m = p.messenger(channels...)
 	p.run()
@@ -133,7 +141,7 @@ func (p *post) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	m := p.m
-	go func() { done <- m.Run(ctx, time.Hour) }()
+	go func() { done <- m.Run(ctx, p.checks) }()
 	var once sync.Once
 	stop := func() {
 		once.Do(func() {
@@ -663,5 +671,118 @@ func TestNothingTwice(t *testing.T) {
 		if len(by) > 1 {
 			t.Errorf("message %s came by %v", id, by)
 		}
+	}
+}
+
+// TestBackupServer has a channel's server fall ill and get well: the other one takes over, and gives back.
+func TestBackupServer(t *testing.T) {
+	main, backup := &wire{}, &wire{}
+	p := newPost(t, wayOf("telegram", main, func(c *messenger.Channel) {
+		c.Backup = &messenger.Server{Carrier: backup, Guard: streams.NewDestination(streams.DestinationConfig{Name: "backup"}, nil, "test", time.Now)}
+	}))
+	on := func(backup bool) {
+		t.Helper()
+		for end := time.Now().Add(patience); p.m.Health(t.Context())[0].Backup != backup; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("the backup server is not used: %v", backup)
+			}
+		}
+	}
+	ask := func() {
+		t.Helper()
+		p.pass(10 * time.Second)
+		p.until(p.heard(enquiry("telegram")), "done", in(outbound.Done))
+	}
+	ask()
+	main.ill.Store(true)
+	on(true)
+	ask()
+	main.ill.Store(false)
+	on(false)
+	ask()
+	if len(main.calls()) != 2 || len(backup.calls()) != 1 {
+		t.Errorf("%d by the main server, %d by the backup", len(main.calls()), len(backup.calls()))
+	}
+}
+
+// TestBrokenServer has a channel's server refuse: its breaker opens, and the backup server carries on without anybody's check.
+func TestBrokenServer(t *testing.T) {
+	main, backup := &wire{answer: func(int, outbound.Words) outbound.Tried {
+		return outbound.Tried{Verdict: streams.Verdict{Result: streams.Retry, Code: "502", Fault: true}}
+	}}, &wire{}
+	p := newPost(t, wayOf("telegram", main, func(c *messenger.Channel) {
+		c.Main.Guard = streams.NewDestination(streams.DestinationConfig{Name: "main", Breaker: streams.Breaker{Failures: 2}}, nil, "test", time.Now)
+		c.Backup = &messenger.Server{Carrier: backup, Guard: streams.NewDestination(streams.DestinationConfig{Name: "backup"}, nil, "test", time.Now)}
+	}))
+	id := p.heard(enquiry("telegram"))
+	for range 3 {
+		p.pass(10 * time.Second)
+	}
+	p.until(id, "done", in(outbound.Done))
+	if len(main.calls()) != 2 || len(backup.calls()) != 1 {
+		t.Errorf("%d by the main server, %d by the backup", len(main.calls()), len(backup.calls()))
+	}
+}
+
+// TestTemplateOutsideTheWindow writes to a customer who was silent for two days: only the approved template goes, and where there is none the
+// next channel does.
+func TestTemplateOutsideTheWindow(t *testing.T) {
+	for name, tc := range map[string]struct {
+		templates map[string]messenger.Approved
+		wa, sms   int
+	}{
+		"approved":     {map[string]messenger.Approved{"reminder_day.ru": {Name: "visit", Parameters: []string{"FirstName", "Time"}}}, 1, 0},
+		"none":         {nil, 0, 1},
+		"not its data": {map[string]messenger.Approved{"reminder_day.ru": {Name: "visit", Parameters: []string{"Coupon"}}}, 0, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			wa, sms := &wire{}, &wire{}
+			p := newPost(t, wayOf("whatsapp", wa, func(c *messenger.Channel) {
+				c.Window, c.Template, c.Approved = 24*time.Hour, true, tc.templates
+			}), wayOf("sms", sms, byPhone, func(c *messenger.Channel) { c.Cost = 4 }))
+			p.m.Talk = nil
+			p.heard(enquiry("whatsapp"))
+			cards, _ := p.store.Find(t.Context(), "+79990000011", 2)
+			p.pass(48 * time.Hour)
+			now := p.m.Clock()
+			err := p.store.AddMessages(t.Context(), []outbound.Message{{ID: outbound.ID("w", "reminder_day"), Customer: cards[0].ID, Cause: "w", Purpose: outbound.Reminder,
+				Template: "reminder_day", Language: "ru", Values: json.RawMessage(`{"Time":"завтра в 14:00"}`), About: "w", MadeAt: now, Due: now,
+				Deadline: now.Add(time.Hour), State: outbound.Waiting}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.m.Wake()
+			p.until("w", "done", in(outbound.Done))
+			if len(wa.calls()) != tc.wa || len(sms.calls()) != tc.sms {
+				t.Fatalf("%d by WhatsApp, %d by SMS", len(wa.calls()), len(sms.calls()))
+			}
+			if tc.wa == 1 {
+				if a := wa.calls()[0].w.Approved; a == nil || a.Name != "visit" || !slices.Equal(a.Parameters, []string{"Анна", "завтра в 14:00"}) {
+					t.Errorf("%+v", a)
+				}
+			}
+		})
+	}
+}
+
+// TestTwoDaemons share the records: each message goes once.
+func TestTwoDaemons(t *testing.T) {
+	tg := &wire{}
+	p := newPost(t, wayOf("telegram", tg))
+	first := p.m
+	p.m = p.messenger(wayOf("telegram", tg))
+	p.run()
+	var ids []string
+	for n := range 30 {
+		l := enquiry("telegram")
+		l.UserID, l.Phone = fmt.Sprint(200+n), ""
+		ids = append(ids, p.heard(l))
+		first.Wake()
+	}
+	for _, id := range ids {
+		p.until(id, "done", in(outbound.Done))
+	}
+	if n := len(tg.calls()); n != len(ids) {
+		t.Errorf("%d calls for %d messages", n, len(ids))
 	}
 }
