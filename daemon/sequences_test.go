@@ -2,9 +2,12 @@ package main
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"leadstream/processors/policy"
+	"leadstream/streams"
 	"leadstream/streams/outbound"
 )
 
@@ -41,5 +44,43 @@ func TestSequenceFaults(t *testing.T) {
 		if _, got := load(t, write(t, c.yaml)); !cmp.Equal(got, c.want) {
 			t.Errorf("%s: %q", name, got)
 		}
+	}
+}
+
+// A STOP counts by whichever way it is told, and a promotion that waits goes no more.
+func TestStopByNews(t *testing.T) {
+	for name, news := range map[string]streams.Lead{
+		"a word":         {Channel: "telegram", UserID: "7", Message: "Стоп"},
+		"a word as news": {Channel: "telegram", UserID: "7", Event: "reply", Message: "Стоп"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tg := &wire{}
+			p := newPost(t, wayOf("telegram", tg))
+			p.until(p.heard(streams.Lead{Channel: "telegram", UserID: "7", Message: "Подпишите меня на рассылку"}), "done", in(outbound.Done))
+			cards, err := p.store.Find(t.Context(), "telegram:7", 1)
+			if err != nil || len(cards) != 1 {
+				t.Fatal(cards, err)
+			}
+			m := outbound.Message{ID: "ad", Customer: cards[0].ID, Cause: "test", Purpose: outbound.Promotion, Template: "follow_up", Language: "ru", State: outbound.Waiting,
+				MadeAt: p.m.Clock(), Due: p.m.Clock().Add(time.Hour), Deadline: p.m.Clock().Add(48 * time.Hour)}
+			if err := p.store.AddMessages(t.Context(), []outbound.Message{m}); err != nil {
+				t.Fatal(err)
+			}
+			p.heard(news)
+			p.pass(2 * time.Hour)
+			for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+				now, err := p.store.Message(t.Context(), "ad")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if now.State == outbound.Dropped && now.Reason == policy.Stopped {
+					break
+				}
+				if time.Now().After(end) || now.State == outbound.Done {
+					t.Fatalf("%s %s", now.State, now.Reason)
+				}
+			}
+		})
 	}
 }

@@ -139,6 +139,11 @@ func (m *Messenger) conclude(ctx context.Context, l Letter) (outbound.Conclusion
 		err = m.enquiry(ctx, l, &c)
 	case "sent", "delivered", "read", "failed":
 		err = m.status(ctx, l)
+	case "reply": // a customer's word that another program answers: a STOP in it is one all the same
+		c.Route = m.routeOf(l.Lead)
+		for _, k := range policy.Read(l.Lead.Message, policy.Talk{Names: m.Names}).Lines(l.Lead) {
+			c.Words = append(c.Words, wordOf(k))
+		}
 	case "answered":
 		err = m.answered(ctx, l, &c)
 	case "blocked", "unblocked":
@@ -184,7 +189,7 @@ func (m *Messenger) enquiry(ctx context.Context, l Letter, c *outbound.Conclusio
 	}
 	word := policy.Read(lead.Message, policy.Talk{Stopped: slices.ContainsFunc(customer.Consents, func(k outbound.Consent) bool { return !k.Given }), Names: m.Names})
 	for _, k := range append(m.Policy.ConsentFields.FromForm(lead), word.Lines(lead)...) {
-		c.Words = append(c.Words, outbound.Word{Key: k.Key, At: k.At, Purpose: k.Purpose, Channel: k.Channel, Given: k.Given, How: k.How, Wording: k.Wording, Lead: k.Message})
+		c.Words = append(c.Words, wordOf(k))
 	}
 	late := m.now().Sub(lead.ReceivedAt) > m.Answer
 	answers := m.Talk != nil && !late && !customer.Paused.After(m.now()) && m.reachable(&customer, lead)
@@ -202,6 +207,10 @@ func (m *Messenger) enquiry(ctx context.Context, l Letter, c *outbound.Conclusio
 		return nil
 	}
 	return m.talk(ctx, l, &customer, c)
+}
+
+func wordOf(k policy.Consent) outbound.Word {
+	return outbound.Word{Key: k.Key, At: k.At, Purpose: k.Purpose, Channel: k.Channel, Given: k.Given, How: k.How, Wording: k.Wording, Lead: k.Message}
 }
 
 // stopTexts are what a customer is told who has said something about being written to.
