@@ -92,6 +92,8 @@ func (t *talk) speak() {
 	}
 	const enough = 4 // letters
 	switch {
+	case t.Language == "" && ru+en == 0 && t.Reminder != nil: // "1"
+		t.Language = t.Reminder.Language
 	case t.Language == "":
 		t.Language = t.Lead.Language
 	case ru >= enough:
