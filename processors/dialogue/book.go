@@ -87,6 +87,11 @@ func (t *talk) arrange() error {
 		v := t.values()
 		v.Service, v.Ask, v.Time = t.Service, needs, t.spoken(t.Wish)
 		t.Phoned = t.Phoned || needs.Phone
+		if needs.Service && t.askedBefore("ask:") && len(t.Services) <= mostNamed {
+			for _, s := range t.Services {
+				v.Slots = append(v.Slots, s.Name)
+			}
+		}
 		t.ask(aDetail, Say{Template: "ask", Values: v, Buttons: t.serviceButtons(needs.Service)})
 		return nil
 	case t.Calendar == nil: // times are a person's to promise
@@ -96,6 +101,18 @@ func (t *talk) arrange() error {
 		return nil
 	}
 	return t.offer()
+}
+
+// mostNamed is how many services are named to who does not name one of them.
+const mostNamed = 8
+
+func (t *talk) askedBefore(what string) bool {
+	for id := range t.Counts {
+		if strings.HasPrefix(id, what) {
+			return true
+		}
+	}
+	return false
 }
 
 // made is the visit that this message has brought about already, when it is answered a second time.
@@ -332,6 +349,16 @@ func (t *talk) slotAnswered() (bool, error) {
 			from := midnight(first, t.zone())
 			t.Wish = &streams.When{Start: from, End: from.AddDate(0, 0, near), Kind: slots.Day}
 		}
+		left, err := t.free(t.Wish.Start, t.Wish.End)
+		if err != nil {
+			return true, err
+		}
+		if len(left) == 0 { // of that day: the days after it
+			next := midnight(last, t.zone()).AddDate(0, 0, 1)
+			t.Wish = &streams.When{Start: next, End: next.AddDate(0, 0, near), Kind: slots.Day}
+		}
+	case t.yes: // to which of them?
+		return true, t.offerAgain()
 	default:
 		return false, nil
 	}
@@ -443,11 +470,11 @@ func (t *talk) detailAnswered() (bool, error) {
 func (t *talk) visitAnswered() (bool, error) {
 	t.Asked, t.Last = "", nil
 	switch service, wish := t.takeService(), t.takeWish(); {
-	case t.no:
+	case t.refuses() && !wish:
 		t.done()
 		t.say(Say{Template: "dropped", Values: t.values()})
 		return true, nil
-	case t.yes || service || wish:
+	case t.agrees() || service || wish:
 		t.Misses = 0
 		return true, t.arrange()
 	}
@@ -459,8 +486,10 @@ func (t *talk) phoneAnswered() (bool, error) {
 	asked := t.Asked
 	t.Asked, t.Last = "", nil
 	switch {
-	case t.no, asked != aNumber && !t.yes && !t.givesPhone():
-		return t.no, nil
+	case t.wants(intent.Cancel, intent.Reschedule): // "нет, отмените запись" is more than an answer
+		return false, nil
+	case t.refuses() && !t.givesPhone(), asked != aNumber && !t.agrees() && !t.givesPhone():
+		return t.refuses(), nil
 	case asked == aPhone && !t.givesPhone():
 		return true, nil
 	case !t.Phone && t.Lead.Phone == "" && t.Number == "":

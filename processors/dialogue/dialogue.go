@@ -5,6 +5,7 @@
 package dialogue
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"slices"
@@ -122,8 +123,8 @@ func (d *Dialogue) Answer(ctx context.Context, turn Turn) (Reply, error) {
 		t.Reminded = turn.Reminder.ID
 	}
 	t.reply.State, _ = json.Marshal(t.state)
-	t.reply.Language, t.reply.Person = t.Language, t.Handed
-	t.reply.Finished = t.Handed == "" && (t.Asked == "" || t.Asked == aVisit || t.Asked == aSMS || t.Asked == aPhone || t.Asked == aPlace) // what needs no answer
+	t.reply.Language, t.reply.Person = t.Language, cmp.Or(t.Handed, t.besides)
+	t.reply.Finished = t.reply.Person == "" && (t.Asked == "" || t.Asked == aVisit || t.Asked == aSMS || t.Asked == aPhone || t.Asked == aPlace) // what needs no answer
 	d.count(handed, t.reply)
 	return t.reply, nil
 }
@@ -187,9 +188,10 @@ type talk struct {
 	Turn
 	state
 	heard
-	ctx    context.Context
-	reply  Reply
-	undone *visits.Booking // by this lead, when it is answered a second time
+	ctx     context.Context
+	reply   Reply
+	besides string          // why a person is to answer too, while the conversation goes on
+	undone  *visits.Booking // by this lead, when it is answered a second time
 }
 
 // values are what every text may use.

@@ -259,6 +259,17 @@ var plain = func() map[string]string {
 	return all
 }()
 
+// agrees and refuses read the answer to a question of yes or no that says a little more: "нет, смс не надо".
+func (t *talk) agrees() bool {
+	return t.yes || t.brief() && !t.refuses() && slices.Contains([]string{"да", "ага", "давайте", "конечно", "yes", "sure", "please"}, t.words[0])
+}
+
+func (t *talk) refuses() bool {
+	return t.no || t.brief() && (slices.Contains([]string{"нет", "не", "no", "dont"}, t.words[0]) || t.has("не надо", "не нужно", "не хочу", "no need", "dont need"))
+}
+
+func (t *talk) brief() bool { return len(t.words) > 0 && len(t.words) <= 5 }
+
 // wants says whether triage is sure that the message wants this.
 func (t *talk) wants(intents ...string) bool {
 	return t.Lead.Answered && slices.ContainsFunc(t.Lead.Intents, func(i string) bool { return slices.Contains(intents, i) })

@@ -40,6 +40,10 @@ func (t *talk) price(invite bool) {
 		v.Ask.Service = true
 		t.ask(aService, Say{Template: "price", Values: v, Buttons: t.serviceButtons(true)})
 		return
+	case t.wants(intent.Booking): // a person says the price, and the visit is arranged meanwhile
+		t.say(Say{Template: "price", Values: v})
+		t.besides = intent.Price
+		return
 	default:
 		t.handWith(intent.Price, Say{Template: "price", Values: v})
 		return

@@ -29,6 +29,9 @@ func (t *talk) direct() bool {
 	if t.Asked == "" && !t.remindedLast() {
 		return false
 	}
+	if t.Asked == aSlot && !t.Lead.Answered && t.brief() && (t.has(otherTime...) || t.has(otherDay...) || t.has(laterWords...) || t.has(soonerWords...)) {
+		return true
+	}
 	return t.yes || t.no || t.choice != 0 || (t.Asked == aSlot || t.Asked == aDetail) && t.when != nil && !t.Lead.Answered && len(t.words) <= 4
 }
 
@@ -257,6 +260,8 @@ func (t *talk) miss() error {
 		t.hand("unsure")
 	case t.Asked == aSlot && t.Misses == 1:
 		return t.offerAgain()
+	case t.Asked == aDetail && t.Misses == 1:
+		return t.arrange()
 	case t.Asked != "" && t.Last != nil && t.Misses == 1:
 		t.ask(t.Asked, *t.Last)
 	case t.Asked == "" && t.Misses == 1:
