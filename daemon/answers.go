@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,7 +74,7 @@ func (l *loader) decodeAnswers(block any, path string) AnswerChannel {
 		l.fault(key, problem, l.cureUnknown(name, keysOf(talk.Kinds)))
 		return AnswerChannel{}
 	}
-	c := AnswerChannel{Rate: kind.Rate, Concurrency: 8, Timeout: 30 * time.Second, FallbackAfter: 10 * time.Minute, Success: string(usualSuccess(kind)), Cost: usualCosts[kind.Channel],
+	c := AnswerChannel{Rate: kind.Rate, Concurrency: 8, Timeout: cmp.Or(kind.Timeout, 30*time.Second), FallbackAfter: 10 * time.Minute, Success: string(usualSuccess(kind)), Cost: usualCosts[kind.Channel],
 		Breaker: streams.Breaker{Failures: 5, Of: 5, Delay: 5 * time.Second, MaxDelay: 300 * time.Second}}
 	l.into(block, &c, path)
 	c.Settings = kind.Settings()

@@ -30,7 +30,7 @@ func emailKind() Kind {
 		},
 		Channel: "email", Address: Email,
 		Rate: streams.Rate{PerSecond: 1, Burst: 5}, Pair: time.Second,
-		First: true, Tells: outbound.Accepted, Later: bounced,
+		First: true, Tells: outbound.Accepted, Later: bounced, Timeout: 2 * time.Minute, // a server files a mail before it answers
 	}
 }
 

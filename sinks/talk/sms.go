@@ -15,7 +15,7 @@ import (
 // smsKind is a gateway's: its protocol, codes and states are package sms's.
 func smsKind(k Kind, settings func() any, line func(any) sms.Settings) Kind {
 	k.Channel, k.Address, k.First, k.Short = "sms", Phone, true, true
-	k.Rate.Burst, k.Pair = max(k.Rate.Burst, 1), time.Second
+	k.Rate.Burst, k.Pair, k.Timeout = max(k.Rate.Burst, 1), time.Second, 40*time.Second // gateways are slow under load
 	k.Settings = settings
 	k.Open = func(settings any, env sinks.Env) (outbound.Channel, error) {
 		l, err := sms.NewLine(line(settings), env)

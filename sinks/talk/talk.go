@@ -37,6 +37,7 @@ type Kind struct {
 	Keyed   bool               // the service knows Words.ID: sending again is safe
 	Short   bool               // Words.Short is what it sends
 	Tells   outbound.StepState // how far the service ever says that a message got
+	Timeout time.Duration      // of one call, as long as the service may take over one that it will do; 0: 30 s
 
 	// Sure says that the service tells of each message that it has delivered: one of which it does not was not. Others tell of what
 	// was read, or of nothing.

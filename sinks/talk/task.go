@@ -23,8 +23,8 @@ func callKind() Kind {
 			return &callTask{c}, err
 		},
 		Channel: "call", Address: Phone,
-		Rate:  streams.Rate{PerSecond: 0.5, Burst: 5}, // of the 2 that all who call the portal share
-		First: true, Keyed: true, Tells: outbound.Accepted,
+		Rate:  streams.Rate{PerSecond: 0.5, Burst: 5},                                 // of the 2 that all who call the portal share
+		First: true, Keyed: true, Tells: outbound.Accepted, Timeout: 70 * time.Second, // the portal cuts at 60 s
 	}
 }
 
