@@ -18,6 +18,7 @@ import (
 	"leadstream/processors"
 	"leadstream/processors/customer"
 	"leadstream/processors/llm"
+	"leadstream/processors/sequences"
 	"leadstream/sinks"
 	"leadstream/streams"
 	"leadstream/streams/journal"
@@ -150,7 +151,7 @@ func (c *Config) priced() (all []processors.Priced) {
 // newTagging is the handler after triage, and what judges customers of whom nothing comes.
 func newTagging(cfg *Config, clients *streams.Clients, reg prometheus.Registerer, log zerolog.Logger) (*processors.Tagging, error) {
 	t := cfg.Tagging.ready(slices.Sorted(maps.Keys(cfg.Sinks)), cfg.Zone())
-	t.History, t.Told = cfg.history(), len(cfg.Sequences) > 0
+	t.History, t.Told = cfg.history(), sequences.Segments(cfg.Sequences)
 	if len(t.Sinks) == 0 {
 		t.Sinks = t.Known
 	}

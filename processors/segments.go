@@ -59,6 +59,7 @@ type segmenter struct {
 	buffer  time.Duration
 	events  []string // sinks that hear of every change
 	heard   bool     // a rule wants to hear of changes, too
+	told    []string // segments of which every change is news
 }
 
 // compileSegments puts the configuration's segments before the shipped ones and makes them ready.
@@ -175,7 +176,7 @@ func (s *segmenter) compare(j *judgement, known *customer.Known, found map[strin
 		if to != "" {
 			j.entered = append(j.entered, to)
 		}
-		if s.heard || len(s.sinksOf(from, to)) > 0 {
+		if s.heard || len(s.sinksOf(from, to)) > 0 || slices.Contains(s.told, from) || slices.Contains(s.told, to) {
 			c.News = append(c.News, s.news(known, group, from, to, j.in))
 		}
 	}

@@ -212,6 +212,21 @@ func TestUnread(t *testing.T) {
 	}
 }
 
+// Who goes by a segment behind the history hears of it, and of no other.
+func TestToldSegments(t *testing.T) {
+	l := newLife(t, func(tg *Tagging) { tg.History, tg.Told = "hook", []string{"clicked-no-order"} })
+	l.says("Здравствуйте")
+	l.tag(streams.Lead{Event: "click"})
+	l.pass(73 * time.Hour)
+	if got := l.news(); !slices.Equal(got, []string{">clicked-no-order"}) {
+		t.Errorf("%v", got)
+	}
+	l.tag(streams.Lead{Event: "order"})
+	if got := l.news(); !slices.Equal(got, []string{">clicked-no-order", "clicked-no-order>"}) {
+		t.Errorf("%v", got)
+	}
+}
+
 // What is only just behind is seen: a rule by something not having come waits five seconds.
 func TestBuffer(t *testing.T) {
 	rule := func(tg *Tagging) {

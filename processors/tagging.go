@@ -49,7 +49,7 @@ type Tagging struct {
 	HotWords HotWords         // besides the shipped ones
 	Segments []Segment        // before the shipped ones
 	Events   []string         // sinks that hear of every change of a segment
-	Told     bool             // somebody behind History goes by changes of segments, so that all of them are news
+	Told     []string         // segments by which somebody behind History goes: who comes and who leaves is news
 	Buffer   time.Duration    // 0 is Buffer
 	Memory   *customer.Memory // nil: nothing is remembered of customers
 	Metrics  *TaggingMetrics  // nil: nothing is counted
@@ -94,7 +94,7 @@ func (t *Tagging) Compile() error {
 		faults = append(faults, t.unknown(fmt.Sprintf("segments[%d].sinks", i), seg.Sinks)...)
 	}
 	t.Metrics.ready(t.hotWords.classes, t.segments.all)
-	t.segments.events, t.segments.buffer, t.segments.heard = t.Events, cmp.Or(t.Buffer, Buffer), t.Told
+	t.segments.events, t.segments.buffer, t.segments.told = t.Events, cmp.Or(t.Buffer, Buffer), t.Told
 	t.programs, t.news = make([]*vm.Program, len(t.Rules)), make([]bool, len(t.Rules))
 	for i, r := range t.Rules {
 		key := fmt.Sprintf("rules[%d]", i)

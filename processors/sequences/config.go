@@ -111,6 +111,16 @@ func (s Sequence) filled() (Sequence, error) {
 	return s, nil
 }
 
+// Segments are those with which sequences begin.
+func Segments(all []Sequence) (names []string) {
+	for _, s := range all {
+		if s, err := s.filled(); err == nil && s.Segment != "" && !s.Off {
+			names = append(names, s.Segment)
+		}
+	}
+	return names
+}
+
 func over(under, more map[string]string) map[string]string {
 	all := maps.Clone(under)
 	if all == nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/rs/zerolog"
 
+	"leadstream/processors"
 	"leadstream/processors/templates"
 	"leadstream/sinks"
 	"leadstream/sinks/records"
@@ -705,6 +706,13 @@ func TestPresets(t *testing.T) {
 			s.Recommend = []Recommendation{{When: "fields.q == 1", Products: []string{"a"}}}
 		}
 		set := compiled(t, s)
+		segment := set.all[0].Segment
+		if segment != "" && !slices.ContainsFunc(processors.DefaultSegments(), func(d processors.Segment) bool { return d.Name == segment }) {
+			t.Errorf("%s: there is no segment %q", name, segment)
+		}
+		if got := Segments([]Sequence{s}); segment != "" && !slices.Equal(got, []string{segment}) {
+			t.Errorf("%s begins with %q", name, got)
+		}
 		for _, w := range set.all[0].variants {
 			for _, st := range w.steps {
 				if (st.purpose == outbound.Promotion) == (st.Template == "recommendation") {
