@@ -30,7 +30,11 @@ func (c *builtin) Free(ctx context.Context, w visits.Wish) ([]visits.Slot, error
 	busy := map[string][]span{}
 	for _, k := range all {
 		if k.Status != visits.Cancelled {
-			busy[k.Master] = append(busy[k.Master], span{k.Start, k.End})
+			for _, m := range c.masters {
+				if m.Name == k.Master || m.Name == "" || k.Master == "" { // as the records have it when they book
+					busy[m.Name] = append(busy[m.Name], span{k.Start, k.End})
+				}
+			}
 		}
 	}
 	return c.free(w, busy), nil

@@ -31,7 +31,8 @@ type caldav struct {
 	log       zerolog.Logger
 
 	mu     sync.Mutex // of Sync
-	synced time.Time
+	synced time.Time  // or tried
+	failed error      // of that
 }
 
 func openDAV(s Settings, p *plan, env Env) (Calendar, error) {

@@ -260,6 +260,12 @@ func TestBuiltin(t *testing.T) {
 			if _, err := c.Cancel(ctx, "nobody's", ""); !errors.Is(err, visits.ErrUnknown) {
 				t.Error(err)
 			}
+			// A master who comes new finds the visits from before.
+			withAnna := openBuiltin(t, with(salon(), func(s *Settings) { s.Masters = []Master{{Name: "Анна"}} }), kept, z, monday(z))
+			free, err = withAnna.Free(ctx, visits.Wish{Service: "cut", From: three.Add(-30 * time.Minute), To: three.Add(time.Hour)})
+			if got := strings.Join(starts(free, z), ", "); err != nil || got != "23 16:00 Анна" {
+				t.Errorf("%s %v", got, err)
+			}
 			// A daemon that starts anew knows all of it.
 			if err := kept.Close(); err != nil {
 				t.Fatal(err)

@@ -15,13 +15,19 @@ import (
 // customer gets a notice of it.
 func (c *caldav) Sync(ctx context.Context) error { return c.sync(ctx, 10*time.Second) }
 
-// sync does so unless that was done a moment ago.
+// sync does so unless that was done, or was in vain, a moment ago.
 func (c *caldav) sync(ctx context.Context, fresh time.Duration) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if time.Since(c.synced) < fresh {
-		return nil
+		return c.failed
 	}
+	c.failed = c.compareAll(ctx)
+	c.synced = time.Now()
+	return c.failed
+}
+
+func (c *caldav) compareAll(ctx context.Context) error {
 	now := c.now()
 	// The bookings first: what is booked meanwhile is then not missed in the calendar, and what is changed meanwhile has
 	// another version when it is to be written.
@@ -57,7 +63,6 @@ func (c *caldav) sync(ctx context.Context, fresh time.Duration) error {
 		}
 	}
 	c.sweep(ctx, kept, found)
-	c.synced = time.Now()
 	return nil
 }
 

@@ -120,11 +120,12 @@ func (b *batch) fail(err error) {
 	}
 }
 
-// place gives k the first of masters who is free at its time.
+// place gives k the first of masters who is free at its time. A booking without a master is from before there were any, or
+// there is none: it is everybody's.
 func (b *batch) place(k *visits.Booking, masters []string, gap time.Duration) bool {
 	for _, master := range masters {
 		var n int64
-		b.get([]any{&n}, `SELECT count(*) FROM bookings WHERE start_at > $1 AND start_at < $2 AND end_at > $3 AND master = $4 AND status <> $5 AND id <> $6`,
+		b.get([]any{&n}, `SELECT count(*) FROM bookings WHERE start_at > $1 AND start_at < $2 AND end_at > $3 AND (master = $4 OR master = '' OR $4 = '') AND status <> $5 AND id <> $6`,
 			k.Start.Add(-gap-longestVisit).UnixMilli()-1, k.End.Add(gap).UnixMilli(), k.Start.Add(-gap).UnixMilli(), master, visits.Cancelled, k.ID)
 		if n == 0 && b.err == nil {
 			k.Master = master

@@ -111,6 +111,18 @@ func TestPlaces(t *testing.T) {
 		if err := errors.Join(book("b", 70), book("c", -70)); err != nil {
 			t.Errorf("right beside it: %v", err)
 		}
+		anna := at("anna's", 0)
+		anna.Customer = id
+		if _, err := s.Book(ctx, anna, []string{"Анна"}, 0); !errors.Is(err, visits.ErrTaken) {
+			t.Errorf("where there was no master yet: %v", err)
+		}
+		anna.Start, anna.End = anna.Start.Add(24*time.Hour), anna.End.Add(24*time.Hour)
+		if _, err := s.Book(ctx, anna, []string{"Анна"}, 0); err != nil {
+			t.Error(err)
+		}
+		if err := book("nobody's", 24*60); !errors.Is(err, visits.ErrTaken) {
+			t.Errorf("where there is no master any more: %v", err)
+		}
 		to := visits.Slot{Start: noon.Add(75 * time.Minute), End: noon.Add(135 * time.Minute)}
 		if _, err := s.MoveBooking(ctx, "a", to, []string{""}, 0, ""); !errors.Is(err, visits.ErrTaken) {
 			t.Errorf("moved to where another is: %v", err)
