@@ -786,3 +786,49 @@ func TestTwoDaemons(t *testing.T) {
 		t.Errorf("%d calls for %d messages", n, len(ids))
 	}
 }
+
+// TestLeftAlone has a service ask to be left alone with a customer: for a moment, and it is waited for; for long, and the next channel carries on;
+// for long where there is no other, and it is waited for all the same.
+func TestLeftAlone(t *testing.T) {
+	for name, tc := range map[string]struct {
+		after   time.Duration
+		sms     bool
+		tg, bys int
+	}{
+		"for a moment":           {5 * time.Second, true, 2, 0},
+		"for long":               {time.Hour / 2, true, 1, 1},
+		"for long, and no other": {time.Hour / 2, false, 2, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tg, sms := &wire{answer: func(n int, w outbound.Words) outbound.Tried {
+				if n == 1 {
+					return outbound.Tried{Verdict: streams.Verdict{Result: streams.Wait, After: tc.after, Code: "429"}}
+				}
+				return accepted(w)
+			}}, &wire{}
+			channels := []*messenger.Channel{wayOf("telegram", tg)}
+			if tc.sms {
+				channels = append(channels, wayOf("sms", sms, byPhone))
+			}
+			p := newPost(t, channels...)
+			for _, c := range channels {
+				c.Main.Guard = streams.NewDestination(streams.DestinationConfig{Name: c.Name}, nil, "test", p.m.Clock)
+			}
+			id := p.heard(enquiry("telegram"))
+			p.until(id, "tried", func(m outbound.Message) bool { return len(m.Steps) > 0 && m.Steps[0].State == outbound.Again })
+			p.pass(10 * time.Second)
+			if tc.after > time.Minute && len(tg.calls()) != 1 {
+				t.Errorf("not left alone: %d calls", len(tg.calls()))
+			}
+			p.pass(time.Minute)
+			if tc.sms && tc.after > time.Minute {
+				p.until(id, "done", in(outbound.Done))
+			}
+			p.pass(tc.after)
+			p.until(id, "done", in(outbound.Done))
+			if len(tg.calls()) != tc.tg || len(sms.calls()) != tc.bys {
+				t.Errorf("%d by Telegram, %d by SMS", len(tg.calls()), len(sms.calls()))
+			}
+		})
+	}
+}

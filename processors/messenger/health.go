@@ -32,6 +32,15 @@ type health struct {
 	since  time.Time
 }
 
+// pausedUntil is until when the service wants to be left alone with a customer, or with its templates.
+func (c *Channel) pausedUntil(ctx context.Context, customer string, template bool) time.Time {
+	until := c.Main.Guard.KeyPausedUntil(ctx, customer)
+	if template {
+		until = maxTime(until, c.Main.Guard.KeyPausedUntil(ctx, methodTemplate))
+	}
+	return until
+}
+
 // free is the server to call now, with a place there taken; nil: none, and how long to wait.
 func (c *Channel) free(ctx context.Context) (*Server, time.Duration) {
 	servers := []*Server{c.Main}

@@ -253,36 +253,47 @@ func (m *Messenger) route(ctx context.Context, msg outbound.Message, c *outbound
 			return m.wait(msg, now, w.Name, ruling.Reason, ruling.Until), nil, nil
 		case policy.Next, policy.Approve:
 			why = ruling.Reason
-			if u := ruling.Until; u.After(now) && (again.IsZero() || u.Before(again)) {
-				again = u
+			if ruling.Until.After(now) {
+				again = sooner(again, ruling.Until)
 			}
 			continue
 		}
 		if until := pairUntil(c, w.Channel); until.After(now) {
 			return m.wait(msg, now, w.Name, reasonPair, until), nil, nil
 		}
-		server, wait := w.free(ctx)
+		var server *Server
+		at := w.pausedUntil(ctx, keyOf(&msg), as != nil)
+		if !at.After(now) {
+			var wait time.Duration
+			server, wait = w.free(ctx)
+			at = now.Add(wait)
+		}
 		if server == nil {
 			// It is worth waiting for the better channel for as long as it has to deliver.
-			if at := now.Add(wait); msg.Purpose == outbound.Promotion || at.Before(msg.MadeAt.Add(w.Fallback)) {
+			if !mayGoOn(&msg) || at.Before(msg.MadeAt.Add(w.Fallback)) {
 				return m.wait(msg, now, w.Name, reasonDown, at), nil, nil
 			}
-			why = reasonDown
+			why, again = reasonDown, sooner(again, at)
 			continue
 		}
 		return nil, m.claim(msg, step, w, server, outbound.Words{Purpose: msg.Purpose, Text: said.Text, Short: said.Short, Subject: said.Subject,
 			Buttons: msg.Buttons, Approved: as}, approved, said.Content, now), nil
 	}
-	if !again.IsZero() {
+	if !again.IsZero() { // no channel works just now: the first that does
 		return m.wait(msg, now, "", why, again), nil, nil
-	}
-	if why == reasonDown && (msg.Deadline.IsZero() || now.Add(5*time.Second).Before(msg.Deadline)) {
-		return m.wait(msg, now, "", why, now.Add(5*time.Second)), nil, nil
 	}
 	if why == reasonNoRoute && len(msg.Steps) > 0 {
 		why = reasonNoOther
 	}
 	return end(msg, now, outbound.Failed, why), nil, nil
+}
+
+// sooner is the first of two moments, of which zero is none.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // claim is the call of a channel that is about to begin. What it says is on the disk before the call is made.

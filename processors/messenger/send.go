@@ -58,12 +58,34 @@ func (m *Messenger) try(ctx context.Context, j *job, to string) (tried outbound.
 				m.Log.Warn().Str("channel", j.channel.Name).Err(err).Msg("a pause is not shared with other daemons")
 			}
 		}
+		m.pauseKey(ctx, j, tried)
 		if tried.Means != outbound.NeedsTemplate || j.words.Approved != nil || j.instead == nil {
 			return tried
 		}
 		j.words.Approved, j.change.Step.Approved = j.instead, true
 	}
 }
+
+// pauseKey keeps what the service wants to be left alone with: one customer, or a method.
+func (m *Messenger) pauseKey(ctx context.Context, j *job, tried outbound.Tried) {
+	key := keyOf(&j.change.Message)
+	switch {
+	case tried.Result == streams.Pause && tried.Scope == streams.ScopeMethod:
+		key = tried.PauseKey
+	case tried.Result == streams.Wait, tried.Result == streams.Pause && tried.Scope == streams.ScopeKey:
+	default:
+		return
+	}
+	if err := j.server.Guard.PauseKey(ctx, key, m.now().Add(tried.After)); err != nil {
+		m.Log.Warn().Str("channel", j.channel.Name).Err(err).Msg("a pause is not shared with other daemons")
+	}
+}
+
+// keyOf names a customer among the keys that a channel may pause.
+func keyOf(msg *outbound.Message) string { return "customer:" + strconv.FormatInt(msg.Customer, 10) }
+
+// methodTemplate is the method of approved templates, by which channels name it in a pause.
+const methodTemplate = "template"
 
 // safely lets a channel that panics fail this message alone.
 func (m *Messenger) safely(ctx context.Context, j *job, to string) (tried outbound.Tried) {
@@ -96,8 +118,9 @@ func (m *Messenger) judge(msg outbound.Message, step outbound.Step, ch *Channel,
 		step.State = outbound.Again
 		c.State, c.Reason, c.Due = outbound.Waiting, cmp.Or(tried.Code, reasonDown), now.Add(max(tried.After, 200*time.Millisecond))
 		note("wait", c.Reason, c.Due)
-		if !msg.Deadline.IsZero() && c.Due.After(msg.Deadline) || c.Due.After(msg.MadeAt.Add(ch.Fallback)) {
-			m.goOn(&c, outbound.NothingMore, now)
+		// Others are looked for once the channel has had its time; where there are none, it is the one to wait for.
+		if patient := msg.MadeAt.Add(ch.Fallback); mayGoOn(&msg) && c.Due.After(patient) {
+			c.Due = maxTime(patient, now.Add(200*time.Millisecond))
 		}
 	case streams.Retry:
 		m.again(&c, ch, tried, now)
@@ -207,4 +230,11 @@ func (m *Messenger) tell(ctx context.Context, j *job, step *outbound.Step, now t
 	if err := m.Tell(ctx, l); err != nil {
 		m.Log.Error().Str("message_id", msg.ID).Err(err).Msg("the history does not hear of a message that was sent")
 	}
+}
+
+func maxTime(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
