@@ -18,7 +18,7 @@ import (
 )
 
 // answersByBot has customers answered through the bot that they write to.
-const answersByBot = "answers: {channels: {telegram: {kind: telegram, token: \"" + proof.BotToken + "\", base_url: \"%s\", allow_private: true}}}\n"
+const answersByBot = "answers: {channels: {telegram: {kind: telegram, token: \"" + proof.BotToken + "\", base_url: \"%s\", allow_private: true, timeout: 5s}}}\n"
 
 // botSource is the bot, asked for what customers write.
 const botSource = "  tg: {preset: telegram, poll: true, token: \"" + proof.BotToken + "\", base_url: \"%s\", allow_private: true}\n"
@@ -89,6 +89,9 @@ func TestKilledWhileAnswering(t *testing.T) {
 	t.Parallel()
 	i := newInstance(t, proof.Setup{Records: records.Embedded, Sources: botSource, More: answersByBot})
 	const each, lives = 12, 5
+	// Half of the calls are under way for a while, before or after the customer has the message: the kills meet them.
+	i.Phone.Inject(phone.Fault{Method: "sendMessage", Probability: 0.25, Delay: 300 * time.Millisecond})
+	i.Phone.Inject(phone.Fault{Method: "sendMessage", Probability: 0.25, Delay: 300 * time.Millisecond, After: true})
 	var chats []int64
 	for range lives {
 		for range each {
@@ -98,6 +101,7 @@ func TestKilledWhileAnswering(t *testing.T) {
 			i.Phone.Write(phone.From{ID: chat, Name: "Ольга"}, "Позовите администратора, пожалуйста")
 			pause(0, 15*time.Millisecond)
 		}
+		pause(200*time.Millisecond, time.Second)
 		i.Kill()
 		i.start()
 	}

@@ -100,6 +100,9 @@ type Approved struct {
 // tries is how often a message is offered to one channel: once, and two times more.
 const tries = 3
 
+// lease is how long after its own limit a call may take to be kept before it counts as one that nobody knows of.
+const lease = 10 * time.Second
+
 // look is how long a message of which nobody knows whether it was taken is waited for before it counts as it then must.
 const look = 2 * time.Minute
 

@@ -306,7 +306,7 @@ func (m *Messenger) claim(msg outbound.Message, step *outbound.Step, w way, s *S
 	t.State, t.At, t.Content, t.Approved = outbound.Calling, now, content, words.Approved != nil
 	words.ID = msg.ID + ":" + strconv.Itoa(t.N)
 	return &job{channel: w.Channel, server: s, words: words, instead: approved,
-		change: outbound.Change{Message: msg, State: outbound.Sending, Due: now.Add(w.Timeout + 30*time.Second), Step: &t}}
+		change: outbound.Change{Message: msg, State: outbound.Sending, Due: now.Add(w.Timeout + lease), Step: &t}}
 }
 
 func stepOf(msg *outbound.Message, ch *Channel) *outbound.Step {
