@@ -25,7 +25,7 @@ type drillCmd struct {
 	Quick   bool          `help:"A first try of about a minute: short phases, three faults.|Первая проба на минуту: короткие этапы, три сбоя."`
 	For     time.Duration `default:"60s" help:"How long each load lasts.|Сколько длится каждая нагрузка."`
 	Broken  time.Duration `default:"20s" help:"How long each fault lasts.|Сколько длится каждый сбой."`
-	Faults  string        `default:"all" help:"all, none, or some of crm-down,crm-slow,crm-429,crm-500,crm-lost,redis-killed,redis-full,daemon-killed.|all, none или часть из crm-down,crm-slow,crm-429,crm-500,crm-lost,redis-killed,redis-full,daemon-killed."`
+	Faults  string        `default:"all" help:"all, none, or some of crm-down,crm-slow,crm-429,crm-500,crm-lost,channel-down,channel-slow,channel-429,channel-lost,channel-undelivered,redis-killed,redis-full,daemon-killed.|all, none или часть из crm-down,crm-slow,crm-429,crm-500,crm-lost,channel-down,channel-slow,channel-429,channel-lost,channel-undelivered,redis-killed,redis-full,daemon-killed."`
 	Latency time.Duration `name:"crm-latency" default:"300ms" help:"How long the simulated CRM takes for a call.|Сколько учебная CRM думает над вызовом."`
 	Source  string        `help:"Whose leads are played; default: those of all sources, as the journal has them.|Чьи заявки играть; по умолчанию — всех источников, как в журнале."`
 	Target  bool          `help:"Drill the running daemon of --config instead of a private one; refused unless all its sinks prove to be simulators.|Проверить работающий демон из --config вместо своего; отказ, если не все его приёмники учебные."`
@@ -90,7 +90,7 @@ func (cmd *drillCmd) choice(t *terminal) (drill.Choice, error) {
 		least = quickLeast
 		cmd.For, cmd.Broken = min(cmd.For, 5*time.Second), min(cmd.Broken, 4*time.Second)
 		if cmd.Faults == "all" {
-			faults = []drill.Fault{drill.CRMDown, drill.RedisKilled, drill.DaemonKilled}
+			faults = []drill.Fault{drill.CRMDown, drill.ChannelBusy, drill.RedisKilled, drill.DaemonKilled}
 		}
 	}
 	if cmd.For < time.Second || cmd.Broken < time.Second || cmd.For > time.Hour || cmd.Broken > time.Hour || cmd.Latency < 0 {
@@ -230,6 +230,12 @@ func (d *drillRun) choose(peak drill.Peak, c drill.Choice) {
 	if len(d.sims.portals)+len(d.sims.hooks) == 0 { // no CRM, no faults of it
 		c.Faults = slices.DeleteFunc(slices.Clone(c.Faults), drill.Fault.OfCRM)
 	}
+	c.Faults = slices.DeleteFunc(slices.Clone(c.Faults), func(f drill.Fault) bool {
+		of := func(has func(talks) bool) bool {
+			return slices.ContainsFunc(slices.Collect(maps.Values(d.sims.talks)), has)
+		}
+		return f == drill.ChannelMute && !of(func(t talks) bool { return t.mute != nil }) || f.OfChannel() && !of(func(t talks) bool { return t.sends != "" })
+	})
 	if d.cmd.Target { // what is not ours is not killed
 		c.Faults = slices.DeleteFunc(slices.Clone(c.Faults), func(f drill.Fault) bool { return !f.OfCRM() })
 	}
@@ -263,6 +269,9 @@ func (d *drillRun) longestWait() (time.Duration, bool) {
 	return min(longest, mostPatience), longest <= mostPatience
 }
 
+// unsureTime is how long the messenger waits for news of a message that may have been sent.
+const unsureTime = 2 * time.Minute
+
 // announce says what will be played and how long it takes.
 func (d *drillRun) announce() {
 	l := drill.Words(d.lang)
@@ -275,6 +284,9 @@ func (d *drillRun) announce() {
 		usual += 3 * time.Second
 		if p.Fault == drill.CRMSilent || p.Fault == drill.DaemonKilled { // outcomes are looked up when they surely can be
 			usual += d.lookup()
+		}
+		if p.Fault == drill.ChannelDown || p.Fault == drill.ChannelSilent { // what may have been sent is waited for
+			usual += unsureTime
 		}
 	}
 	fmt.Fprintln(d.err, d.say("It takes about %s, at most %s; Ctrl-C ends it with a report of what was done.", "Займёт около %s, самое большее %s; Ctrl-C закончит отчётом о сделанном.",

@@ -44,6 +44,7 @@ type carrier struct {
 	aside   func(who int64) int // tells what is no enquiry, and answers how many such things
 	unread  func() int
 	url     string // where it is asked; empty: nowhere
+	talks   talks  // with customers; put is nil: it has none
 	close   func() error
 
 	protocol channel.Protocol // reads what it tells, as the daemon does
@@ -295,6 +296,14 @@ func openTelegram(c *carrier, _ *drillSetup) (map[string]any, error) {
 		return nil, err
 	}
 	c.url = bot.URL()
+	c.talks = talks{put: map[string]any{"token": token, "base_url": c.url, "allow_private": true}, sends: "sendMessage", box: bot, told: func(to string) (n int) {
+		for _, m := range bot.Messages() {
+			if m.To == to {
+				n++
+			}
+		}
+		return n
+	}}
 	if c.asked {
 		c.connect = asking(bot.Polled)
 		return map[string]any{"token": token}, nil
@@ -310,7 +319,7 @@ func openVK(c *carrier, _ *drillSetup) (map[string]any, error) {
 	from := func(who int64) int64 { return 6_000_000 + who }
 	c.write = func(who int64, _, text string) { club.Write(from(who), text) }
 	c.aside = func(who int64) int {
-		club.Reply(from(who), "a reply of the community's")
+		club.Reply(from(who), communitysOwn)
 		club.Read(from(who))
 		return 2
 	}
@@ -319,6 +328,15 @@ func openVK(c *carrier, _ *drillSetup) (map[string]any, error) {
 		return nil, err
 	}
 	c.url = club.URL()
+	c.talks = talks{put: map[string]any{"token": token, "base_url": c.url, "allow_private": true}, sends: "messages.send", box: club, told: func(to string) (n int) {
+		peer, _ := strconv.ParseInt(to, 10, 64) // as the daemon knows who has written
+		for _, text := range club.Told(peer) {
+			if text != communitysOwn {
+				n++
+			}
+		}
+		return n
+	}}
 	config := map[string]any{"accounts": []string{strconv.Itoa(group)}}
 	if c.asked {
 		c.connect, c.unread = asking(club.Polling), club.Unasked
@@ -350,6 +368,10 @@ func openMax(c *carrier, _ *drillSetup) (map[string]any, error) {
 		return nil, err
 	}
 	c.url = bot.URL()
+	c.talks = talks{put: map[string]any{"token": token, "base_url": c.url, "allow_private": true}, sends: "POST /messages", box: bot, told: func(to string) int {
+		user, _ := strconv.ParseInt(to, 10, 64) // as the daemon knows who has written
+		return len(bot.Told(user))
+	}}
 	if c.asked {
 		c.connect = asking(bot.Polling)
 		return map[string]any{"token": token}, nil
@@ -358,16 +380,31 @@ func openMax(c *carrier, _ *drillSetup) (map[string]any, error) {
 	return map[string]any{"secrets": []string{secret}}, nil
 }
 
+// graphNumber is the id of the business's number.
+const graphNumber = "555000111222333"
+
+// communitysOwn is what a person of a community answers.
+const communitysOwn = "a reply of the community's"
+
 // graph is a simulated Graph API, which puts several events into one webhook.
 func graph(c *carrier) (s *meta.Server, config map[string]any, err error) {
-	secret, verify := rand.Text(), rand.Text()
-	s = meta.New(meta.Options{Token: rand.Text(), Secret: secret, Verify: verify, Batch: 10, Linger: 50 * time.Millisecond,
+	secret, verify, token := rand.Text(), rand.Text(), rand.Text()
+	s = meta.New(meta.Options{Token: token, Secret: secret, Verify: verify, Phone: graphNumber, Batch: 10, Linger: 50 * time.Millisecond,
 		Back: time.Duration(float64(time.Second) * 10 / c.hurry), Watch: c.watch})
 	c.unread, c.connect = s.Pending, s.Subscribe
 	c.close = func() error { s.Close(); return nil }
 	if err := s.Start(); err != nil {
 		return nil, nil, err
 	}
+	c.talks = talks{put: map[string]any{"token": token, "phone_number_id": graphNumber, "base_url": s.URL(), "allow_private": true}, sends: "send:*", box: s,
+		mute: func(yes bool) { s.Doom("", meta.Fate{Silent: yes}) }, told: func(to string) (n int) {
+			for _, m := range s.Sent() {
+				if m.To == strings.TrimPrefix(to, "+") {
+					n++
+				}
+			}
+			return n
+		}}
 	return s, map[string]any{"secrets": []string{secret}, "verification": verify}, nil
 }
 

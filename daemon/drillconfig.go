@@ -25,7 +25,7 @@ import (
 
 // drillTop are the blocks of config.yaml that a drill keeps; of sources, intake, sinks and alerts it keeps parts.
 var drillTop = []string{"language", "region", "time_zone", "currency", "partitions", "retention", "triage", "tagging",
-	"sources", "intake", "sinks", "tell", "alerts"}
+	"sources", "intake", "sinks", "answers", "tell", "alerts"}
 
 // drillSource are the keys of a source that a drill keeps: how it is known, what it answers and what only people and
 // pages need is the drill's own.
@@ -205,6 +205,11 @@ func (t *terminal) closed(text []byte, asWritten *Config, set *drillSetup, sims 
 		return nil, err
 	}
 	doc["sources"] = sources
+	if answers := drillAnswers(block(doc, "answers"), asWritten, set.Shorten, sims); answers != nil {
+		doc["answers"] = answers
+	} else {
+		delete(doc, "answers")
+	}
 	doc["alerts"] = drillAlerts(block(doc, "alerts"), asWritten, set.Shorten)
 	triage := block(doc, "triage")
 	delete(triage, "llm")
@@ -383,9 +388,17 @@ func (s *simulators) onlyHere(cfg *Config) error {
 			}
 		}
 	}
+	ways := map[string]any{}
 	for name, sink := range cfg.Sinks {
-		where := "sinks." + name
-		for _, text := range texts(reflect.ValueOf(sink.Settings)) {
+		ways["sinks."+name] = sink.Settings
+	}
+	for name, ch := range cfg.Answers.Channels {
+		if ways["answers.channels."+name] = ch.Settings; ch.Other != nil {
+			return fmt.Errorf("answers.channels.%s.backup: would be used by a drill; nothing was sent", name)
+		}
+	}
+	for where, given := range ways {
+		for _, text := range texts(reflect.ValueOf(given)) {
 			for _, found := range urlInText.FindAllString(text, -1) {
 				u, err := url.Parse(found)
 				if err != nil {
@@ -396,7 +409,7 @@ func (s *simulators) onlyHere(cfg *Config) error {
 				}
 			}
 		}
-		settings := reflect.Indirect(reflect.ValueOf(sink.Settings))
+		settings := reflect.Indirect(reflect.ValueOf(given))
 		if host := settings.FieldByName("Host"); host.IsValid() {
 			if err := here(where, net.JoinHostPort(host.String(), fmt.Sprint(settings.FieldByName("Port").Int()))); err != nil {
 				return err

@@ -167,6 +167,10 @@ func (d *drillRun) breakIt(ctx context.Context, f drill.Fault) (heal func(contex
 		d.sims.inject(bad)
 		return func(context.Context) error { d.calm(); return nil }, nil
 	}
+	if f.OfChannel() {
+		d.sims.spoil(f)
+		return func(context.Context) error { d.sims.heal(); return nil }, nil
+	}
 	switch f {
 	case drill.RedisKilled:
 		pid := d.world.RedisPID()
@@ -224,7 +228,7 @@ func (d *drillRun) settle(ctx context.Context, most time.Duration) error {
 	for {
 		s, err := d.world.Status(ctx)
 		if err == nil && d.sims.unread() == 0 && s.Leads[streams.InFlight] == 0 && s.Unforwarded == 0 {
-			return nil
+			return d.said(ctx)
 		}
 		select {
 		case <-ctx.Done():

@@ -54,7 +54,7 @@ func (d *drillRun) report(stopped bool) (*drill.Report, error) {
 	r := &drill.Report{Version: version(), Language: drill.Words(d.lang), Started: d.began, Took: took, Stopped: stopped,
 		Plan: d.plan, Main: d.main(), Told: d.told(), Shorten: d.setup.Shorten, Alerts: []drill.Alert{}, Faults: []string{}, Notes: d.notes()}
 	s := &tally{drillRun: d, Report: r, lives: lives, sent: d.ledger.All(), secrets: d.secrets()}
-	maps.DeleteFunc(s.lives, func(id string, _ streams.Life) bool { return d.sims.isNews(id) })
+	maps.DeleteFunc(s.lives, func(id string, l streams.Life) bool { return d.sims.isNews(id) || ownNews(l.Source) })
 	r.Sources, r.Faults = d.played()
 	if d.cmd.Target {
 		r.Target, s.log = d.config, []byte("a running daemon's log is not ours to read")
@@ -63,6 +63,9 @@ func (d *drillRun) report(stopped bool) (*drill.Report, error) {
 		return nil, err
 	}
 	s.all(status.Unexplained)
+	if err := s.speak(ctx); err != nil {
+		return nil, fmt.Errorf("reading what customers were told: %w", err)
+	}
 	return r, nil
 }
 

@@ -24,6 +24,7 @@ type simulators struct {
 	hooks    map[string]*hook.Hook
 	carriers map[string]*carrier // by source
 	listen   string              // where the drilled daemon takes what they bring
+	talks    map[string]talks    // by channel of answers
 	people   map[string]string   // chat, number or mailbox → sink
 	untold   int                 // what the services still had to tell when they were hushed
 	hushed   bool
@@ -44,7 +45,7 @@ type crm interface {
 // newSimulators starts what every drill needs; the rest starts when a sink asks for it.
 func newSimulators() (*simulators, error) {
 	s := &simulators{phone: phone.New(phone.Options{Chats: []phone.Chat{}}), mail: mail.New(), portals: map[string]crm{},
-		hooks: map[string]*hook.Hook{}, carriers: map[string]*carrier{}, people: map[string]string{}}
+		hooks: map[string]*hook.Hook{}, carriers: map[string]*carrier{}, people: map[string]string{}, talks: map[string]talks{}}
 	return s, errors.Join(s.phone.Start(), s.mail.Start())
 }
 
@@ -127,6 +128,9 @@ func (s *simulators) addresses() []string {
 	for _, c := range s.carriers {
 		if c.url != "" {
 			all = append(all, hostOf(c.url))
+		}
+		if at, ok := c.talks.put["base_url"].(string); ok {
+			all = append(all, hostOf(at))
 		}
 	}
 	slices.Sort(all)

@@ -40,15 +40,12 @@ type SimulatedSink struct {
 	Host string `json:"host,omitempty"` // where a sink leads that is no simulator; no path: it may hold a secret
 }
 
-// simulated asks every sink's far side who it is.
+// simulated asks the far side of every sink, and of every channel to customers, who it is.
 func (c *Config) simulated(ctx context.Context) []SimulatedSink {
 	var all []SimulatedSink
-	for _, name := range slices.Sorted(maps.Keys(c.Sinks)) {
-		if name == c.history() && c.Records.URL == records.Embedded {
-			continue // in the data folder, as the journal, which has those leads too
-		}
-		s := SimulatedSink{Name: name, Kind: c.Sinks[name].Kind}
-		settings := reflect.Indirect(reflect.ValueOf(c.Sinks[name].Settings))
+	look := func(name, kind string, given any) {
+		s := SimulatedSink{Name: name, Kind: kind}
+		settings := reflect.Indirect(reflect.ValueOf(given))
 		text := func(field string) string {
 			if f := settings.FieldByName(field); f.IsValid() && f.Kind() == reflect.String {
 				return f.String()
@@ -67,6 +64,19 @@ func (c *Config) simulated(ctx context.Context) []SimulatedSink {
 			s.Host = text("Host")
 		}
 		all = append(all, s)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Sinks)) {
+		if name == c.history() && c.Records.URL == records.Embedded {
+			continue // in the data folder, as the journal, which has those leads too
+		}
+		look(name, c.Sinks[name].Kind, c.Sinks[name].Settings)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Answers.Channels)) { // an invented customer's number may be somebody's
+		ch := c.Answers.Channels[name]
+		look("answers.channels."+name, ch.Kind, ch.Settings)
+		if ch.Other != nil {
+			look("answers.channels."+name+".backup", ch.Kind, ch.Other)
+		}
 	}
 	return all
 }
@@ -173,7 +183,9 @@ func far(ctx context.Context, all []SimulatedSink) *simulators {
 		case "portal":
 			s.portals[one.Name] = &elsewhere{ctx: context.WithoutCancel(ctx), base: one.Base}
 		case "phone":
-			s.people[strings.TrimPrefix(one.To, "+")] = one.Name
+			if one.To != "" { // a channel to customers writes to anybody
+				s.people[strings.TrimPrefix(one.To, "+")] = one.Name
+			}
 			if !slices.Contains(s.phones, one.Base) {
 				s.phones = append(s.phones, one.Base)
 			}

@@ -256,7 +256,7 @@ func TestPlan(t *testing.T) {
 		if diff := cmp.Diff(c.leads, got, cmp.Comparer(func(a, b int) bool { return math.Abs(float64(a-b)) <= 3 })); diff != "" || math.Abs(p.Density-c.density) > 0.01 {
 			t.Errorf("%s: density %v, %s", name, p.Density, diff)
 		}
-		if len(p.Phases) != 3+len(Faults) || p.Length() != 3*time.Minute+8*30*time.Second {
+		if len(p.Phases) != 3+len(Faults) || p.Length() != 3*time.Minute+time.Duration(len(Faults))*30*time.Second {
 			t.Errorf("%s: %d phases, %s", name, len(p.Phases), p.Length())
 		}
 	}

@@ -17,21 +17,31 @@ type Fault string
 
 // The faults, in the order in which they are played.
 const (
-	CRMDown      Fault = "crm-down"      // every connection is reset
-	CRMSlow      Fault = "crm-slow"      // every answer takes seconds
-	CRMBusy      Fault = "crm-429"       // refuses with Retry-After
-	CRMErrors    Fault = "crm-500"       // every call fails inside
-	CRMSilent    Fault = "crm-lost"      // does the work, and the answer is lost
+	CRMDown   Fault = "crm-down" // every connection is reset
+	CRMSlow   Fault = "crm-slow" // every answer takes seconds
+	CRMBusy   Fault = "crm-429"  // refuses with Retry-After
+	CRMErrors Fault = "crm-500"  // every call fails inside
+	CRMSilent Fault = "crm-lost" // does the work, and the answer is lost
+
+	ChannelDown   Fault = "channel-down"        // of messages to customers: only its front answers
+	ChannelSlow   Fault = "channel-slow"        // every answer takes seconds
+	ChannelBusy   Fault = "channel-429"         // refuses with Retry-After
+	ChannelSilent Fault = "channel-lost"        // takes the message, and the answer is lost
+	ChannelMute   Fault = "channel-undelivered" // takes it, and brings it to nobody
+
 	RedisKilled  Fault = "redis-killed"  // kill -9
 	RedisFull    Fault = "redis-full"    // takes no writes
 	DaemonKilled Fault = "daemon-killed" // kill -9, started again after a while
 )
 
 // Faults are all of them.
-var Faults = []Fault{CRMDown, CRMSlow, CRMBusy, CRMErrors, CRMSilent, RedisKilled, RedisFull, DaemonKilled}
+var Faults = []Fault{CRMDown, CRMSlow, CRMBusy, CRMErrors, CRMSilent, ChannelDown, ChannelSlow, ChannelBusy, ChannelSilent, ChannelMute, RedisKilled, RedisFull, DaemonKilled}
 
 // OfCRM tells whether it is the far side that fails.
 func (f Fault) OfCRM() bool { return strings.HasPrefix(string(f), "crm-") }
+
+// OfChannel tells whether it is a channel to customers that fails.
+func (f Fault) OfChannel() bool { return strings.HasPrefix(string(f), "channel-") }
 
 // Phase is a stretch of the drill: leads come at some rate, and perhaps something is broken for its first part.
 type Phase struct {

@@ -179,6 +179,7 @@ type Report struct {
 	Main            string         `json:"main"` // the destination whose delays are shown: the CRM, if there is one
 	Phases          []PhaseFigures `json:"phases"`
 	Far             []Far          `json:"destinations"`
+	Answers         *Answers       `json:"answers,omitempty"` // nil: no customer was written to
 	Alerts          []Alert        `json:"alerts"`
 	Told            []string       `json:"told_sinks"` // whom the config tells of trouble
 	Shorten         float64        `json:"alerts_shortened"`

@@ -25,6 +25,10 @@ func (r *Report) Text(w io.Writer) error {
 	b.WriteString(r.table(r.sourceRows()))
 	line("")
 	b.WriteString(r.table(r.farRows()))
+	if rows := r.answerRows(); rows != nil {
+		line("")
+		b.WriteString(r.table(rows))
+	}
 	for _, part := range []struct {
 		title string
 		lines []string

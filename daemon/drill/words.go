@@ -86,6 +86,16 @@ func (l Words) Name(p Phase) string {
 		return l.Say("CRM: errors (500)", "CRM: ошибки (500)")
 	case CRMSilent:
 		return l.Say("CRM's answers lost", "ответы CRM теряются")
+	case ChannelDown:
+		return l.Say("messenger down", "мессенджер недоступен")
+	case ChannelSlow:
+		return l.Say("messenger slow", "мессенджер тормозит")
+	case ChannelBusy:
+		return l.Say("messenger: wait (429)", "мессенджер: подождите (429)")
+	case ChannelSilent:
+		return l.Say("messenger's answers lost", "ответы мессенджера теряются")
+	case ChannelMute:
+		return l.Say("messenger delivers nothing", "мессенджер не доставляет")
 	case RedisKilled:
 		return l.Say("Redis killed", "Redis убит")
 	case RedisFull:
