@@ -11,6 +11,7 @@ import (
 
 	"leadstream/processors/intent"
 	"leadstream/processors/lookup"
+	"leadstream/processors/slots"
 	"leadstream/processors/templates"
 	"leadstream/streams"
 	"leadstream/streams/outbound"
@@ -165,11 +166,12 @@ func FuzzAnswer(f *testing.F) {
 	f.Add("2", `{"at":"2026-11-23T11:00:00+03:00","asked":"slot"}`, "", false, `1`)
 	f.Add("да", `{"at":"2026-11-23T11:00:00+03:00","asked":"cancel","choices":null}`, "cancel", true, `null`)
 	f.Add("", `[]`, "price", true, `{"latitude":1,"longitude":2}`)
+	reader := slots.Reader{Zone: moscow, Services: slots.NewCatalog(salon...)}
+	d := &Dialogue{Calendar: (&days{}).on(0, "14:00", "16:30"), Reader: reader, Services: salon, Currency: "RUB", SMS: true}
 	f.Fuzz(func(t *testing.T, text, old, wanted string, sure bool, field string) {
 		if !slices.Contains(intent.All, wanted) {
 			wanted = intent.Other
 		}
-		d := talkTo(t, (&days{}).on(0, "14:00", "16:30")).Dialogue
 		l := &streams.Lead{ID: "x", Message: text, Intent: wanted, Intents: []string{wanted}, Answered: sure}
 		if json.Valid([]byte(field)) {
 			l.Fields = map[string]json.RawMessage{"button": json.RawMessage(field), "location": json.RawMessage(field)}
