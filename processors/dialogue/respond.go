@@ -168,6 +168,10 @@ func (t *talk) inform() (said bool, err error) {
 	if !t.Lead.Answered {
 		return false, nil
 	}
+	room := most
+	if t.wants(intent.Booking) {
+		room-- // for what comes of that
+	}
 	for _, wanted := range t.Lead.Intents {
 		switch wanted {
 		case intent.Price:
@@ -189,7 +193,7 @@ func (t *talk) inform() (said bool, err error) {
 			continue
 		}
 		said = true
-		if t.Handed != "" || err != nil || len(t.reply.Say) == most {
+		if t.Handed != "" || err != nil || len(t.reply.Say) == room {
 			break
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"leadstream/processors/lookup"
+	"leadstream/processors/slots"
 	"leadstream/streams"
 	"leadstream/streams/outbound"
 	"leadstream/streams/visits"
@@ -412,13 +413,32 @@ func TestNearest(t *testing.T) {
 	}
 }
 
-// As many answers as may be said at once: the rest waits for the customer's next word.
+// As many answers as may be said at once, of which a visit is one: the rest waits for the customer's next word.
 func TestThreeQuestions(t *testing.T) {
-	c := talkTo(t, (&days{}).on(0, "14:00"))
-	l := &streams.Lead{ID: "x", Message: "…", Answered: true, Intents: []string{"price", "address", "booking"}, Service: "Стрижка"}
-	r := c.turn(l)
-	if len(r.Say) != 2 || r.Say[0].Template != "price" || r.Say[1].Template != "address" || !r.Finished {
-		t.Errorf("%+v", r)
+	at := noon.Add(2 * time.Hour)
+	for name, c := range map[string]struct {
+		when   *streams.When
+		open   string
+		want   []string
+		person string
+	}{
+		"offered":      {nil, "14:00", []string{"price", "offer"}, ""},
+		"booked":       {&streams.When{Start: at, End: at, Kind: slots.Exact}, "14:00", []string{"price", "confirmed"}, ""},
+		"no free time": {nil, "11:00", []string{"price", "taken"}, "no free time"},
+	} {
+		chat := talkTo(t, (&days{}).on(0, c.open))
+		l := &streams.Lead{ID: "x", Message: "…", Answered: true, Intents: []string{"price", "address", "booking"}, Service: "Стрижка"}
+		if c.when != nil {
+			l.Slots, l.Time = &streams.Slots{When: c.when}, "14:00"
+		}
+		r := chat.turn(l)
+		var said []string
+		for _, s := range r.Say {
+			said = append(said, s.Template)
+		}
+		if !slices.Equal(said, c.want) || r.Person != c.person {
+			t.Errorf("%s: %q %s", name, said, r.Person)
+		}
 	}
 }
 
