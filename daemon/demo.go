@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -53,11 +54,11 @@ func (cmd demoCmd) Run(t *terminal) (err error) {
 
 	d := demo{terminal: t, cmd: cmd, key: intake.NewKey("site"), crm: crm, phone: manager}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	messengers, err := d.messengers()
+	messengers, channels, err := d.messengers()
 	if err != nil {
 		return err
 	}
-	cfg, err := d.config(messengers)
+	cfg, err := d.config(messengers, channels)
 	if err != nil {
 		return err
 	}
@@ -148,8 +149,9 @@ type demo struct {
 	customer *customer.Phone
 }
 
-// messengers starts those that a customer writes by, and answers their sources as lines of config.yaml.
-func (d *demo) messengers() (sources string, err error) {
+// messengers starts those that a customer writes by, and answers their sources, and the channels by which they are answered, as lines of
+// config.yaml.
+func (d *demo) messengers() (sources, channels string, err error) {
 	list := []customer.Messenger{}
 	for _, m := range []struct{ preset, name string }{{"telegram", "Telegram"}, {"whatsapp", "WhatsApp"}, {"vk", d.say("VK", "ВКонтакте")}, {"max", "MAX"}} {
 		c := &carrier{source: m.preset, preset: m.preset, hurry: carrierHurry}
@@ -158,18 +160,24 @@ func (d *demo) messengers() (sources string, err error) {
 			d.carriers = append(d.carriers, c)
 		}
 		if err != nil {
-			return "", err
+			return "", "", err
 		}
 		config["preset"] = m.preset
 		line, err := json.Marshal(config)
 		if err != nil {
-			return "", err
+			return "", "", err
 		}
 		sources += fmt.Sprintf("  %s: %s\n", m.preset, line)
-		list = append(list, customer.Messenger{Name: m.name, Write: c.write})
+		put := maps.Clone(c.talks.put)
+		put["kind"] = m.preset
+		if line, err = json.Marshal(put); err != nil {
+			return "", "", err
+		}
+		channels += fmt.Sprintf("    %s: %s\n", m.preset, line)
+		list = append(list, customer.Messenger{Name: m.name, Write: c.write, Said: func(who int64) []string { return c.talks.said(c.address(who)) }})
 	}
 	d.customer = customer.New(customer.Options{Messengers: list, See: map[string]string{d.say("Bitrix24", "Битрикс24"): d.crm.Base()}})
-	return sources, d.customer.Start()
+	return sources, channels, d.customer.Start()
 }
 
 // connect has the messengers send to the daemon.
@@ -194,7 +202,7 @@ func (d *demo) Close() (err error) {
 }
 
 // config is a config.yaml as anybody would write it, read as any other.
-func (d *demo) config(messengers string) (*Config, error) {
+func (d *demo) config(messengers, channels string) (*Config, error) {
 	text := fmt.Sprintf(`language: %s
 listen: %s
 data_dir: .
@@ -206,7 +214,14 @@ sources:
   table: {kind: csv}
   manager: {kind: telegram, token: "110201543:phone-token", chat: 1000001, base_url: %q, allow_private: true}
 tell: {sinks: [manager]}
-`, d.lang, d.cmd.Listen, intake.KeyHash(d.key), messengers, d.crm.URL(), d.phone.URL())
+calendar: {kind: builtin, hours: {mon-sun: "09:00-21:00"}}
+triage: {services: %s}
+answers:
+  channels:
+%s  texts: {business: %s}
+`, d.lang, d.cmd.Listen, intake.KeyHash(d.key), messengers, d.crm.URL(), d.phone.URL(),
+		d.say(`[{name: haircut, price: 1500}, {name: manicure, price: 2000}]`, `[{name: стрижка, price: 1500}, {name: маникюр, price: 2000}]`), channels,
+		d.say(`{name: Romashka, address: "Main Street 1", hours: "daily 9 to 21"}`, `{name: Ромашка, address: "ул. Ленина, 1", hours: "ежедневно с 9 до 21"}`))
 	path := filepath.Join(d.cmd.Dir, "config.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return nil, err

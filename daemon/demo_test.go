@@ -52,6 +52,11 @@ func TestDemoMessengers(t *testing.T) {
 			}
 		}
 		said(what, 4)
+		for deadline := time.Now().Add(time.Minute); strings.Count(read(t, page), `class="answer"`) < 4*(n+1); time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("not all are answered: %s", read(t, page))
+			}
+		}
 	}
 	res, err := http.PostForm(page, url.Values{"by": {"Fax"}, "name": {"Anna"}, "text": {"hello"}})
 	if err != nil {
@@ -60,4 +65,18 @@ func TestDemoMessengers(t *testing.T) {
 	if res.Body.Close(); res.StatusCode != http.StatusBadRequest {
 		t.Errorf("an unknown messenger: %d", res.StatusCode)
 	}
+}
+
+func read(t *testing.T, page string) string {
+	t.Helper()
+	res, err := http.Get(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }

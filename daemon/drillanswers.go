@@ -30,8 +30,8 @@ type talks struct {
 		Inject(fault.Fault)
 		Clear()
 	}
-	mute func(bool)                       // takes messages and brings none; nil: it tells nobody whether it has
-	told func(address string) (times int) // how many messages it has for somebody
+	mute func(bool)                    // takes messages and brings none; nil: it tells nobody whether it has
+	said func(address string) []string // the texts that it has for somebody
 }
 
 // channelPresets are the presets of sources whose service takes a channel's messages.
@@ -103,23 +103,23 @@ func (s *simulators) channel(name, kind string, written map[string]any) map[stri
 	delete(s.people, strings.TrimPrefix(fmt.Sprint(put["to"]), "+")) // a customer is nobody's sink
 	delete(put, "to")
 	if kind == "email" {
-		s.talks[name] = talks{told: func(to string) (n int) {
+		s.talks[name] = talks{said: func(to string) (all []string) {
 			for _, m := range s.mail.Messages() {
 				if m.To == to {
-					n++
+					all = append(all, m.Subject)
 				}
 			}
-			return n
+			return all
 		}}
 		return put
 	}
-	s.talks[name] = talks{box: s.phone, told: func(to string) (n int) {
+	s.talks[name] = talks{box: s.phone, said: func(to string) (all []string) {
 		for _, m := range s.phone.Messages() {
 			if strings.TrimPrefix(m.To, "+") == strings.TrimPrefix(to, "+") {
-				n++
+				all = append(all, m.Text)
 			}
 		}
-		return n
+		return all
 	}}
 	return put
 }
@@ -236,7 +236,7 @@ func (s *tally) speak(ctx context.Context) error {
 	}
 	doubled := map[string]int{}
 	for to, n := range sent {
-		doubled[to[0]] += max(0, s.sims.talks[to[0]].told(to[1])-n)
+		doubled[to[0]] += max(0, len(s.sims.talks[to[0]].said(to[1]))-n)
 	}
 	s.Speak(all, doubled)
 	return nil

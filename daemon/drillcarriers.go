@@ -43,8 +43,9 @@ type carrier struct {
 	write   func(who int64, name, text string)
 	aside   func(who int64) int // tells what is no enquiry, and answers how many such things
 	unread  func() int
-	url     string // where it is asked; empty: nowhere
-	talks   talks  // with customers; put is nil: it has none
+	url     string                 // where it is asked; empty: nowhere
+	talks   talks                  // with customers; put is nil: it has none
+	address func(who int64) string // of somebody who writes by it, as talks has it
 	close   func() error
 
 	protocol channel.Protocol // reads what it tells, as the daemon does
@@ -296,14 +297,15 @@ func openTelegram(c *carrier, _ *drillSetup) (map[string]any, error) {
 		return nil, err
 	}
 	c.url = bot.URL()
-	c.talks = talks{put: map[string]any{"token": token, "base_url": c.url, "allow_private": true}, sends: "sendMessage", box: bot, told: func(to string) (n int) {
+	c.talks = talks{put: map[string]any{"token": token, "base_url": c.url, "allow_private": true}, sends: "sendMessage", box: bot, said: func(to string) (all []string) {
 		for _, m := range bot.Messages() {
 			if m.To == to {
-				n++
+				all = append(all, m.Text)
 			}
 		}
-		return n
+		return all
 	}}
+	c.address = func(who int64) string { return strconv.FormatInt(5_000_000+who, 10) }
 	if c.asked {
 		c.connect = asking(bot.Polled)
 		return map[string]any{"token": token}, nil
@@ -328,15 +330,11 @@ func openVK(c *carrier, _ *drillSetup) (map[string]any, error) {
 		return nil, err
 	}
 	c.url = club.URL()
-	c.talks = talks{put: map[string]any{"token": token, "base_url": c.url, "allow_private": true}, sends: "messages.send", box: club, told: func(to string) (n int) {
+	c.talks = talks{put: map[string]any{"token": token, "base_url": c.url, "allow_private": true}, sends: "messages.send", box: club, said: func(to string) []string {
 		peer, _ := strconv.ParseInt(to, 10, 64) // as the daemon knows who has written
-		for _, text := range club.Told(peer) {
-			if text != communitysOwn {
-				n++
-			}
-		}
-		return n
+		return slices.DeleteFunc(club.Told(peer), func(text string) bool { return text == communitysOwn })
 	}}
+	c.address = func(who int64) string { return strconv.FormatInt(from(who), 10) }
 	config := map[string]any{"accounts": []string{strconv.Itoa(group)}}
 	if c.asked {
 		c.connect, c.unread = asking(club.Polling), club.Unasked
@@ -368,10 +366,11 @@ func openMax(c *carrier, _ *drillSetup) (map[string]any, error) {
 		return nil, err
 	}
 	c.url = bot.URL()
-	c.talks = talks{put: map[string]any{"token": token, "base_url": c.url, "allow_private": true}, sends: "POST /messages", box: bot, told: func(to string) int {
+	c.talks = talks{put: map[string]any{"token": token, "base_url": c.url, "allow_private": true}, sends: "POST /messages", box: bot, said: func(to string) []string {
 		user, _ := strconv.ParseInt(to, 10, 64) // as the daemon knows who has written
-		return len(bot.Told(user))
+		return bot.Told(user)
 	}}
+	c.address = func(who int64) string { return strconv.FormatInt(from(who), 10) }
 	if c.asked {
 		c.connect = asking(bot.Polling)
 		return map[string]any{"token": token}, nil
@@ -397,13 +396,13 @@ func graph(c *carrier) (s *meta.Server, config map[string]any, err error) {
 		return nil, nil, err
 	}
 	c.talks = talks{put: map[string]any{"token": token, "phone_number_id": graphNumber, "base_url": s.URL(), "allow_private": true}, sends: "send:*", box: s,
-		mute: func(yes bool) { s.Doom("", meta.Fate{Silent: yes}) }, told: func(to string) (n int) {
+		mute: func(yes bool) { s.Doom("", meta.Fate{Silent: yes}) }, said: func(to string) (all []string) {
 			for _, m := range s.Sent() {
 				if m.To == strings.TrimPrefix(to, "+") {
-					n++
+					all = append(all, m.Text)
 				}
 			}
-			return n
+			return all
 		}}
 	return s, map[string]any{"secrets": []string{secret}, "verification": verify}, nil
 }
@@ -415,6 +414,7 @@ func openWhatsApp(c *carrier, _ *drillSetup) (map[string]any, error) {
 	}
 	from := func(who int64) string { return strings.TrimPrefix(number(who), "+") }
 	c.write = func(who int64, name, text string) { s.Write(from(who), name, meta.Text(text)) }
+	c.address = from
 	c.aside = func(who int64) int {
 		s.Echo(from(who), "a reply by the handset")
 		s.Seen(from(who))

@@ -258,7 +258,7 @@ func (m *Messenger) route(ctx context.Context, msg outbound.Message, c *outbound
 			}
 			continue
 		}
-		if until := pairUntil(c, w.Channel); until.After(now) {
+		if until := pairUntil(c, w.Channel, now); until.After(now) {
 			return m.wait(msg, now, w.Name, reasonPair, until), nil, nil
 		}
 		var server *Server
@@ -337,11 +337,14 @@ func (m *Messenger) rule(ctx context.Context, msg outbound.Message, c *outbound.
 }
 
 // pairUntil is when the channel may write to the customer again.
-func pairUntil(c *outbound.Customer, ch *Channel) (until time.Time) {
+func pairUntil(c *outbound.Customer, ch *Channel, now time.Time) (until time.Time) {
 	for _, s := range c.Sent {
 		if at := s.At.Add(ch.Pair); s.Channel == ch.Name && at.After(until) {
 			until = at
 		}
+	}
+	if most := now.Add(ch.Pair); until.After(most) { // the clock was set back
+		until = most
 	}
 	return until
 }

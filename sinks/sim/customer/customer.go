@@ -20,6 +20,7 @@ import (
 type Messenger struct {
 	Name  string                             // as the person knows it: Telegram
 	Write func(who int64, name, text string) // who is the same for the same name
+	Said  func(who int64) []string           // what they were answered; nil: nobody answers
 }
 
 // Options are a phone's settings.
@@ -39,18 +40,20 @@ type Phone struct {
 	mu      sync.Mutex
 	people  map[string]int64
 	written []Message
+	heard   map[string]int // answers that are among them, by messenger and person
 }
 
 // Message is what was written from the phone.
 type Message struct {
 	At             time.Time
 	By, Name, Text string
+	Answer         bool // to the customer
 }
 
 // New makes a phone. It does no I/O.
 func New(o Options) *Phone {
 	o.Addr = cmp.Or(o.Addr, "127.0.0.1:0")
-	return &Phone{o: o, people: map[string]int64{}}
+	return &Phone{o: o, people: map[string]int64{}, heard: map[string]int{}}
 }
 
 // Start opens the address and serves until Close.
@@ -124,10 +127,27 @@ func (p *Phone) write(by, name, text string) bool {
 		who = int64(len(p.people) + 1)
 		p.people[name] = who
 	}
-	p.written = append(p.written, Message{time.Now(), by, name, text})
+	p.hear()
+	p.written = append(p.written, Message{At: time.Now(), By: by, Name: name, Text: text})
 	p.mu.Unlock()
 	p.o.Messengers[i].Write(who, name, text)
 	return true
+}
+
+// hear takes up what was answered since the last look.
+func (p *Phone) hear() {
+	for _, m := range p.o.Messengers {
+		if m.Said == nil {
+			continue
+		}
+		for name, who := range p.people {
+			said, key := m.Said(who), m.Name+"\x00"+name
+			for _, text := range said[min(p.heard[key], len(said)):] {
+				p.written = append(p.written, Message{At: time.Now(), By: m.Name, Name: name, Text: text, Answer: true})
+			}
+			p.heard[key] = len(said)
+		}
+	}
 }
 
 func (p *Phone) page(w http.ResponseWriter, r *http.Request) {
@@ -136,11 +156,14 @@ func (p *Phone) page(w http.ResponseWriter, r *http.Request) {
 		lang = "en"
 	}
 	p.mu.Lock()
+	p.hear()
 	list := slices.Clone(p.written)
 	p.mu.Unlock()
 	last := Message{Name: words[lang]["person"]}
-	if len(list) > 0 {
-		last = list[len(list)-1]
+	for _, m := range list {
+		if !m.Answer {
+			last = m
+		}
 	}
 	slices.Reverse(list)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
