@@ -193,10 +193,10 @@ func (s *Store) messages(ctx context.Context, where string, args ...any) (all []
 	return all, err
 }
 
-// DueMessages are those with which something is to be done by now, in the order in which they were due; next is when the one after
+// DueMessages are those with which something is to be done by now, in the order in which they were due, but answers first and advertising last; next is when the one after
 // them will be, zero when there is none.
 func (s *Store) DueMessages(ctx context.Context, now time.Time, limit int) (due []outbound.Message, next time.Time, err error) {
-	due, err = s.messages(ctx, "WHERE state IN ('waiting', 'sending') AND due_at <= $1 ORDER BY due_at, made_at, id LIMIT $2", now.UnixMilli(), limit)
+	due, err = s.messages(ctx, "WHERE state IN ('waiting', 'sending') AND due_at <= $1 ORDER BY CASE purpose WHEN 'answer' THEN 0 WHEN 'promotion' THEN 2 ELSE 1 END, due_at, made_at, id LIMIT $2", now.UnixMilli(), limit)
 	if err != nil || len(due) == limit {
 		return due, now, err
 	}
@@ -281,6 +281,9 @@ func (s *Store) Change(ctx context.Context, all []outbound.Change) ([]bool, erro
 
 func (b *batch) change(c *outbound.Change) bool {
 	m := &c.Message
+	if t := c.Step; t != nil && t.State == outbound.Calling && b.busy(m, t) {
+		return false
+	}
 	if b.exec("UPDATE messages SET state = $1, reason = $2, due_at = $3 WHERE id = $4 AND state = $5 AND due_at = $6",
 		string(c.State), clean(c.Reason, 100), milli(c.Due), m.ID, string(m.State), milli(m.Due)) == 0 {
 		return false
@@ -310,6 +313,13 @@ func (b *batch) change(c *outbound.Change) bool {
 			m.ID, milli(r.At), clean(r.Channel, 100), clean(r.Ruling, 50), clean(r.Reason, 100), milli(r.Until))
 	}
 	return true
+}
+
+// busy says that another message to the customer is on its way, or was since t was decided upon: the decision did not know of it. It may
+// be another daemon's, and what a customer may get depends on what they have got.
+func (b *batch) busy(m *outbound.Message, t *outbound.Step) bool {
+	return b.get([]any{new(int64)}, `SELECT 1 FROM steps WHERE customer = $1 AND message <> $2 AND at < $5 AND (at >= $3 OR state = 'calling' AND at >= $4) LIMIT 1`,
+		b.standing(m.Customer), m.ID, milli(t.At), milli(t.At.Add(-2*time.Minute)), milli(t.At.Add(2*time.Minute)))
 }
 
 // Rulings are what was decided about a message, in its order.
