@@ -50,7 +50,9 @@ func (m *Messenger) Hear(ctx context.Context, letters []Letter) []error {
 			ids = append(ids, l.Lead.ID)
 		}
 	}
-	known, err := m.Store.Heard(ctx, ids)
+	limited, cancel := context.WithTimeout(ctx, storeLimit)
+	known, err := m.Store.Heard(limited, ids)
+	cancel()
 	stuck := map[int64]error{} // customers of whom an earlier lead waits
 	var open []int
 	for i, l := range letters {
@@ -104,7 +106,9 @@ func (m *Messenger) concludeAll(ctx context.Context, letters []Letter, which []i
 			open, said = append(open, all[k]), said || len(all[k].Messages) > 0
 		}
 	}
-	if err := m.Store.Conclude(ctx, open); err != nil {
+	limited, cancel := context.WithTimeout(ctx, storeLimit)
+	defer cancel()
+	if err := m.Store.Conclude(limited, open); err != nil {
 		for k := range errs {
 			errs[k] = cmp.Or(errs[k], err)
 		}
@@ -180,7 +184,9 @@ func (m *Messenger) routeOf(l *streams.Lead) *outbound.Route {
 // enquiry is a word of the customer: it revives the route, may give or take back consent, and is answered.
 func (m *Messenger) enquiry(ctx context.Context, l Letter, c *outbound.Conclusion) error {
 	lead := l.Lead
-	customer, err := m.Store.Customer(ctx, l.Card)
+	limited, cancel := context.WithTimeout(ctx, thinking)
+	defer cancel()
+	customer, err := m.Store.Customer(limited, l.Card)
 	if err != nil {
 		return err
 	}
@@ -206,8 +212,19 @@ func (m *Messenger) enquiry(ctx context.Context, l Letter, c *outbound.Conclusio
 	if !answers {
 		return nil
 	}
-	return m.talk(ctx, l, &customer, c)
+	err = m.talk(limited, l, &customer, c)
+	if err != nil && ctx.Err() == nil && m.now().Sub(lead.ReceivedAt) > hold {
+		m.Log.Error().Str("lead", lead.ID).Err(err).Msg("a customer cannot be answered: left to a person")
+		c.Asked.Hot = true
+		return nil
+	}
+	return err
 }
+
+const (
+	thinking = 30 * time.Second // about one lead
+	hold     = 3 * time.Minute  // a lead for the sake of its answer: behind it waits what its customer writes next, and that may be STOP
+)
 
 func wordOf(k policy.Consent) outbound.Word {
 	return outbound.Word{Key: k.Key, At: k.At, Purpose: k.Purpose, Channel: k.Channel, Given: k.Given, How: k.How, Wording: k.Wording, Lead: k.Message}
@@ -284,8 +301,12 @@ func (m *Messenger) answered(ctx context.Context, l Letter, c *outbound.Conclusi
 	if err != nil || ours {
 		return err
 	}
-	c.Pause = at(l.Lead).Add(m.Policy.Pause)
-	c.Answered = &outbound.Answered{By: outbound.Person, At: at(l.Lead)}
+	when := at(l.Lead)
+	if now := m.now(); when.After(now) {
+		when = now // the clock of the service is ahead of ours
+	}
+	c.Pause = when.Add(m.Policy.Pause)
+	c.Answered = &outbound.Answered{By: outbound.Person, At: when}
 	return nil
 }
 

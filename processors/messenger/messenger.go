@@ -88,6 +88,7 @@ type Channel struct {
 	Timeout  time.Duration       // of one call
 
 	health health
+	asking atomic.Int32 // questions that are not answered yet
 }
 
 // Approved is a template that the service has approved for one of ours.

@@ -23,6 +23,14 @@ type job struct {
 	server  *Server
 	words   outbound.Words
 	instead *outbound.Approved // when the service says that its window is closed
+	ask     *question          // instead of all that
+}
+
+// question is what a service is asked about a message that it has. It may take long to answer: the others do not wait for it.
+type question struct {
+	asked outbound.Asked
+	step  outbound.Step
+	until time.Time // then the next channel is tried
 }
 
 // Reasons that are the messenger's own; the others are the policy's. The texts for people stand in reasons.go.
@@ -42,18 +50,34 @@ const (
 	reasonOptedOut   = "opted_out"
 	reasonDeadRoute  = "route_dead"
 	reasonNoTemplate = "no_approved_template"
+	reasonPanic      = "panic"
 )
+
+// safelyPlan lets a panic cost this message alone: the daemon would find it due again at every start.
+func (m *Messenger) safelyPlan(ctx context.Context, msg outbound.Message, begun map[string]int, now time.Time) (change *outbound.Change, j *job, err error) {
+	defer func() {
+		if p := recover(); p != nil { // what was panicked with may quote the message
+			m.Log.Error().Str("message_id", msg.ID).Msg("the messenger panicked on this message: it is given up")
+			change, j, err = end(msg, now, outbound.Failed, reasonPanic), nil, nil
+		}
+	}()
+	return m.plan(ctx, msg, begun, now)
+}
 
 // plan decides what is done with a message that is due. Of a job nothing is begun yet but its place at the channel.
 func (m *Messenger) plan(ctx context.Context, msg outbound.Message, begun map[string]int, now time.Time) (*outbound.Change, *job, error) {
 	last := lastStep(&msg)
 	if msg.State == outbound.Sending && last != nil {
-		if change, over := m.resume(ctx, msg, *last, now); !over {
-			return change, nil, nil
+		change, j, over := m.resume(msg, *last, now)
+		if !over {
+			return change, j, nil
 		}
 	}
 	c, err := m.Store.Customer(ctx, msg.Customer)
-	if err != nil {
+	switch {
+	case errors.Is(err, m.Unknown): // the others wait behind this one
+		return end(msg, now, outbound.Failed, reasonNoRoute), nil, nil
+	case err != nil:
 		return nil, nil, err
 	}
 	if reason, err := m.void(ctx, &msg, now); err != nil || reason != "" {
@@ -78,7 +102,7 @@ func lastStep(msg *outbound.Message) *outbound.Step {
 }
 
 // resume looks after a message that a channel has, or may have. over says that the next channel is to be tried.
-func (m *Messenger) resume(ctx context.Context, msg outbound.Message, last outbound.Step, now time.Time) (change *outbound.Change, over bool) {
+func (m *Messenger) resume(msg outbound.Message, last outbound.Step, now time.Time) (change *outbound.Change, j *job, over bool) {
 	ch := m.channel(last.Channel)
 	fallback := 10 * time.Minute
 	if ch != nil {
@@ -87,62 +111,93 @@ func (m *Messenger) resume(ctx context.Context, msg outbound.Message, last outbo
 	switch last.State {
 	case outbound.Calling: // the daemon was killed in the call, or has lost the database in it
 		if ch != nil && ch.Keyed {
-			return nil, true // route finds the step and sends it again, under its id
+			return nil, nil, true // route finds the step and sends it again, under its id
 		}
 		last.State, last.At = outbound.Unsure, now
 		return &outbound.Change{Message: msg, State: outbound.Sending, Reason: reasonUnsure, Due: now.Add(look), Step: &last,
-			Ruling: &outbound.Ruling{At: now, Channel: last.Channel, Ruling: "state", Reason: reasonUnsure}}, false
+			Ruling: &outbound.Ruling{At: now, Channel: last.Channel, Ruling: "state", Reason: reasonUnsure}}, nil, false
 	case outbound.Unsure:
 		// A service that tells of what it has delivered would have told. One that never does may have brought it, and a second
 		// one would be one too many.
 		if ch != nil && ch.Sure && now.Sub(last.At) < max(fallback, look) {
-			return m.later(msg, now, last.At.Add(max(fallback, look))), false
+			return m.later(msg, now, last.At.Add(max(fallback, look))), nil, false
 		}
 		if ch == nil || !ch.Sure || !mayGoOn(&msg) {
-			return end(msg, now, outbound.Done, reasonUnsure), false
+			return end(msg, now, outbound.Done, reasonUnsure), nil, false
 		}
-		return nil, true
+		return nil, nil, true
 	case outbound.Accepted, outbound.Sent, outbound.Delivered:
 		if ch == nil || rank(last.State) >= rank(ch.Success) {
-			return end(msg, now, outbound.Done, ""), false
+			return end(msg, now, outbound.Done, ""), nil, false
 		}
 		until := last.SentAt.Add(fallback)
 		if asked, ok := ch.Main.Carrier.(outbound.Asked); ok && last.Remote != "" {
-			if change := m.ask(ctx, asked, msg, last, ch, now, until); change != nil {
-				return change, false
+			if ch.asking.Add(1) > mostAsked {
+				ch.asking.Add(-1)
+				return m.later(msg, now, now.Add(time.Second)), nil, false
 			}
+			return nil, &job{channel: ch, ask: &question{asked, last, until}, change: *m.later(msg, now, now.Add(ch.Timeout+30*time.Second))}, false
 		}
 		if now.Before(until) {
-			return m.later(msg, now, until), false
+			return m.later(msg, now, until), nil, false
 		}
 		if !mayGoOn(&msg) {
-			return end(msg, now, outbound.Failed, reasonSilent), false
+			return end(msg, now, outbound.Failed, reasonSilent), nil, false
 		}
-		return nil, true
+		return nil, nil, true
 	}
-	return nil, true
+	return nil, nil, true
 }
 
 // mayGoOn says whether another channel may carry what one has not delivered: never a promotion.
 func mayGoOn(msg *outbound.Message) bool { return msg.Purpose != outbound.Promotion }
 
-// ask asks the service what became of a message, ever more seldom.
-func (m *Messenger) ask(ctx context.Context, asked outbound.Asked, msg outbound.Message, step outbound.Step, ch *Channel, now, until time.Time) *outbound.Change {
-	ctx, cancel := context.WithTimeout(ctx, ch.Timeout)
+// mostAsked is how many questions a channel's service answers at one time.
+const mostAsked = 8
+
+// ask asks the service what became of a message, ever more seldom, and says what is to be kept.
+func (m *Messenger) ask(ctx context.Context, j *job) outbound.Change {
+	defer j.channel.asking.Add(-1)
+	ctx, cancel := context.WithTimeout(ctx, j.channel.Timeout)
 	defer cancel()
-	state, code, err := asked.Ask(ctx, step.Address, step.Remote)
-	if err == nil && (rank(state) > rank(step.State) || state == outbound.NotSent) {
-		change := m.progress(msg, step.N, outbound.Status{Channel: ch.Name, State: state, Code: code, At: now}, now)
-		return &change
-	}
-	next := now.Add(min(max(now.Sub(step.SentAt)/2, 3*time.Second), 10*time.Minute))
-	if !next.Before(until) {
-		if !now.Before(until) {
-			return nil
+	msg, q := j.change.Message, j.ask
+	msg.Due = j.change.Due // as the claim has left it
+	state, code, err := q.safely(ctx)
+	now := m.now()
+	if err == nil && (rank(state) > rank(q.step.State) || state == outbound.NotSent) {
+		c := m.progress(msg, q.step.N, outbound.Status{Channel: j.channel.Name, State: state, Code: code, At: now}, now)
+		if c.State == outbound.Sending {
+			c.Due = q.next(now)
 		}
-		next = until
+		if c.Step != nil {
+			return c
+		}
 	}
-	return m.later(msg, now, next)
+	switch {
+	case now.Before(q.until):
+		return *m.later(msg, now, q.next(now))
+	case !mayGoOn(&msg):
+		return *end(msg, now, outbound.Failed, reasonSilent)
+	}
+	return outbound.Change{Message: msg, State: outbound.Waiting, Reason: reasonSilent, Due: now,
+		Ruling: &outbound.Ruling{Message: msg.ID, At: now, Channel: j.channel.Name, Ruling: "next", Reason: reasonSilent}}
+}
+
+func (q *question) next(now time.Time) time.Time {
+	next := now.Add(min(max(now.Sub(q.step.SentAt)/2, 3*time.Second), 10*time.Minute))
+	if next.After(q.until) && now.Before(q.until) {
+		return q.until
+	}
+	return next
+}
+
+func (q *question) safely(ctx context.Context) (state outbound.StepState, code string, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = errors.New("the channel panicked")
+		}
+	}()
+	return q.asked.Ask(ctx, q.step.Address, q.step.Remote)
 }
 
 // void says why a message has no sense any more.
@@ -221,11 +276,17 @@ func (m *Messenger) route(ctx context.Context, msg outbound.Message, c *outbound
 		return end(msg, now, outbound.Failed, reasonValue), nil, nil
 	}
 	why, again := reasonNoRoute, time.Time{}
-	for _, w := range m.ways(&msg, c) {
+	last, ways := lastStep(&msg), m.ways(&msg, c)
+	open := last != nil && last.State == outbound.Calling // it may be there: nobody else may bring it, and this channel under its key alone
+	for _, w := range ways {
 		step := stepOf(&msg, w.Channel)
 		switch {
-		case step != nil && step.State != outbound.Again && !(step.State == outbound.Calling && w.Keyed):
+		case open && (w.Name != last.Channel || w.route.Address != last.Address):
+			continue
+		case step != nil && step.State != outbound.Again && !(step.State == outbound.Calling && w.Keyed), step != nil && step.N != len(msg.Steps):
 			continue // this channel has had its turn
+		case step == nil && len(msg.Steps) > 0 && !mayGoOn(&msg):
+			continue
 		case w.route.Dead():
 			why = reasonDeadRoute
 			continue
@@ -270,7 +331,10 @@ func (m *Messenger) route(ctx context.Context, msg outbound.Message, c *outbound
 		}
 		if server == nil {
 			// It is worth waiting for the better channel for as long as it has to deliver.
-			if !mayGoOn(&msg) || at.Before(msg.MadeAt.Add(w.Fallback)) {
+			if open && !msg.Deadline.IsZero() && at.After(msg.Deadline) {
+				continue
+			}
+			if !mayGoOn(&msg) || open || at.Before(msg.MadeAt.Add(w.Fallback)) {
 				return m.wait(msg, now, w.Name, reasonDown, at), nil, nil
 			}
 			why, again = reasonDown, sooner(again, at)
@@ -278,6 +342,12 @@ func (m *Messenger) route(ctx context.Context, msg outbound.Message, c *outbound
 		}
 		return nil, m.claim(msg, step, w, server, outbound.Words{Purpose: msg.Purpose, Text: said.Text, Short: said.Short, Subject: said.Subject,
 			Buttons: msg.Buttons, Approved: as}, approved, said.Content, now), nil
+	}
+	if open { // what it has said before is all that will be known
+		unsure := *last
+		unsure.State, unsure.At = outbound.Unsure, now
+		return &outbound.Change{Message: msg, State: outbound.Sending, Reason: reasonUnsure, Due: now.Add(look), Step: &unsure,
+			Ruling: &outbound.Ruling{Message: msg.ID, At: now, Channel: last.Channel, Ruling: "state", Reason: reasonUnsure}}, nil, nil
 	}
 	if !again.IsZero() { // no channel works just now: the first that does
 		return m.wait(msg, now, "", why, again), nil, nil
@@ -304,9 +374,14 @@ func (m *Messenger) claim(msg outbound.Message, step *outbound.Step, w way, s *S
 	}
 	t := *step
 	t.State, t.At, t.Content, t.Approved = outbound.Calling, now, content, words.Approved != nil
-	words.ID = msg.ID + ":" + strconv.Itoa(t.N)
+	words.ID = wordsID(&msg, &t)
 	return &job{channel: w.Channel, server: s, words: words, instead: approved,
 		change: outbound.Change{Message: msg, State: outbound.Sending, Due: now.Add(w.Timeout + lease), Step: &t}}
+}
+
+// wordsID is the same over tries of a step.
+func wordsID(msg *outbound.Message, step *outbound.Step) string {
+	return msg.ID + ":" + strconv.Itoa(step.N)
 }
 
 func stepOf(msg *outbound.Message, ch *Channel) *outbound.Step {

@@ -19,6 +19,7 @@ var reasons = map[string][2]string{
 	reasonOptedOut:   {"the customer has told the service to stop", "клиент отказался от сообщений в самом сервисе"},
 	reasonDeadRoute:  {"the customer cannot be reached in this channel until they write again", "клиент в этом канале недоступен, пока сам не напишет"},
 	reasonNoTemplate: {"the service takes an approved template only, and none is named for this text", "сервис примет только утверждённый шаблон, а для этого текста он не указан"},
+	reasonPanic:      {"an error in the program: the log names the message", "ошибка программы: в журнале есть номер сообщения"},
 	"accepted":       {"the service has taken it", "сервис принял"},
 	"sent":           {"the service has sent it", "сервис отправил"},
 	"delivered":      {"it is on the customer's device", "доставлено клиенту"},

@@ -2,6 +2,7 @@ package messenger
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -14,6 +15,7 @@ const (
 	idle       = time.Second      // between rounds when nobody says that there is something
 	stopping   = 10 * time.Second // for calls in hand at a stop
 	afterFault = 2 * time.Second  // when the records do not answer
+	storeLimit = time.Minute      // of what is asked of the records at one time
 )
 
 // Run sends what is due until ctx ends, and then waits for the calls in hand.
@@ -35,7 +37,9 @@ func (m *Messenger) Run(ctx context.Context, checkEvery time.Duration) error {
 	}()
 	tidied := m.now()
 	for ctx.Err() == nil {
-		next, err := m.round(ctx, calls, &calling, results)
+		limited, cancel := context.WithTimeout(ctx, storeLimit)
+		next, err := m.round(limited, calls, &calling, results)
+		cancel()
 		wait := idle
 		switch {
 		case err != nil && ctx.Err() == nil:
@@ -76,7 +80,7 @@ func (m *Messenger) round(ctx, calls context.Context, calling *sync.WaitGroup, r
 	giveBack := func(jobs []*job) {
 		for _, j := range jobs {
 			if j != nil {
-				j.server.Guard.Finish(0, false)
+				j.giveBack()
 			}
 		}
 	}
@@ -87,14 +91,16 @@ func (m *Messenger) round(ctx, calls context.Context, calling *sync.WaitGroup, r
 			continue
 		}
 		seen[msg.Customer] = true
-		change, j, err := m.plan(ctx, msg, begun, now)
+		change, j, err := m.safelyPlan(ctx, msg, begun, now)
 		if err != nil {
 			giveBack(jobs)
 			return next, err
 		}
 		switch {
 		case j != nil:
-			begun[j.channel.Name]++
+			if j.ask == nil {
+				begun[j.channel.Name]++
+			}
 			changes, jobs = append(changes, j.change), append(jobs, j)
 		case change != nil:
 			changes, jobs = append(changes, *change), append(jobs, nil)
@@ -114,12 +120,28 @@ func (m *Messenger) round(ctx, calls context.Context, calling *sync.WaitGroup, r
 			m.ended(&changes[i])
 		case j == nil:
 		case done[i]:
-			calling.Go(func() { results <- m.call(calls, j) })
+			calling.Go(func() { results <- j.do(calls, m) })
 		default: // another daemon has it
-			j.server.Guard.Finish(0, false)
+			j.giveBack()
 		}
 	}
 	return next, nil
+}
+
+func (j *job) do(ctx context.Context, m *Messenger) outbound.Change {
+	if j.ask != nil {
+		return m.ask(ctx, j)
+	}
+	return m.call(ctx, j)
+}
+
+// giveBack undoes what was taken for a job that is not begun.
+func (j *job) giveBack() {
+	if j.ask != nil {
+		j.channel.asking.Add(-1)
+		return
+	}
+	j.server.Guard.Finish(0, false)
 }
 
 // save keeps what calls have brought, many at a time, until results is closed. While the records cannot be written it tries again: what was sent
@@ -145,17 +167,25 @@ func (m *Messenger) save(ctx context.Context, results <-chan outbound.Change) {
 
 func (m *Messenger) keep(ctx context.Context, batch []outbound.Change) {
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
-		done, err := m.Store.Change(ctx, batch)
+		limited, cancel := context.WithTimeout(ctx, storeLimit)
+		done, err := m.Store.Change(limited, batch)
+		cancel()
 		if err == nil {
+			var open []outbound.Change
 			for i := range batch {
 				if done[i] {
 					m.ended(&batch[i])
+				} else if c, ok := m.overtaken(ctx, batch[i]); ok {
+					open = append(open, c)
 				}
 			}
 			if slices.Contains(done, true) {
 				m.Wake()
 			}
-			return
+			if batch = open; len(batch) == 0 {
+				return
+			}
+			continue
 		}
 		m.Log.Error().Err(err).Msg("what became of messages to customers cannot be kept, and is tried again")
 		select {
@@ -164,6 +194,29 @@ func (m *Messenger) keep(ctx context.Context, batch []outbound.Change) {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// overtaken is what a call has brought, for a message that was changed meanwhile: the records were away for so long that it counted as
+// a call that a crash has ended, or news of another step have come. What is known better stays. ok: there is something to keep.
+func (m *Messenger) overtaken(ctx context.Context, c outbound.Change) (_ outbound.Change, ok bool) {
+	if c.Step == nil {
+		return c, false
+	}
+	msg, n, err := m.Store.MessageOf(ctx, "", "", wordsID(&c.Message, c.Step))
+	if err != nil {
+		return c, !errors.Is(err, m.Unknown)
+	}
+	step, took := msg.Steps[n-1], c.Step.State == outbound.Accepted
+	switch {
+	case step.State != outbound.Unsure && step.State != outbound.Calling:
+		return c, false
+	case n != len(msg.Steps) || msg.State == outbound.Waiting || msg.State == outbound.Done && msg.Reason != reasonUnsure || msg.State == outbound.Dropped || msg.State == outbound.Failed:
+		c.State, c.Reason, c.Due = msg.State, msg.Reason, msg.Due // the message has gone its way: the step alone
+	case step.State == outbound.Calling && !took: // somebody else is sending it again, under its key
+		return c, false
+	}
+	c.Message = msg
+	return c, true
 }
 
 // ended counts a message that has come to an end.

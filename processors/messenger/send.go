@@ -156,6 +156,9 @@ func (m *Messenger) again(c *outbound.Change, ch *Channel, tried outbound.Tried,
 	back := time.Duration(float64(time.Second) * float64(int(1)<<c.Step.Tries) * (0.8 + 0.4*rand.Float64()))
 	c.Step.State = outbound.Again
 	c.State, c.Reason, c.Due = outbound.Waiting, cmp.Or(tried.Code, reasonRefused), now.Add(max(back, tried.After))
+	if tried.Result == streams.Ambiguous { // as after a crash in the call: no other channel may have it now
+		c.Step.State, c.State = outbound.Calling, outbound.Sending
+	}
 }
 
 // goOn gives a step up: the next channel is tried at once, unless what the service said is about the message itself.
