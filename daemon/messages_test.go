@@ -383,6 +383,9 @@ func TestUnsureIsNotSentTwice(t *testing.T) {
 			if len(calls) != tc.calls || len(sms.calls()) != tc.sms {
 				t.Fatalf("%d calls, %d by SMS: %+v", len(calls), len(sms.calls()), m)
 			}
+			if told := m.Reason == "unsure"; told != (p.m.Failures() == 1) {
+				t.Errorf("%d messages are said to have been lost: %+v", p.m.Failures(), m)
+			}
 			for _, c := range calls {
 				if c.w.ID != calls[0].w.ID {
 					t.Errorf("another key: %q, %q", c.w.ID, calls[0].w.ID)

@@ -137,5 +137,5 @@ func (m *Messenger) Health(ctx context.Context) (all []Health) {
 
 func stopped(s streams.DestinationState) bool { return s.Paused || s.Breaker != "closed" }
 
-// Failures are the messages, but for advertising, that reached their customer by no channel since the start.
+// Failures are the messages since the start, but for advertising, that reached their customer by no channel, or of which nobody can know.
 func (m *Messenger) Failures() int64 { return m.failures.Load() }

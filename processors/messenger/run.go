@@ -185,9 +185,9 @@ func (m *Messenger) keep(ctx context.Context, batch []outbound.Change) {
 			if batch = open; len(batch) == 0 {
 				return
 			}
-			continue
+		} else {
+			m.Log.Error().Err(err).Msg("what became of messages to customers cannot be kept, and is tried again")
 		}
-		m.Log.Error().Err(err).Msg("what became of messages to customers cannot be kept, and is tried again")
 		select {
 		case <-ctx.Done():
 			return
@@ -221,7 +221,8 @@ func (m *Messenger) overtaken(ctx context.Context, c outbound.Change) (_ outboun
 
 // ended counts a message that has come to an end.
 func (m *Messenger) ended(c *outbound.Change) {
-	if c.State == outbound.Failed && c.Message.State != outbound.Failed && mayGoOn(&c.Message) {
+	lost := c.State == outbound.Failed || c.State == outbound.Done && c.Reason == reasonUnsure
+	if lost && c.Message.State != c.State && mayGoOn(&c.Message) {
 		m.failures.Add(1)
 	}
 	m.Metrics.ended(c)

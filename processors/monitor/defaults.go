@@ -39,7 +39,7 @@ var Metrics = map[string]string{
 	"first_answers":          "first answers behind that share",
 	"answers_down":           "1 while a channel to customers is paused or its breaker is open, on all of its servers {channel}",
 	"answers_backup":         "1 while a channel's backup server is used {channel}",
-	"answers_failed":         "messages of the last hour, but for advertising, that reached their customer by no channel",
+	"answers_failed":         "messages of the last hour, but for advertising, that reached their customer by no channel, or of which nobody can know",
 	"unlabelled":             "messages that triage did not understand and that wait for a label",
 }
 
@@ -237,9 +237,9 @@ func DefaultRules() []Rule {
 		{
 			Name: "answers_failed", When: "answers_failed > 0", KeepFiringFor: 10 * time.Minute, Severity: Warning,
 			Texts: Texts{
-				"ru": {"Сообщений, не дошедших до клиентов за час: {{.Value}}", "Кому и почему: leadstream why. Свяжитесь с ними сами.",
+				"ru": {"Сообщений клиентам за час, что не дошли или могли не дойти: {{.Value}}", "Кому и почему: leadstream why. Свяжитесь с ними сами.",
 					"Не дошло сообщений клиентам: {{.Value}}. Свяжитесь сами"},
-				"en": {"Messages of the last hour that reached their customer by no channel: {{.Value}}", "To whom and why: leadstream why. Get in touch with them yourself.",
+				"en": {"Messages of the last hour that did not reach their customer, or may not have: {{.Value}}", "To whom and why: leadstream why. Get in touch with them yourself.",
 					"Messages that reached no customer: {{.Value}}. Call them"},
 			},
 		},
