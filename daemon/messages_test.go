@@ -661,8 +661,13 @@ func TestNothingTwice(t *testing.T) {
 		}
 		return open
 	}
-	for end := time.Now().Add(2 * time.Minute); over() > 0 && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		p.pass(20 * time.Second)
+	for end := time.Now().Add(2 * time.Minute); over() > 0 && time.Now().Before(end); {
+		for ; over() > 0 && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+			p.pass(20 * time.Second)
+		}
+		p.stop() // what comes of a call at the last moment may have a message tried again
+		p.m = p.messenger(channels()...)
+		p.run()
 	}
 	p.stop()
 	if n := over(); n > 0 {
@@ -831,6 +836,33 @@ func TestLeftAlone(t *testing.T) {
 			p.until(id, "done", in(outbound.Done))
 			if len(tg.calls()) != tc.tg || len(sms.calls()) != tc.bys {
 				t.Errorf("%d by Telegram, %d by SMS", len(tg.calls()), len(sms.calls()))
+			}
+		})
+	}
+}
+
+// TestUnsureAndThenRefused has a service that knows our number give no answer once, and refuse then: what it may have, no other channel gets.
+func TestUnsureAndThenRefused(t *testing.T) {
+	for name, then := range map[string]streams.Result{"refused for now": streams.Retry, "asked to wait": streams.Wait, "refused": streams.Permanent} {
+		t.Run(name, func(t *testing.T) {
+			vk, sms := &wire{answer: func(n int, _ outbound.Words) outbound.Tried {
+				if n == 1 {
+					return outbound.Tried{Verdict: streams.Verdict{Result: streams.Ambiguous, Code: "timeout"}}
+				}
+				return outbound.Tried{Verdict: streams.Verdict{Result: then, After: time.Second, Code: "later"}}
+			}}, &wire{}
+			p := newPost(t, wayOf("vk", vk, func(c *messenger.Channel) { c.Keyed = true }), wayOf("sms", sms, byPhone))
+			id := p.heard(enquiry("vk"))
+			for range 60 {
+				p.pass(20 * time.Second)
+				time.Sleep(10 * time.Millisecond)
+			}
+			if then != streams.Wait { // that costs no try, and goes on until the deadline
+				p.until(id, "done", in(outbound.Done))
+			}
+			p.stop()
+			if len(vk.calls()) < 2 || len(sms.calls()) != 0 {
+				t.Errorf("%d by VK, %d by SMS", len(vk.calls()), len(sms.calls()))
 			}
 		})
 	}

@@ -24,6 +24,7 @@ type job struct {
 	words   outbound.Words
 	instead *outbound.Approved // when the service says that its window is closed
 	ask     *question          // instead of all that
+	again   bool               // under its key: nobody knows whether the call before has got through
 }
 
 // question is what a service is asked about a message that it has. It may take long to answer: the others do not wait for it.
@@ -375,7 +376,7 @@ func (m *Messenger) claim(msg outbound.Message, step *outbound.Step, w way, s *S
 	t := *step
 	t.State, t.At, t.Content, t.Approved = outbound.Calling, now, content, words.Approved != nil
 	words.ID = wordsID(&msg, &t)
-	return &job{channel: w.Channel, server: s, words: words, instead: approved,
+	return &job{channel: w.Channel, server: s, words: words, instead: approved, again: step.State == outbound.Calling,
 		change: outbound.Change{Message: msg, State: outbound.Sending, Due: now.Add(w.Timeout + lease), Step: &t}}
 }
 

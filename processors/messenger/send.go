@@ -26,6 +26,13 @@ func (m *Messenger) call(ctx context.Context, j *job) outbound.Change {
 	msg := j.change.Message
 	msg.State, msg.Due = j.change.State, j.change.Due // as the claim has left it
 	c := m.judge(msg, step, j.channel, tried, now)
+	if j.again && (c.Step.State == outbound.Again || c.Step.State == outbound.NotSent && tried.Means == outbound.NothingMore) {
+		// This try has surely not gone, the one before may have: no other channel may have the message.
+		c.State, c.Reason, c.Step.State, c.Due = outbound.Sending, reasonUnsure, outbound.Calling, maxTime(c.Due, now.Add(200*time.Millisecond))
+		if c.Step.Tries >= tries {
+			c.Step.State, c.Due = outbound.Unsure, now.Add(look)
+		}
+	}
 	if c.Step.State == outbound.Accepted {
 		m.tell(ctx, j, c.Step, now)
 	}
