@@ -81,7 +81,7 @@ func (c *wire) calls() []call {
 }
 
 // patience is for what is waited for on a busy machine.
-const patience = 15 * time.Second
+const patience = time.Minute
 
 // says answers every enquiry with one text.
 type says struct{ template string }
